@@ -3,7 +3,7 @@ use crate::message::*;
 use crate::types::*;
 use bytes::Bytes;
 
-const MILLISECOND: Nanos = 1_000_000;
+pub(crate) const MILLISECOND: Nanos = 1_000_000;
 
 /// Who is in the cluster and how long things take. Two regions and a witness.
 #[derive(Clone, Debug)]
@@ -29,6 +29,36 @@ pub struct Config {
 pub struct Sabotage {
     /// Leases are always thought valid.
     pub lease_unchecked: bool,
+    /// A follower acknowledges what it has received, not what is on its disk.
+    pub ack_before_fsync: bool,
+    /// The commit rule looks at no promises.
+    pub gate_ignores_masks: bool,
+    /// The commit rule does not look at the leader's own promises.
+    pub gate_ignores_own_mask: bool,
+    /// The commit rule does not look at the others' promises, so not at those to a former leader.
+    pub gate_ignores_other_masks: bool,
+    /// A candidate leads without the witness's newer tail.
+    pub no_adoption: bool,
+    /// The witness answers a vote before its tail and its vote are on disk.
+    pub witness_votes_unsynced: bool,
+    /// A follower infers a commit from the leader's disk alone, not its own.
+    pub infer_without_own_durable: bool,
+    /// A follower infers a commit from its own disk alone, not the leader's.
+    pub infer_without_leader_durable: bool,
+    /// A node that starts does not assume that it had promised anything.
+    pub promises_forgotten_at_restart: bool,
+    /// The witness's base needs only the leader to have the entries, not every region.
+    pub base_needs_only_leader: bool,
+    /// A promise counts at once, whatever log its giver had.
+    pub lease_without_log: bool,
+    /// A leader exposes entries of older terms before one of its own is committed.
+    pub count_older_terms: bool,
+    /// A rejection is believed although an earlier leader may have appended the proposal (T4).
+    pub rejection_believed_at_once: bool,
+    /// A leader certifies a proposal again that it has answered in this term (T4).
+    pub id_taken_twice: bool,
+    /// A late fsync completion counts although the entry at its index was replaced since.
+    pub late_completion_counts: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -61,9 +91,20 @@ impl Default for Timing {
             election_max: 1600 * MILLISECOND,
             engage_after: 150 * MILLISECOND,
             eject_after: 500 * MILLISECOND,
-            propose_give_up: 1500 * MILLISECOND,
+            propose_give_up: 600 * MILLISECOND,
             durable_notice_delay: MILLISECOND / 10,
         }
+    }
+}
+
+impl Timing {
+    /// How long a holder relies on a promise of `length`, counted from its own token: less than the promiser keeps it, by
+    /// twice the clock rate bound and a margin, so that the holder always stops first.
+    pub fn held_for(&self, length: Nanos) -> Nanos {
+        const MARGIN: Nanos = 5 * MILLISECOND;
+        let scaled =
+            length as u128 * (1000 - self.drift_permille.min(999)) as u128 / (1000 + self.drift_permille) as u128;
+        (scaled as Nanos).saturating_sub(MARGIN)
     }
 }
 
@@ -102,11 +143,16 @@ pub enum Input {
     Propose(Proposal),
     /// Everything up to and including this `Persist` is on disk.
     Persisted(Ticket),
-    Loaded { ticket: Ticket, entries: Vec<Entry> },
+    Loaded {
+        ticket: Ticket,
+        entries: Vec<Entry>,
+    },
     /// The machine has applied and stored up to here (durably): a restart will not ask for it again.
     Applied(Index),
     /// Read by asking the leader, when no lease is valid. Answered by `Output::ReadReady`.
-    ReadIndex { id: u64 },
+    ReadIndex {
+        id: u64,
+    },
     /// The transport made a new connection to this peer (both directions): resume from what is acknowledged.
     Connected(NodeId),
     /// Hand leadership to this region, if it is level.
@@ -135,13 +181,28 @@ pub enum Output {
     /// Write in this order: hard state, cut, entries, base; then fsync, then `Input::Persisted`. Groups may share an fsync.
     Persist(Persist),
     /// Read entries `from..=to` (at most `bytes_max` of payload, at least one) from the journal.
-    Load { ticket: Ticket, from: Index, to: Index, bytes_max: usize },
-    Resolved { id: ProposalId, outcome: Outcome },
+    Load {
+        ticket: Ticket,
+        from: Index,
+        to: Index,
+        bytes_max: usize,
+    },
+    Resolved {
+        id: ProposalId,
+        outcome: Outcome,
+    },
     /// Committed entries for the machine to apply, in order, each once.
-    Apply { entries: Vec<Entry> },
-    ReadReady { id: u64, position: Option<Position> },
+    Apply {
+        entries: Vec<Entry>,
+    },
+    ReadReady {
+        id: u64,
+        position: Option<Position>,
+    },
     /// The journal may drop everything below `keep_from`.
-    Prune { keep_from: Index },
+    Prune {
+        keep_from: Index,
+    },
     /// For logs and metrics only.
     Event(Event),
     /// An invariant is broken: dump, and stop the process.
@@ -167,17 +228,54 @@ pub struct HardState {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
-    BecameLeader { term: Term },
-    SteppedDown { term: Term },
-    Campaigning { term: Term },
-    LeaseActivated { from: NodeId, epoch: u64 },
-    LeaseLapsed { from: NodeId },
+    BecameLeader {
+        term: Term,
+    },
+    SteppedDown {
+        term: Term,
+    },
+    Campaigning {
+        term: Term,
+    },
+    LeaseActivated {
+        from: NodeId,
+        epoch: u64,
+    },
+    LeaseLapsed {
+        from: NodeId,
+    },
     WitnessEngaged,
     WitnessReleased,
-    AdoptedWitnessTail { from: Index, to: Index },
-    Truncated { to: Position },
-    PeerSilent { node: NodeId },
-    PeerBack { node: NodeId },
+    /// An election was given up: the witness had moved on, or its tail does not fit.
+    AdoptionAbandoned {
+        term: Term,
+    },
+    AdoptedWitnessTail {
+        from: Index,
+        to: Index,
+    },
+    Truncated {
+        to: Position,
+    },
+    PeerSilent {
+        node: NodeId,
+    },
+    PeerBack {
+        node: NodeId,
+    },
+    /// This log no longer reaches back to where the peer's ends: it needs a checkpoint.
+    TooFarBehind {
+        node: NodeId,
+    },
+    /// A message that no correct node sends was dropped.
+    Ignored {
+        from: NodeId,
+        reason: &'static str,
+    },
+    /// The log was rotten up to here and is whole again.
+    Repaired {
+        up_to: Index,
+    },
 }
 
 /// What a reader needs, published by the core after each step, before any of the step's messages leaves.

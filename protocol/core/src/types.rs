@@ -21,6 +21,18 @@ pub struct Index(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Boot(pub u64);
 
+impl Index {
+    /// The place after this one.
+    pub fn next(self) -> Index {
+        Index(self.0.saturating_add(1))
+    }
+
+    /// The place before this one; 0 stays 0.
+    pub fn previous(self) -> Index {
+        Index(self.0.saturating_sub(1))
+    }
+}
+
 /// Nanoseconds of CLOCK_BOOTTIME of one node. Never compared between nodes.
 pub type Nanos = u64;
 
@@ -37,6 +49,15 @@ pub struct Now {
 pub struct Position {
     pub term: Term,
     pub index: Index,
+}
+
+impl Position {
+    /// Before the first entry.
+    pub const ZERO: Position = Position { term: Term(0), index: Index(0) };
+
+    pub fn new(term: u64, index: u64) -> Position {
+        Position { term: Term(term), index: Index(index) }
+    }
 }
 
 /// Names one proposal for ever. The same id always means the same bytes.
@@ -69,7 +90,37 @@ pub struct Entry {
 pub enum EntryBody {
     /// A new leader's first entry: commits what older terms left.
     NoOp,
-    Record { header: Bytes, proposal: Proposal },
+    Record {
+        header: Bytes,
+        proposal: Proposal,
+    },
+}
+
+impl Entry {
+    pub fn index(&self) -> Index {
+        self.position.index
+    }
+
+    pub fn term(&self) -> Term {
+        self.position.term
+    }
+
+    /// The proposal that the entry carries, if it is a record.
+    pub fn proposal(&self) -> Option<&Proposal> {
+        match &self.body {
+            EntryBody::NoOp => None,
+            EntryBody::Record { proposal, .. } => Some(proposal),
+        }
+    }
+
+    /// What the entry weighs in batches, caches and windows: its bytes and a flat charge for keeping it.
+    pub fn weight(&self) -> usize {
+        const FLAT: usize = 64;
+        match &self.body {
+            EntryBody::NoOp => FLAT,
+            EntryBody::Record { header, proposal } => FLAT + header.len() + proposal.payload.len(),
+        }
+    }
 }
 
 /// What a node is for. Roles in the roster, not in an election.
@@ -77,4 +128,22 @@ pub enum EntryBody {
 pub enum NodeKind {
     Region,
     Witness,
+}
+
+impl std::fmt::Display for NodeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "n{}", self.0)
+    }
+}
+
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.term.0, self.index.0)
+    }
+}
+
+impl std::fmt::Display for ProposalId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.region, self.boot.0, self.sequence)
+    }
 }
