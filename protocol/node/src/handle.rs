@@ -1,0 +1,293 @@
+//! What sessions, the applier and the status page hold of a running node.
+use crate::clock;
+use crate::commands::{Command, CommandQueue};
+use crate::config::NodeConfig;
+use crate::failure::Failure;
+use crate::gate::{Begun, ReadGate};
+use crate::work::Backlog;
+use parking_lot::{Condvar, Mutex};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::{oneshot, watch};
+use trivet_log::{Boot, Index, Input, Nanos, NodeId, NodeKind, Outcome, Position, Proposal, ReadView, Status};
+use trivet_transport::{LinkStatus, Links};
+
+/// How long a clean stop waits for another region to take over the lead.
+const HAND_OVER_WAIT: Duration = Duration::from_millis(1500);
+
+pub(crate) type OnFailure = Box<dyn Fn(&Failure) + Send + Sync>;
+
+/// What the handle and the core's thread share.
+pub(crate) struct Shared {
+    pub(crate) me: NodeId,
+    pub(crate) gate: ReadGate,
+    pub(crate) status: Mutex<Status>,
+    pub(crate) views: watch::Sender<ReadView>,
+    pub(crate) commits: watch::Sender<Position>,
+    pub(crate) backlog: Arc<Backlog>,
+    pub(crate) failure: Mutex<Option<Failure>>,
+    pub(crate) failed: Condvar,
+    pub(crate) on_failure: OnFailure,
+}
+
+impl Shared {
+    pub(crate) fn fail(&self, failure: Failure) {
+        self.gate.close();
+        let first = {
+            let mut kept = self.failure.lock();
+            let first = kept.is_none();
+            kept.get_or_insert_with(|| failure.clone());
+            self.failed.notify_all();
+            first
+        };
+        if first {
+            (self.on_failure)(&failure);
+        }
+    }
+}
+
+/// Cheap to clone. The node lives until `stop`, or until the last handle is dropped.
+#[derive(Clone)]
+pub struct NodeHandle {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    commands: Arc<CommandQueue>,
+    shared: Arc<Shared>,
+    config: NodeConfig,
+    boot: Boot,
+    links: Links,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A snapshot. Term, leader, last, commit, lease and clock are of now, the rest is at most some tens of milliseconds old.
+#[derive(Clone, Debug)]
+pub struct NodeStatus {
+    pub node: NodeId,
+    pub name: String,
+    pub kind: NodeKind,
+    pub boot: Boot,
+    pub core: Status,
+    pub leads: bool,
+    /// CLOCK_BOOTTIME, to relate the clock readings in `core` to.
+    pub now: Nanos,
+    /// 0: no lease.
+    pub lease_left: Nanos,
+    pub apply_backlog_bytes: usize,
+    pub failure: Option<String>,
+}
+
+impl NodeHandle {
+    pub(crate) fn new(
+        commands: Arc<CommandQueue>,
+        shared: Arc<Shared>,
+        config: NodeConfig,
+        boot: Boot,
+        links: Links,
+        thread: JoinHandle<()>,
+    ) -> NodeHandle {
+        let thread = Mutex::new(Some(thread));
+        NodeHandle { inner: Arc::new(Inner { commands, shared, config, boot, links, thread }) }
+    }
+
+    pub fn id(&self) -> NodeId {
+        self.inner.shared.me
+    }
+
+    /// Part of every proposal id; raised at each start.
+    pub fn boot(&self) -> Boot {
+        self.inner.boot
+    }
+
+    pub fn config(&self) -> &NodeConfig {
+        &self.inner.config
+    }
+
+    /// Where the other nodes reach this one; tells the port if the configuration said 0.
+    pub fn quic_address(&self) -> std::net::SocketAddr {
+        self.inner.links.local_address()
+    }
+
+    // ---- reads
+
+    /// Where strong reads begin.
+    pub fn gate(&self) -> &ReadGate {
+        &self.inner.shared.gate
+    }
+
+    /// See [`ReadGate::begin`].
+    pub fn read_begin(&self) -> Option<Begun> {
+        self.inner.shared.gate.begin()
+    }
+
+    /// For a region without a lease: asks the leader. `None`: no leader answered. The position may not be here yet; wait
+    /// for `commits`, or for `views`, to reach it.
+    pub async fn read_index(&self) -> Option<Position> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.inner.commands.push(Command::ReadIndex { reply });
+        answer.await.unwrap_or(None)
+    }
+
+    /// Changes of the read view: snapshot, lease, leader, term.
+    pub fn views(&self) -> watch::Receiver<ReadView> {
+        self.inner.shared.views.subscribe()
+    }
+
+    /// How far the log is committed.
+    pub fn commits(&self) -> watch::Receiver<Position> {
+        self.inner.shared.commits.subscribe()
+    }
+
+    // ---- writes
+
+    /// Asks for an entry. The receiver gets the outcome; an error from it means that the node ended first, and the
+    /// outcome is unknown.
+    pub fn propose(&self, proposal: Proposal) -> oneshot::Receiver<Outcome> {
+        let (reply, outcome) = oneshot::channel();
+        let command = Command::Propose { proposal, began: Instant::now(), reply };
+        if let Err(command) = self.inner.commands.push(command)
+            && let Command::Propose { reply, .. } = *command
+        {
+            let _ = reply.send(Outcome::NotSent); // the node has ended
+        }
+        outcome
+    }
+
+    /// The machine has applied and stored everything up to here, durably.
+    pub fn applied(&self, index: Index) {
+        let _ = self.inner.commands.push(Command::Input(Input::Applied(index)));
+    }
+
+    /// Bytes that are committed and not taken up by the applier. A region that proposes should wait while this is
+    /// more than `limits.apply_backlog_bytes`.
+    pub fn apply_backlog(&self) -> usize {
+        self.inner.shared.backlog.bytes()
+    }
+
+    // ---- leadership and end
+
+    /// Hands the lead to `to`, or to the other region, if it is level. Returns at once; watch `views`.
+    pub fn hand_over(&self, to: Option<NodeId>) {
+        if let Some(to) = to.or_else(|| self.other_region()) {
+            let _ = self.inner.commands.push(Command::Input(Input::HandOver(to)));
+        }
+    }
+
+    fn other_region(&self) -> Option<NodeId> {
+        let other = |entry: &&crate::config::RosterEntry| entry.kind == NodeKind::Region && entry.id != self.id();
+        self.inner.config.roster.iter().find(other).map(|entry| entry.id)
+    }
+
+    /// A clean end: hands the lead over if it has it, stops serving, releases leases, finishes the disk's work, and tells
+    /// the peers. Takes up to two seconds. Idempotent; blocks.
+    pub fn stop(&self) {
+        if self.inner.shared.gate.view().leader == Some(self.id()) && self.other_region_is_heard() {
+            self.hand_over(None);
+            let deadline = Instant::now() + HAND_OVER_WAIT;
+            while self.inner.shared.gate.view().leader == Some(self.id()) && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        self.inner.end(|done| Command::Stop { done });
+    }
+
+    /// As `stop`, from async code.
+    pub async fn stop_async(&self) {
+        let handle = self.clone();
+        let _ = tokio::task::spawn_blocking(move || handle.stop()).await;
+    }
+
+    /// Ends without a word to anybody, as near to a kill as threads can come. For tests.
+    pub fn abandon(&self) {
+        self.inner.end(|done| Command::Abandon { done });
+    }
+
+    fn other_region_is_heard(&self) -> bool {
+        let status = self.inner.shared.status.lock();
+        let now = clock::boottime();
+        let heard = |node: NodeId| {
+            let peer = status.peers.iter().find(|peer| peer.node == node);
+            peer.is_some_and(|peer| now.saturating_sub(peer.heard_at) < self.inner.config.timing().promise)
+        };
+        self.other_region().is_some_and(heard)
+    }
+
+    /// Set once the node has ended because it could not go on.
+    pub fn failure(&self) -> Option<Failure> {
+        self.inner.shared.failure.lock().clone()
+    }
+
+    /// Waits for a failure, at most so long.
+    pub fn wait_failure(&self, timeout: Duration) -> Option<Failure> {
+        let deadline = Instant::now() + timeout;
+        let mut failure = self.inner.shared.failure.lock();
+        while failure.is_none() {
+            if self.inner.shared.failed.wait_until(&mut failure, deadline).timed_out() {
+                break;
+            }
+        }
+        failure.clone()
+    }
+
+    // ---- status
+
+    /// The connections to the peers, as the transport sees them.
+    pub fn links(&self) -> Vec<LinkStatus> {
+        self.inner.links.status()
+    }
+
+    pub fn status(&self) -> NodeStatus {
+        let shared = &self.inner.shared;
+        let mut core = shared.status.lock().clone();
+        let view = shared.gate.view();
+        (core.term, core.leader, core.last, core.commit) = (view.term, view.leader, view.last, view.commit.index);
+        NodeStatus {
+            node: shared.me,
+            name: self.inner.config.node.name.clone(),
+            kind: self.inner.config.kind(),
+            boot: self.inner.boot,
+            core,
+            leads: view.leader == Some(shared.me),
+            now: clock::boottime(),
+            lease_left: shared.gate.lease_left(),
+            apply_backlog_bytes: shared.backlog.bytes(),
+            failure: self.failure().map(|failure| failure.to_string()),
+        }
+    }
+
+    /// Why the node does not serve now, if it does not.
+    pub fn health(&self) -> Result<(), String> {
+        if let Some(failure) = self.failure() {
+            return Err(failure.to_string());
+        }
+        if self.inner.shared.gate.is_closed() {
+            return Err("this node is stopping".to_owned());
+        }
+        let view = self.inner.shared.gate.view();
+        match self.inner.config.kind() {
+            _ if view.leader.is_none() => Err("no leader is known".to_owned()),
+            NodeKind::Region if self.inner.shared.gate.lease_left() == 0 => Err("no read lease holds".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Inner {
+    fn end(&self, command: impl FnOnce(mpsc::Sender<()>) -> Command) {
+        let (done, wait) = mpsc::channel();
+        if self.commands.push(command(done)).is_ok() {
+            let _ = wait.recv(); // returns when the driver drops `done`, whichever way it ends
+        }
+        if let Some(thread) = self.thread.lock().take() {
+            let _ = thread.join(); // a panic in it was reported by itself
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.end(|done| Command::Stop { done });
+    }
+}
