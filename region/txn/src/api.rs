@@ -76,6 +76,10 @@ pub enum Action {
 pub trait IndexBuilder: Send + Sync + 'static {
     /// Append the (key, value) entries of one row.
     fn entries(&self, spec: &[u8], row: &Row, out: &mut Vec<(Bytes, Bytes)>) -> Result<(), String>;
+    /// A key in words, for the DETAIL of an error: `table accounts, key (7)`. `None`: show its bytes.
+    fn describe_key(&self, _key: &[u8]) -> Option<String> {
+        None
+    }
 }
 
 #[async_trait]
@@ -120,8 +124,10 @@ pub trait Transaction: Send {
     fn guard_schema(&mut self, key: Bytes);
     fn action(&mut self, action: Action);
     fn savepoint(&mut self) -> Savepoint;
+    /// Undo everything since; the savepoint stays.
     fn rollback_to(&mut self, savepoint: Savepoint);
-    /// Drop everything after the statement began (statement retry).
+    /// Forget a savepoint and those after it; what was done stays. Statement savepoints should end here, or the undo log grows.
+    fn release(&mut self, savepoint: Savepoint);
     fn has_writes(&self) -> bool;
     /// Bytes buffered. Past a bound the implementation ships parts ahead of the commit by itself (`spill`).
     fn buffered_bytes(&self) -> usize;
@@ -129,5 +135,7 @@ pub trait Transaction: Send {
     async fn spill(&mut self) -> PgResult<()>;
     /// 40001 with key and region in DETAIL; 40003 when the fate is unknown; 57P03 when it was surely not done.
     async fn commit(&mut self) -> PgResult<Committed>;
+    /// Begin anew after a 40001, keeping the row locks (T14): nothing buffered, no snapshot.
+    fn restart(&mut self);
     fn rollback(&mut self);
 }
