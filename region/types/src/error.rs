@@ -202,6 +202,10 @@ impl PgError {
         self.position = Some(position);
         self
     }
+    pub fn schema(mut self: Box<Self>, schema: impl Into<String>) -> Box<Self> {
+        self.schema = Some(schema.into());
+        self
+    }
     pub fn table(mut self: Box<Self>, table: impl Into<String>) -> Box<Self> {
         self.table = Some(table.into());
         self

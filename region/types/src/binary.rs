@@ -1,0 +1,308 @@
+//! Binary forms of values, as the extended protocol carries them (network byte order).
+use crate::datum::{Array, Datum, Dimension, Interval};
+use crate::environment::Environment;
+use crate::error::{PgError, PgResult, sqlstate};
+use crate::numeric::Numeric;
+use crate::{Oid, Text, display_name, element_of, is_array, oid};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+fn bad() -> Box<PgError> {
+    PgError::new(sqlstate::INVALID_BINARY_REPRESENTATION, "incorrect binary data format")
+}
+
+fn exact<const N: usize>(bytes: &[u8]) -> PgResult<[u8; N]> {
+    bytes.try_into().map_err(|_| bad())
+}
+
+fn utf8(bytes: Bytes) -> PgResult<Text> {
+    match Text::from_utf8(bytes) {
+        Some(text) if !text.contains('\0') => Ok(text),
+        _ => Err(PgError::new(sqlstate::CHARACTER_NOT_IN_REPERTOIRE, "invalid byte sequence for encoding \"UTF8\"")),
+    }
+}
+
+/// Read a value as a client sent it.
+pub fn input(oid: Oid, bytes: Bytes, environment: &dyn Environment) -> PgResult<Datum> {
+    Ok(match oid {
+        oid::BOOL => Datum::Bool(exact::<1>(&bytes)?[0] != 0),
+        oid::CHAR => Datum::Char(exact::<1>(&bytes)?[0]),
+        oid::INT2 => Datum::Int2(i16::from_be_bytes(exact(&bytes)?)),
+        oid::INT4 => Datum::Int4(i32::from_be_bytes(exact(&bytes)?)),
+        oid::INT8 | oid::XID8 => Datum::Int8(i64::from_be_bytes(exact(&bytes)?)),
+        oid::OID
+        | oid::XID
+        | oid::CID
+        | oid::REGCLASS
+        | oid::REGTYPE
+        | oid::REGPROC
+        | oid::REGROLE
+        | oid::REGNAMESPACE => Datum::Oid(u32::from_be_bytes(exact(&bytes)?)),
+        oid::FLOAT4 => Datum::Float4(f32::from_be_bytes(exact(&bytes)?)),
+        oid::FLOAT8 => Datum::Float8(f64::from_be_bytes(exact(&bytes)?)),
+        oid::NUMERIC => Datum::numeric(numeric_input(&bytes)?),
+        oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME | oid::UNKNOWN | oid::CSTRING => Datum::Text(utf8(bytes)?),
+        oid::BYTEA => Datum::Bytea(bytes),
+        oid::DATE => Datum::Date(i32::from_be_bytes(exact(&bytes)?)),
+        oid::TIME => {
+            let time = i64::from_be_bytes(exact(&bytes)?);
+            if !(0..=crate::datetime::MICROSECONDS_PER_DAY).contains(&time) {
+                return Err(PgError::new(sqlstate::DATETIME_FIELD_OVERFLOW, "time out of range"));
+            }
+            Datum::Time(time)
+        }
+        oid::TIMESTAMP | oid::TIMESTAMPTZ => {
+            let timestamp = i64::from_be_bytes(exact(&bytes)?);
+            if !crate::datetime::is_infinite_timestamp(timestamp) {
+                crate::datetime::checked_timestamp(i128::from(timestamp))?;
+            }
+            Datum::Timestamp(timestamp)
+        }
+        oid::INTERVAL => {
+            let mut rest = &exact::<16>(&bytes)?[..];
+            Datum::Interval(Interval { microseconds: rest.get_i64(), days: rest.get_i32(), months: rest.get_i32() })
+        }
+        oid::UUID => Datum::Uuid(exact(&bytes)?),
+        oid::INT2VECTOR => Datum::array(array_input(oid::INT2, bytes, environment)?),
+        oid::OIDVECTOR => Datum::array(array_input(oid::OID, bytes, environment)?),
+        _ if is_array(oid) => {
+            let element = element_of(oid).expect("a true array has an element type");
+            Datum::array(array_input(element, bytes, environment)?)
+        }
+        _ => {
+            let message = format!("no binary input function available for type {}", display_name(oid, -1));
+            return Err(PgError::new(sqlstate::UNDEFINED_FUNCTION, message));
+        }
+    })
+}
+
+/// Append a value's bytes, without a length. NULL writes nothing.
+pub fn output(oid: Oid, datum: &Datum, environment: &dyn Environment, out: &mut BytesMut) {
+    match datum {
+        Datum::Null => {}
+        Datum::Bool(value) => out.put_u8(u8::from(*value)),
+        Datum::Char(value) => out.put_u8(*value),
+        Datum::Int2(value) => out.put_i16(*value),
+        Datum::Int4(value) => out.put_i32(*value),
+        Datum::Int8(value) => out.put_i64(*value),
+        Datum::Oid(value) => out.put_u32(*value),
+        Datum::Float4(value) => out.put_f32(*value),
+        Datum::Float8(value) => out.put_f64(*value),
+        Datum::Numeric(value) => numeric_output(value, out),
+        Datum::Text(value) => out.put_slice(value.as_bytes()),
+        Datum::Bytea(value) => out.put_slice(value),
+        Datum::Date(value) => out.put_i32(*value),
+        Datum::Time(value) | Datum::Timestamp(value) => out.put_i64(*value),
+        Datum::Interval(value) => {
+            out.put_i64(value.microseconds);
+            out.put_i32(value.days);
+            out.put_i32(value.months);
+        }
+        Datum::Uuid(value) => out.put_slice(value),
+        Datum::Array(value) => array_output(value, environment, out),
+        Datum::Record(values) => {
+            out.put_i32(values.len() as i32);
+            for value in values.iter() {
+                out.put_u32(oid::TEXT.0);
+                put_sized(oid, value, environment, out);
+            }
+        }
+    }
+}
+
+fn put_sized(oid: Oid, datum: &Datum, environment: &dyn Environment, out: &mut BytesMut) {
+    if datum.is_null() {
+        out.put_i32(-1);
+        return;
+    }
+    let at = out.len();
+    out.put_i32(0);
+    output(oid, datum, environment, out);
+    let length = (out.len() - at - 4) as i32;
+    out[at..at + 4].copy_from_slice(&length.to_be_bytes());
+}
+
+/// Elements are never arrays themselves, so this does not nest.
+fn array_input(expected: Oid, mut bytes: Bytes, environment: &dyn Environment) -> PgResult<Array> {
+    if bytes.len() < 12 {
+        return Err(bad());
+    }
+    let dimension_count = bytes.get_i32();
+    bytes.advance(4);
+    let element = Oid(bytes.get_u32());
+    if element != expected {
+        return Err(PgError::new(sqlstate::DATATYPE_MISMATCH, "wrong element type"));
+    }
+    if !(0..=6).contains(&dimension_count) || bytes.len() < dimension_count as usize * 8 {
+        return Err(bad());
+    }
+    let mut dimensions = Vec::with_capacity(dimension_count as usize);
+    let mut total: usize = usize::from(dimension_count > 0);
+    for _ in 0..dimension_count {
+        let length = usize::try_from(bytes.get_i32()).map_err(|_| bad())?;
+        total = total.checked_mul(length).ok_or_else(bad)?;
+        dimensions.push(Dimension { length, lower: bytes.get_i32() });
+    }
+    // Each value takes four bytes at least, which bounds what the header may claim.
+    if total > bytes.len() / 4 {
+        return Err(bad());
+    }
+    let mut values = Vec::with_capacity(total);
+    for _ in 0..total {
+        if bytes.len() < 4 {
+            return Err(bad());
+        }
+        let length = bytes.get_i32();
+        if length < 0 {
+            values.push(Datum::Null);
+        } else if length as usize > bytes.len() {
+            return Err(bad());
+        } else {
+            values.push(input(element, bytes.split_to(length as usize), environment)?);
+        }
+    }
+    if !bytes.is_empty() {
+        return Err(bad());
+    }
+    if values.is_empty() {
+        dimensions.clear();
+    }
+    Ok(Array { element, dimensions, values })
+}
+
+fn array_output(array: &Array, environment: &dyn Environment, out: &mut BytesMut) {
+    out.put_i32(array.dimensions.len() as i32);
+    out.put_i32(i32::from(array.values.iter().any(Datum::is_null)));
+    out.put_u32(array.element.0);
+    for dimension in &array.dimensions {
+        out.put_i32(dimension.length as i32);
+        out.put_i32(dimension.lower);
+    }
+    for value in &array.values {
+        put_sized(array.element, value, environment, out);
+    }
+}
+
+const NUMERIC_POSITIVE: u16 = 0x0000;
+const NUMERIC_NEGATIVE: u16 = 0x4000;
+const NUMERIC_NAN: u16 = 0xc000;
+const NUMERIC_POSITIVE_INFINITY: u16 = 0xd000;
+const NUMERIC_NEGATIVE_INFINITY: u16 = 0xf000;
+
+/// Count of base-10000 digits, weight of the first, sign, display scale, digits.
+fn numeric_input(bytes: &[u8]) -> PgResult<Numeric> {
+    if bytes.len() < 8 {
+        return Err(bad());
+    }
+    let mut rest = bytes;
+    let count = rest.get_u16() as usize;
+    let weight = i64::from(rest.get_i16());
+    let sign = rest.get_u16();
+    let scale = i64::from(rest.get_u16());
+    if rest.len() != count * 2 || scale > i64::from(crate::numeric::SCALE_MAX) {
+        return Err(bad());
+    }
+    match sign {
+        NUMERIC_NAN => return Ok(Numeric::NaN),
+        NUMERIC_POSITIVE_INFINITY => return Ok(Numeric::PositiveInfinity),
+        NUMERIC_NEGATIVE_INFINITY => return Ok(Numeric::NegativeInfinity),
+        NUMERIC_POSITIVE | NUMERIC_NEGATIVE => {}
+        _ => return Err(bad()),
+    }
+    let mut digits = String::with_capacity(count * 4 + 1);
+    if sign == NUMERIC_NEGATIVE {
+        digits.push('-');
+    }
+    digits.push('0');
+    for _ in 0..count {
+        let digit = rest.get_u16();
+        if digit > 9999 {
+            return Err(bad());
+        }
+        digits.push_str(&format!("{digit:04}"));
+    }
+    // The digits are an integer times 10000^(weight - count + 1).
+    digits.push_str(&format!("e{}", (weight - count as i64 + 1) * 4));
+    let value = Numeric::parse(&digits).ok_or_else(bad)??;
+    Ok(value.truncate(scale as i32))
+}
+
+fn numeric_output(value: &Numeric, out: &mut BytesMut) {
+    let special = |sign: u16, out: &mut BytesMut| {
+        out.put_u16(0);
+        out.put_i16(0);
+        out.put_u16(sign);
+        out.put_u16(0);
+    };
+    let Some((sign, digits, scale)) = value.parts() else {
+        let sign = match value {
+            Numeric::PositiveInfinity => NUMERIC_POSITIVE_INFINITY,
+            Numeric::NegativeInfinity => NUMERIC_NEGATIVE_INFINITY,
+            _ => NUMERIC_NAN,
+        };
+        return special(sign, out);
+    };
+    // Pad to groups of four on both sides of the point.
+    let scale_digits = scale as usize;
+    let mut padded = if digits.len() > scale_digits { digits } else { format!("{digits:0>0$}", scale_digits + 1) };
+    let whole = padded.len() - scale_digits;
+    let front = (4 - whole % 4) % 4;
+    padded.insert_str(0, &"0".repeat(front));
+    let back = (4 - scale_digits % 4) % 4;
+    padded.push_str(&"0".repeat(back));
+    let groups: Vec<u16> = padded
+        .as_bytes()
+        .chunks(4)
+        .map(|group| group.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0')))
+        .collect();
+    let first = groups.iter().position(|group| *group != 0).unwrap_or(groups.len());
+    let last = groups.iter().rposition(|group| *group != 0).map_or(first, |at| at + 1);
+    let weight = ((whole + front) / 4) as i64 - 1 - first as i64;
+    let kept = &groups[first..last];
+    out.put_u16(kept.len() as u16);
+    out.put_i16(if kept.is_empty() { 0 } else { weight as i16 });
+    let negative = sign == num_bigint::Sign::Minus;
+    out.put_u16(if negative { NUMERIC_NEGATIVE } else { NUMERIC_POSITIVE });
+    out.put_u16(scale as u16);
+    kept.iter().for_each(|group| out.put_u16(*group));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NoEnvironment, text};
+
+    #[test]
+    fn values_survive_binary() {
+        let cases = [
+            (oid::INT4, "-5"),
+            (oid::NUMERIC, "0"),
+            (oid::NUMERIC, "-12345.6789"),
+            (oid::NUMERIC, "0.00001"),
+            (oid::NUMERIC, "100000000"),
+            (oid::NUMERIC, "1.50"),
+            (oid::NUMERIC, "NaN"),
+            (oid::FLOAT8, "2.5"),
+            (oid::TEXT_ARRAY, "{a,NULL}"),
+            (oid::INTERVAL, "1 mon 2 days 03:00:00"),
+            (oid::BYTEA, "\\x00ff"),
+        ];
+        let environment = NoEnvironment::default();
+        for (oid, text) in cases {
+            let datum = text::input(oid, -1, text, &environment).expect(text);
+            let mut bytes = BytesMut::new();
+            output(oid, &datum, &environment, &mut bytes);
+            let back = input(oid, bytes.freeze(), &environment).expect(text);
+            assert_eq!(text::output(oid, &back, &environment).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn lies_are_errors() {
+        let environment = NoEnvironment::default();
+        let array_claims_much = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 23, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 1];
+        assert!(input(oid::INT4_ARRAY, Bytes::copy_from_slice(&array_claims_much), &environment).is_err());
+        assert!(input(oid::INT4, Bytes::from_static(b"abc"), &environment).is_err());
+        assert!(input(oid::TEXT, Bytes::from_static(b"\xff"), &environment).is_err());
+        assert!(input(oid::NUMERIC, Bytes::from_static(b"\0\x05\0\0\0\0\0\0"), &environment).is_err());
+    }
+}

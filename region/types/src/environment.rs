@@ -1,0 +1,114 @@
+//! What a function may ask of the session that calls it.
+use crate::datetime::TimeZone;
+use crate::{Datum, Oid, PgError, PgResult};
+
+/// How values are read and shown. The settings of the session that matter to types.
+#[derive(Clone, Debug)]
+pub struct FormatSettings {
+    pub time_zone: TimeZone,
+    /// Below 1: fewer digits of floats, as `extra_float_digits`.
+    pub extra_float_digits: i32,
+    /// `bytea_output = escape`.
+    pub bytea_escape: bool,
+    /// `DateStyle`'s order for ambiguous dates.
+    pub date_order: DateOrder,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DateOrder {
+    YearMonthDay,
+    DayMonthYear,
+    MonthDayYear,
+}
+
+impl Default for FormatSettings {
+    fn default() -> FormatSettings {
+        FormatSettings {
+            time_zone: TimeZone::UTC,
+            extra_float_digits: 1,
+            bytea_escape: false,
+            date_order: DateOrder::MonthDayYear,
+        }
+    }
+}
+
+/// Questions that only a session with its catalog can answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum SystemCall {
+    CurrentDatabase,
+    CurrentSchema,
+    CurrentSchemas,
+    CurrentSetting,
+    /// An array of (name, value, description).
+    AllSettings,
+    CurrentUser,
+    SessionUser,
+    SetConfig,
+    BackendPid,
+    Version,
+    Region,
+    TableIsVisible,
+    TypeIsVisible,
+    FunctionIsVisible,
+    OperatorIsVisible,
+    UserById,
+    IndexDefinition,
+    ConstraintDefinition,
+    ExpressionText,
+    ViewDefinition,
+    Description,
+    ShortDescription,
+    RelationSize,
+    HasPrivilege,
+    RegclassIn,
+    RegclassOut,
+    RegtypeOut,
+    RegprocOut,
+    RegroleOut,
+    RegnamespaceOut,
+    ToRegclass,
+    InRecovery,
+    AdvisoryLock,
+    TransactionId,
+    SerialSequence,
+}
+
+/// A session, seen from a function. Cheap to ask.
+pub trait Environment: Send + Sync {
+    fn format(&self) -> &FormatSettings;
+    /// `now()`: microseconds since 2000-01-01 UTC.
+    fn transaction_time(&self) -> i64;
+    fn statement_time(&self) -> i64;
+    fn clock_time(&self) -> i64;
+    fn random(&self) -> u64;
+    fn system(&self, call: SystemCall, arguments: &[Datum]) -> PgResult<Datum>;
+    /// A name that `regclass` and the like can show without a session.
+    fn relation_name(&self, _relation: Oid) -> Option<String> {
+        None
+    }
+}
+
+/// No session: constants folded in tests, index fills.
+#[derive(Debug, Default)]
+pub struct NoEnvironment(pub FormatSettings);
+
+impl Environment for NoEnvironment {
+    fn format(&self) -> &FormatSettings {
+        &self.0
+    }
+    fn transaction_time(&self) -> i64 {
+        0
+    }
+    fn statement_time(&self) -> i64 {
+        0
+    }
+    fn clock_time(&self) -> i64 {
+        0
+    }
+    fn random(&self) -> u64 {
+        0
+    }
+    fn system(&self, call: SystemCall, _arguments: &[Datum]) -> PgResult<Datum> {
+        Err(PgError::internal(format!("no session to ask for {call:?}")))
+    }
+}

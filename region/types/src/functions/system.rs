@@ -1,0 +1,129 @@
+//! Functions that ask the session and its catalog.
+use super::*;
+use crate::environment::SystemCall;
+use crate::{Oid, display_name};
+
+macro_rules! calls {
+    ($($name:ident = $call:ident;)*) => {
+        $(pub fn $name(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+            environment.system(SystemCall::$call, a)
+        })*
+    };
+}
+calls! {
+    current_database = CurrentDatabase;
+    current_schema = CurrentSchema;
+    current_schemas = CurrentSchemas;
+    current_setting = CurrentSetting;
+    current_user = CurrentUser;
+    session_user = SessionUser;
+    set_config = SetConfig;
+    backend_pid = BackendPid;
+    version = Version;
+    region = Region;
+    table_is_visible = TableIsVisible;
+    type_is_visible = TypeIsVisible;
+    function_is_visible = FunctionIsVisible;
+    operator_is_visible = OperatorIsVisible;
+    user_by_id = UserById;
+    index_definition = IndexDefinition;
+    constraint_definition = ConstraintDefinition;
+    expression_text = ExpressionText;
+    view_definition = ViewDefinition;
+    description = Description;
+    short_description = ShortDescription;
+    relation_size = RelationSize;
+    has_privilege = HasPrivilege;
+    to_regclass = ToRegclass;
+    in_recovery = InRecovery;
+    advisory_lock = AdvisoryLock;
+    transaction_id = TransactionId;
+    serial_sequence = SerialSequence;
+}
+
+/// `format_type(oid, modifier)`; not strict in the modifier.
+pub fn format_type(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let Some(oid) = a.first().and_then(Datum::as_i64) else { return Ok(Datum::Null) };
+    let modifier = a.get(1).and_then(Datum::as_i64).unwrap_or(-1);
+    Ok(Datum::text(display_name(Oid(oid as u32), modifier as i32)))
+}
+
+pub fn size_pretty(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let mut size = int(a, 0)?;
+    let mut unit = "bytes";
+    for larger in ["kB", "MB", "GB", "TB", "PB"] {
+        if size.abs() < 10 * 1024 {
+            break;
+        }
+        size = (size + 512 * size.signum()) / 1024;
+        unit = larger;
+    }
+    Ok(Datum::text(format!("{size} {unit}")))
+}
+
+pub fn always_null(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
+    Ok(Datum::Null)
+}
+pub fn always_true(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
+    Ok(Datum::Bool(true))
+}
+pub fn always_false(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
+    Ok(Datum::Bool(false))
+}
+pub fn utf8(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
+    Ok(Datum::text("UTF8"))
+}
+
+/// How many arguments are NULL.
+pub fn count_nulls(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Ok(Datum::Int4(a.iter().filter(|value| value.is_null()).count() as i32))
+}
+pub fn count_not_nulls(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Ok(Datum::Int4(a.iter().filter(|value| !value.is_null()).count() as i32))
+}
+/// Version 4.
+pub fn random_uuid(environment: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&environment.random().to_be_bytes());
+    bytes[8..].copy_from_slice(&environment.random().to_be_bytes());
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    Ok(Datum::Uuid(bytes))
+}
+pub fn no_oid(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
+    Ok(Datum::Oid(0))
+}
+
+fn procedure_of(a: &[Datum]) -> PgResult<Option<&'static crate::registry::Procedure>> {
+    Ok(crate::registry::registry().procedure(Oid(int(a, 0)? as u32)))
+}
+/// `pg_get_function_result`
+pub fn function_result(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Ok(procedure_of(a)?
+        .map(|procedure| {
+            let set = if procedure.returns_set() { "SETOF " } else { "" };
+            format!("{set}{}", display_name(procedure.result, -1))
+        })
+        .into())
+}
+/// `pg_get_function_arguments` and its kin
+pub fn function_arguments(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Ok(procedure_of(a)?
+        .map(|procedure| {
+            let last = procedure.arguments.len().saturating_sub(1);
+            let shown = procedure.arguments.iter().enumerate().map(|(at, argument)| {
+                let variadic = if procedure.is_variadic() && at == last { "VARIADIC " } else { "" };
+                format!("{variadic}{}", display_name(*argument, -1))
+            });
+            shown.collect::<Vec<_>>().join(", ")
+        })
+        .into())
+}
+/// `pg_char_to_encoding`
+pub fn encoding_number(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Ok(Datum::Int4(match text(a, 0)?.to_ascii_uppercase().replace(['-', '_'], "").as_str() {
+        "UTF8" | "UNICODE" => 6,
+        "SQLASCII" => 0,
+        _ => -1,
+    }))
+}

@@ -1,0 +1,113 @@
+//! Type modifiers: `varchar(n)`, `char(n)`, `numeric(p,s)`, `timestamp(p)`.
+//!
+//! An assignment that does not fit is an error (unless only blanks are lost); an explicit cast cuts.
+use crate::error::{PgError, PgResult, sqlstate};
+use crate::{Array, Datum, Oid, Text, datetime, display_name, element_of, is_array, oid};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Strictness {
+    Assignment,
+    Explicit,
+}
+
+/// PostgreSQL's header in the modifiers of lengths.
+pub const LENGTH_HEADER: i32 = 4;
+
+/// The modifier of `name(arguments)`, with PostgreSQL's limits.
+pub fn parse(oid: Oid, arguments: &[i64]) -> PgResult<i32> {
+    let bad = |message: String| PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message);
+    let Some(first) = arguments.first().copied() else { return Ok(-1) };
+    let element = if is_array(oid) { element_of(oid).unwrap_or(oid) } else { oid };
+    let one =
+        |name: &str| if arguments.len() == 1 { Ok(()) } else { Err(bad(format!("invalid type modifier of {name}"))) };
+    match element {
+        oid::VARCHAR | oid::BPCHAR => {
+            let name = if element == oid::VARCHAR { "varchar" } else { "char" };
+            one(name)?;
+            if first < 1 {
+                return Err(bad(format!("length for type {name} must be at least 1")));
+            }
+            if first > 10_485_760 {
+                return Err(bad(format!("length for type {name} cannot exceed 10485760")));
+            }
+            Ok(first as i32 + LENGTH_HEADER)
+        }
+        oid::NUMERIC => {
+            let scale = arguments.get(1).copied().unwrap_or(0);
+            if !(1..=1000).contains(&first) {
+                return Err(bad(format!("NUMERIC precision {first} must be between 1 and 1000")));
+            }
+            if !(-1000..=1000).contains(&scale) {
+                return Err(bad(format!("NUMERIC scale {scale} must be between -1000 and 1000")));
+            }
+            if arguments.len() > 2 {
+                return Err(bad("invalid NUMERIC type modifier".to_string()));
+            }
+            Ok(crate::numeric::make_modifier(first as i32, scale as i32))
+        }
+        oid::TIME | oid::TIMETZ | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::INTERVAL => {
+            one("a time")?;
+            Ok(first.clamp(0, 6) as i32)
+        }
+        _ => Err(PgError::new(
+            sqlstate::SYNTAX_ERROR,
+            format!(
+                "type modifier is not allowed for type \"{}\"",
+                crate::type_info(oid).map_or("?", |info| info.name)
+            ),
+        )),
+    }
+}
+
+/// The value as the modifier has it.
+pub fn apply(oid: Oid, modifier: i32, datum: Datum, strictness: Strictness) -> PgResult<Datum> {
+    if modifier < 0 {
+        return Ok(datum);
+    }
+    match (oid, &datum) {
+        (oid::VARCHAR, Datum::Text(text)) => fit_text(oid, modifier, text, strictness),
+        (oid::BPCHAR, Datum::Text(text)) => fit_text(oid, modifier, text, strictness),
+        (oid::NUMERIC, Datum::Numeric(value)) => Ok(Datum::numeric(value.apply_modifier(modifier)?)),
+        (oid::TIMESTAMP | oid::TIMESTAMPTZ, Datum::Timestamp(value)) => {
+            if datetime::is_infinite_timestamp(*value) {
+                return Ok(datum);
+            }
+            Ok(Datum::Timestamp(datetime::round_microseconds(*value, modifier)))
+        }
+        (oid::TIME, Datum::Time(value)) => Ok(Datum::Time(datetime::round_microseconds(*value, modifier))),
+        (_, Datum::Array(array)) if is_array(oid) => {
+            let fitted = array.values.iter().map(|value| apply(array.element, modifier, value.clone(), strictness));
+            Ok(Datum::array(Array {
+                element: array.element,
+                dimensions: array.dimensions.clone(),
+                values: fitted.collect::<PgResult<_>>()?,
+            }))
+        }
+        _ => Ok(datum),
+    }
+}
+
+fn fit_text(oid: Oid, modifier: i32, text: &Text, strictness: Strictness) -> PgResult<Datum> {
+    let limit = (modifier - LENGTH_HEADER).max(0) as usize;
+    // Bytes bound characters: most values are settled without counting.
+    let fits = text.len() <= limit || text.chars().count() <= limit;
+    if fits {
+        if oid != oid::BPCHAR {
+            return Ok(Datum::Text(text.clone()));
+        }
+        let missing = limit - text.chars().count();
+        if missing == 0 {
+            return Ok(Datum::Text(text.clone()));
+        }
+        let mut padded = String::with_capacity(text.len() + missing);
+        padded.push_str(text);
+        padded.extend(std::iter::repeat_n(' ', missing));
+        return Ok(Datum::text(padded));
+    }
+    let cut = text.char_indices().nth(limit).map_or(text.len(), |(at, _)| at);
+    if strictness == Strictness::Assignment && text[cut..].bytes().any(|byte| byte != b' ') {
+        let code = sqlstate::STRING_DATA_RIGHT_TRUNCATION;
+        return Err(PgError::new(code, format!("value too long for type {}", display_name(oid, modifier))));
+    }
+    Ok(Datum::text(&text[..cut]))
+}
