@@ -1,1 +1,15 @@
-//! Placeholder head, replaced by the crate's author.
+//! The SQL engine: parser, analyzer, planner, executor, catalog, sessions.
+//!
+pub mod analyze;
+pub mod catalog;
+pub mod copy;
+pub mod define;
+pub mod execute;
+pub mod layout;
+pub mod parser;
+pub mod plan;
+pub mod session;
+pub mod settings;
+pub mod typed;
+
+pub use session::{SharedEngine, SqlEngine, index_builder};

@@ -1,0 +1,285 @@
+//! Function calls: ordinary ones, aggregates, and those that SQL's grammar gives a form of their own.
+use super::expr::{common_modifier, make};
+use super::{Analyzer, at};
+use crate::parser::tree::{self, FunctionCall, Place};
+use crate::typed::{Aggregate, Expr, ExprKind};
+use trivet_types::registry::{CastContext, Failure, Procedure, Resolved, registry};
+use trivet_types::{Datum, Oid, PgError, PgResult, canonical_name, display_name, oid, sqlstate, type_by_name};
+
+/// Bodies that show their arguments: whatever these are, they become text first.
+fn wants_text(procedure: &Procedure) -> bool {
+    matches!(procedure.name, "concat" | "concat_ws" | "format" | "textanycat" | "anytextcat")
+        || matches!(procedure.name, "quote_literal" | "quote_nullable")
+}
+
+impl Analyzer<'_> {
+    pub(super) fn call(&mut self, call: &FunctionCall, place: Place) -> PgResult<Expr> {
+        let qualified = call.name.schema();
+        if qualified.is_some_and(|schema| !matches!(schema, "pg_catalog" | "information_schema")) {
+            let arguments = self.argument_exprs(call)?;
+            return Err(self.undefined(call, &arguments, place, Failure::NotFound));
+        }
+        if call.over.is_some() {
+            return Err(at(place, PgError::unsupported("a window function")));
+        }
+        if !call.within_group.is_empty() {
+            return Err(at(place, PgError::unsupported("WITHIN GROUP")));
+        }
+        if qualified.is_none() || call.name.parts.iter().all(|part| part.place.known().is_none()) {
+            if let Some(expr) = self.special_form(call, place)? {
+                return Ok(expr);
+            }
+        }
+        self.ordinary(call, place)
+    }
+
+    fn argument_exprs(&mut self, call: &FunctionCall) -> PgResult<Vec<Expr>> {
+        if call.arguments.iter().any(|argument| argument.name.is_some()) {
+            return Err(at(call.name.place(), PgError::unsupported("an argument by name")));
+        }
+        call.arguments.iter().map(|argument| self.expr(&argument.value)).collect()
+    }
+
+    /// `COALESCE`, `CURRENT_TIMESTAMP` ...: what the grammar makes of these words.
+    fn special_form(&mut self, call: &FunctionCall, place: Place) -> PgResult<Option<Expr>> {
+        let name = call.name.last();
+        Ok(Some(match name {
+            "coalesce" => {
+                let arguments = self.argument_exprs(call)?;
+                let (arguments, type_oid) = self.unify(arguments, "COALESCE")?;
+                let modifier = common_modifier(arguments.iter());
+                Expr { kind: ExprKind::Coalesce(arguments), type_oid, modifier, place }
+            }
+            "greatest" | "least" => {
+                let arguments = self.argument_exprs(call)?;
+                let (arguments, type_oid) = self.unify(arguments, &name.to_ascii_uppercase())?;
+                make(ExprKind::Extreme { arguments, greatest: name == "greatest" }, type_oid, place)
+            }
+            "nullif" if call.arguments.len() == 2 => {
+                let mut arguments = self.argument_exprs(call)?;
+                let right = arguments.remove(1);
+                let left = arguments.remove(0);
+                let equal = self.operator("=", Some(left.clone()), right, place)?;
+                let left = self.known(left)?;
+                let (type_oid, modifier) = (left.type_oid, left.modifier);
+                let null = Expr { kind: ExprKind::Constant(Datum::Null), type_oid, modifier, place };
+                let kind = ExprKind::Case { branches: vec![(equal, null)], otherwise: Some(Box::new(left)) };
+                Expr { kind, type_oid, modifier, place }
+            }
+            "current_timestamp" => self.now_as(oid::TIMESTAMPTZ, call, place)?,
+            "localtimestamp" => self.now_as(oid::TIMESTAMP, call, place)?,
+            "localtime" => self.now_as(oid::TIME, call, place)?,
+            "current_date" if call.arguments.is_empty() => self.now_as(oid::DATE, call, place)?,
+            "current_time" => return Err(at(place, PgError::unsupported("type time with time zone"))),
+            "current_role" | "user" | "current_user" => self.builtin("current_user", place)?,
+            "session_user" => self.builtin("session_user", place)?,
+            "current_catalog" => self.builtin("current_database", place)?,
+            "current_schema" if call.arguments.is_empty() => self.builtin("current_schema", place)?,
+            "row" => {
+                let items = self.argument_exprs(call)?;
+                let items = items.into_iter().map(|item| self.known(item)).collect::<PgResult<_>>()?;
+                make(ExprKind::Row(items), oid::RECORD, place)
+            }
+            "pg_typeof" if call.arguments.len() == 1 => {
+                let argument = self.expr(&call.arguments[0].value)?;
+                make(ExprKind::Constant(Datum::Oid(argument.type_oid.0)), oid::REGTYPE, place)
+            }
+            "array" if matches!(call.arguments.as_slice(), [tree::Argument { value, .. }] if matches!(value.kind, tree::ExprKind::ArrayQuery(_))) => {
+                self.expr(&call.arguments[0].value)?
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    /// A call without arguments of a function that surely is there.
+    pub(super) fn builtin(&mut self, name: &str, place: Place) -> PgResult<Expr> {
+        let resolved = registry().resolve_function(name, &[]);
+        let resolved = resolved.map_err(|_| PgError::internal(format!("the registry lacks {name}()")))?;
+        let kind = ExprKind::Call { procedure: resolved.operator, arguments: vec![] };
+        Ok(make(kind, resolved.result, place))
+    }
+
+    fn now_as(&mut self, type_oid: Oid, call: &FunctionCall, place: Place) -> PgResult<Expr> {
+        let modifier = match call.arguments.as_slice() {
+            [] => -1,
+            [
+                tree::Argument {
+                    value: tree::Expr { kind: tree::ExprKind::Literal(tree::Literal::Number(digits)), .. },
+                    ..
+                },
+            ] => digits.parse::<i32>().unwrap_or(6).clamp(0, 6),
+            _ => return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, "syntax error at or near \"(\""))),
+        };
+        let now = self.builtin("now", place)?;
+        self.explicit(now, type_oid, modifier)
+    }
+
+    fn ordinary(&mut self, call: &FunctionCall, place: Place) -> PgResult<Expr> {
+        let name = call.name.last();
+        let is_aggregate = registry().procedures_named(name).iter().any(|procedure| procedure.is_aggregate());
+        if is_aggregate {
+            return self.aggregate(call, place);
+        }
+        if call.star || call.distinct || !call.order_by.is_empty() || call.filter.is_some() {
+            let what = if call.star {
+                format!("{name}(*) specified, but {name} is not an aggregate function")
+            } else if call.distinct {
+                format!("DISTINCT specified, but {name} is not an aggregate function")
+            } else if call.filter.is_some() {
+                format!("FILTER specified, but {name} is not an aggregate function")
+            } else {
+                format!("ORDER BY specified, but {name} is not an aggregate function")
+            };
+            return Err(at(place, PgError::new(sqlstate::WRONG_OBJECT_TYPE, what)));
+        }
+        let arguments = self.argument_exprs(call)?;
+        let types: Vec<Oid> = arguments.iter().map(|argument| argument.type_oid).collect();
+        // `date('2024-01-01')`: a type's name applied to a literal is a cast.
+        if let ([only], Some(target)) = (types.as_slice(), type_by_name(canonical_name(name))) {
+            if *only == oid::UNKNOWN || registry().resolve_function(name, &types).is_err() {
+                let argument = arguments.into_iter().next().expect("one argument");
+                return self.explicit(argument, target.oid, -1);
+            }
+        }
+        let resolved = match registry().resolve_function(name, &types) {
+            Ok(resolved) => resolved,
+            Err(failure) => return Err(self.undefined(call, &arguments, place, failure)),
+        };
+        let arguments = self.converted_arguments(&resolved, arguments)?;
+        if resolved.operator.returns_set() {
+            self.check_set_allowed(place)?;
+        }
+        let kind = ExprKind::Call { procedure: resolved.operator, arguments };
+        Ok(make(kind, resolved.result, place))
+    }
+
+    fn check_set_allowed(&mut self, place: Place) -> PgResult<()> {
+        match self.scopes.last().and_then(|scope| scope.no_aggregates) {
+            Some(clause) if clause != "functions in FROM" => {
+                let message = format!("set-returning functions are not allowed in {clause}");
+                Err(at(place, PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn converted_arguments(
+        &mut self,
+        resolved: &Resolved<&'static Procedure>,
+        arguments: Vec<Expr>,
+    ) -> PgResult<Vec<Expr>> {
+        let pairs = arguments.into_iter().zip(&resolved.arguments);
+        pairs.map(|(argument, target)| self.argument(resolved.operator, argument, *target)).collect()
+    }
+
+    /// One argument in the type that a function takes.
+    pub(super) fn argument(&mut self, procedure: &'static Procedure, argument: Expr, target: Oid) -> PgResult<Expr> {
+        if wants_text(procedure) && argument.type_oid != oid::TEXT {
+            let argument = self.known(argument)?;
+            if argument.type_oid == oid::TEXT {
+                return Ok(argument);
+            }
+            let place = argument.place;
+            return Ok(make(ExprKind::Convert(Box::new(argument)), oid::TEXT, place));
+        }
+        if target == oid::ANY {
+            return self.known(argument);
+        }
+        let source = argument.type_oid;
+        // Vectors go where arrays are taken, as they are.
+        if matches!(source, oid::INT2VECTOR | oid::OIDVECTOR) && trivet_types::is_array(target) {
+            return Ok(argument);
+        }
+        self.coerce(argument, target, -1, CastContext::Implicit)?.ok_or_else(|| {
+            let (source, target) = (display_name(source, -1), display_name(target, -1));
+            PgError::internal(format!("resolution promised a cast from {source} to {target}"))
+        })
+    }
+
+    fn undefined(&mut self, call: &FunctionCall, arguments: &[Expr], place: Place, failure: Failure) -> Box<PgError> {
+        let shown: Vec<String> = arguments.iter().map(|argument| display_name(argument.type_oid, -1)).collect();
+        let visible_name = if call.name.place().known().is_none() {
+            format!("pg_catalog.{}", call.name.last())
+        } else {
+            call.name.shown()
+        };
+        let signature = format!("{visible_name}({})", shown.join(", "));
+        let error = match failure {
+            Failure::NotFound => {
+                let error = PgError::new(sqlstate::UNDEFINED_FUNCTION, format!("function {signature} does not exist"));
+                error.hint(
+                    "No function matches the given name and argument types. You might need to add explicit type casts.",
+                )
+            }
+            Failure::Ambiguous => {
+                let error = PgError::new(sqlstate::AMBIGUOUS_FUNCTION, format!("function {signature} is not unique"));
+                error.hint("Could not choose a best candidate function. You might need to add explicit type casts.")
+            }
+        };
+        at(place, error)
+    }
+
+    fn aggregate(&mut self, call: &FunctionCall, place: Place) -> PgResult<Expr> {
+        let scope = self.scope();
+        if scope.inside_aggregate {
+            let error = PgError::new(sqlstate::GROUPING_ERROR, "aggregate function calls cannot be nested");
+            return Err(at(place, error));
+        }
+        if let Some(clause) = scope.no_aggregates {
+            let message = format!("aggregate functions are not allowed in {clause}");
+            return Err(at(place, PgError::new(sqlstate::GROUPING_ERROR, message)));
+        }
+        scope.inside_aggregate = true;
+        let parts = self.aggregate_parts(call, place);
+        self.scope().inside_aggregate = false;
+        let aggregate = parts?;
+        let type_oid = aggregate.type_oid;
+        let scope = self.scope();
+        scope.aggregates.push(aggregate);
+        Ok(make(ExprKind::Aggregate(scope.aggregates.len() - 1), type_oid, place))
+    }
+
+    fn aggregate_parts(&mut self, call: &FunctionCall, place: Place) -> PgResult<Aggregate> {
+        let name = call.name.last();
+        let arguments = self.argument_exprs(call)?;
+        if arguments.is_empty() && !call.star && name == "count" {
+            let message = "count(*) must be used to call a parameterless aggregate function";
+            return Err(at(place, PgError::new(sqlstate::WRONG_OBJECT_TYPE, message)));
+        }
+        let types: Vec<Oid> = arguments.iter().map(|argument| argument.type_oid).collect();
+        let resolved = match registry().resolve_function(name, &types) {
+            Ok(resolved) if call.star && name != "count" => {
+                return Err(self.undefined(
+                    call,
+                    &[],
+                    place,
+                    match resolved.variadic {
+                        _ => Failure::NotFound,
+                    },
+                ));
+            }
+            Ok(resolved) => resolved,
+            Err(failure) => return Err(self.undefined(call, &arguments, place, failure)),
+        };
+        let arguments = self.converted_arguments(&resolved, arguments)?;
+        let filter = match &call.filter {
+            Some(filter) => Some(self.condition(filter, "FILTER")?),
+            None => None,
+        };
+        let mut order_by = Vec::with_capacity(call.order_by.len());
+        for key in &call.order_by {
+            let expr = self.expr(&key.expr)?;
+            order_by.push((self.known(expr)?, key.descending, key.nulls_first.unwrap_or(key.descending)));
+        }
+        Ok(Aggregate {
+            procedure: resolved.operator,
+            argument_types: arguments.iter().map(|argument| argument.type_oid).collect(),
+            arguments,
+            distinct: call.distinct,
+            filter,
+            order_by,
+            type_oid: resolved.result,
+            star: call.star,
+        })
+    }
+}

@@ -1,0 +1,403 @@
+//! INSERT, UPDATE, DELETE.
+use super::from::target_table;
+use super::query::empty_query;
+use super::scope::Scope;
+use super::{Analyzer, assign, at};
+use crate::catalog::Table;
+use crate::parser::tree::{self, ConflictAction, ConflictTarget, InsertSource};
+use crate::typed::{
+    Body, ConflictUpdate, Delete, Expr, ExprKind, From, Insert, InsertValue, OnConflict, Query, Target, Update,
+};
+use std::sync::Arc;
+use trivet_types::{Datum, Oid, PgError, PgResult, oid, sqlstate};
+
+impl Analyzer<'_> {
+    /// The tree of a stored expression (a default, a check).
+    fn stored(&self, text: &str) -> PgResult<tree::Expr> {
+        let parsed = crate::parser::parse(&format!("SELECT {text}"))?;
+        let broken = || PgError::internal(format!("a stored expression is not one: {text}"));
+        let Some(tree::Statement::Query(query)) = parsed.into_iter().next().map(|parsed| parsed.statement) else {
+            return Err(broken());
+        };
+        let tree::QueryBody::Select(select) = query.body else { return Err(broken()) };
+        match select.targets.into_iter().next() {
+            Some(tree::Target::Expr { expr, .. }) => Ok(expr),
+            _ => Err(broken()),
+        }
+    }
+
+    /// A column's default, in its type.
+    pub fn default_of(&mut self, table: &Table, column: usize) -> PgResult<Expr> {
+        let column = &table.columns[column];
+        let Some(text) = &column.default else { return Ok(Expr::constant(Datum::Null, column.type_oid)) };
+        let expr = self.stored(text)?;
+        self.standalone(&expr, column.type_oid, column.modifier, &column.name)
+    }
+
+    /// A table's CHECKs over its row (relation 0).
+    pub fn checks(&mut self, table: &Arc<Table>) -> PgResult<Vec<(String, Expr)>> {
+        let mut checks = Vec::with_capacity(table.checks.len());
+        for check in &table.checks {
+            let expr = self.stored(&check.expression)?;
+            checks.push((check.name.clone(), self.over_table(table, &expr)?));
+        }
+        Ok(checks)
+    }
+
+    fn column_position(&self, table: &Table, name: &tree::Name) -> PgResult<usize> {
+        table.column_named(&name.text).map(|(position, _)| position).ok_or_else(|| {
+            let message = format!("column \"{}\" of relation \"{}\" does not exist", name.text, table.name);
+            at(name.place, PgError::new(sqlstate::UNDEFINED_COLUMN, message))
+        })
+    }
+
+    pub(super) fn insert(&mut self, insert: &tree::Insert) -> PgResult<Insert> {
+        refuse_with(&insert.with)?;
+        let table = target_table(self, &insert.table)?;
+        if insert.overriding_system.is_some() {
+            return Err(PgError::unsupported("OVERRIDING"));
+        }
+        let columns = self.insert_columns(&table, &insert.columns)?;
+        let (source, given) = match &insert.source {
+            InsertSource::DefaultValues => {
+                let mut query = empty_query(vec![]);
+                query.body = Body::Values(vec![vec![]]);
+                (query, 0)
+            }
+            InsertSource::Query(query) => self.insert_source(&table, &columns, &insert.columns, query)?,
+        };
+        let mut values = Vec::with_capacity(table.columns.len());
+        for (position, column) in table.columns.iter().enumerate() {
+            let from = columns[..given].iter().position(|target| *target == position);
+            values.push(match from {
+                _ if column.dropped => InsertValue::Null,
+                Some(from) => {
+                    let source_column = &source.targets[super::expr::visible_positions(&source)[from]].expr;
+                    let value = Expr {
+                        kind: ExprKind::Column { up: 0, relation: 0, column: from },
+                        type_oid: source_column.type_oid,
+                        modifier: source_column.modifier,
+                        place: source_column.place,
+                    };
+                    InsertValue::Expr(assign(self, value, column.type_oid, column.modifier, &column.name)?)
+                }
+                None => InsertValue::Expr(self.default_of(&table, position)?),
+            });
+        }
+        let alias = insert.alias.as_ref().map_or(table.name.as_str(), |alias| &alias.text).to_string();
+        let on_conflict = match &insert.on_conflict {
+            None => None,
+            Some(clause) => Some(self.on_conflict(&table, &alias, clause)?),
+        };
+        let returning = self.returning(&table, &alias, &insert.returning)?;
+        Ok(Insert { checks: self.checks(&table)?, table, source, values, on_conflict, returning })
+    }
+
+    fn insert_columns(&self, table: &Table, names: &[tree::Name]) -> PgResult<Vec<usize>> {
+        if names.is_empty() {
+            return Ok(table.live_columns().map(|(position, _)| position).collect());
+        }
+        let mut columns: Vec<usize> = Vec::with_capacity(names.len());
+        for name in names {
+            let position = self.column_position(table, name)?;
+            if columns.contains(&position) {
+                let message = format!("column \"{}\" specified more than once", name.text);
+                return Err(at(name.place, PgError::new(sqlstate::DUPLICATE_COLUMN, message)));
+            }
+            columns.push(position);
+        }
+        Ok(columns)
+    }
+
+    /// The rows to insert, and how many of the target columns they give.
+    fn insert_source(
+        &mut self,
+        table: &Arc<Table>,
+        columns: &[usize],
+        names: &[tree::Name],
+        query: &tree::Query,
+    ) -> PgResult<(Query, usize)> {
+        let plain =
+            query.with.is_none() && query.order_by.is_empty() && query.limit.is_none() && query.offset.is_none();
+        if let (tree::QueryBody::Values(rows), true) = (&query.body, plain) {
+            return self.insert_values(table, columns, names, rows);
+        }
+        let mut source = self.query(query)?;
+        let positions = super::expr::visible_positions(&source);
+        let places: Vec<tree::Place> = positions.iter().map(|position| source.targets[*position].expr.place).collect();
+        check_counts(&places, columns.len(), names)?;
+        for (column, position) in columns.iter().zip(&positions) {
+            // An untyped literal or parameter takes the column's type.
+            let target = &source.targets[*position].expr;
+            if target.type_oid == oid::UNKNOWN
+                && matches!(source.body, Body::Select { .. })
+                && source.distinct.is_none()
+            {
+                let column = &table.columns[*column];
+                let expr = target.clone();
+                source.targets[*position].expr = assign(self, expr, column.type_oid, column.modifier, &column.name)?;
+            }
+        }
+        let source = self.settled(source)?;
+        Ok((source, positions.len()))
+    }
+
+    fn insert_values(
+        &mut self,
+        table: &Arc<Table>,
+        columns: &[usize],
+        names: &[tree::Name],
+        rows: &[Vec<tree::Expr>],
+    ) -> PgResult<(Query, usize)> {
+        let width = rows.first().map_or(0, Vec::len);
+        self.scopes.push(Scope { no_aggregates: Some("VALUES"), ..Scope::default() });
+        let mut result = Vec::with_capacity(rows.len());
+        let mut outcome = Ok(());
+        for row in rows {
+            outcome = self.insert_row(table, columns, names, width, row).map(|row| result.push(row));
+            if outcome.is_err() {
+                break;
+            }
+        }
+        self.scopes.pop();
+        outcome?;
+        let targets = columns[..width].iter().enumerate().map(|(at, column)| {
+            let column = &table.columns[*column];
+            Target {
+                name: column.name.clone(),
+                expr: Expr {
+                    kind: ExprKind::Column { up: 0, relation: 0, column: at },
+                    type_oid: column.type_oid,
+                    modifier: column.modifier,
+                    place: tree::Place::default(),
+                },
+                hidden: false,
+                origin: None,
+            }
+        });
+        let mut query = empty_query(targets.collect());
+        query.body = Body::Values(result);
+        Ok((query, width))
+    }
+
+    fn insert_row(
+        &mut self,
+        table: &Arc<Table>,
+        columns: &[usize],
+        names: &[tree::Name],
+        width: usize,
+        row: &[tree::Expr],
+    ) -> PgResult<Vec<Expr>> {
+        if row.len() != width {
+            let place = row.first().map(|expr| expr.place).unwrap_or_default();
+            return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, "VALUES lists must all be the same length")));
+        }
+        let places: Vec<tree::Place> = row.iter().map(|expr| expr.place).collect();
+        check_counts(&places, columns.len(), names)?;
+        let mut values = Vec::with_capacity(width);
+        for (expr, position) in row.iter().zip(columns) {
+            let column = &table.columns[*position];
+            if matches!(expr.kind, tree::ExprKind::Default) {
+                values.push(self.default_of(table, *position)?);
+                continue;
+            }
+            let value = self.expr(expr)?;
+            values.push(assign(self, value, column.type_oid, column.modifier, &column.name)?);
+        }
+        Ok(values)
+    }
+
+    fn on_conflict(&mut self, table: &Arc<Table>, alias: &str, clause: &tree::OnConflict) -> PgResult<OnConflict> {
+        let mut indexes: Vec<Oid> = Vec::new();
+        match &clause.target {
+            None => {}
+            Some(ConflictTarget::Columns(names)) => {
+                let mut wanted = Vec::with_capacity(names.len());
+                for name in names {
+                    wanted.push(self.column_position(table, name)?);
+                }
+                let matching = table.indexes.iter().filter(|index| {
+                    index.unique
+                        && index.keys.iter().all(|key| wanted.contains(&key.column))
+                        && wanted.iter().all(|column| index.keys.iter().any(|key| key.column == *column))
+                });
+                indexes.extend(matching.map(|index| index.oid));
+                if indexes.is_empty() {
+                    let message = "there is no unique or exclusion constraint matching the ON CONFLICT specification";
+                    return Err(PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, message));
+                }
+            }
+            Some(ConflictTarget::Constraint(name)) => {
+                let found = table.constraints.iter().find(|constraint| constraint.name == name.text);
+                let found = found.ok_or_else(|| {
+                    let message = format!("constraint \"{}\" for table \"{}\" does not exist", name.text, table.name);
+                    PgError::new(sqlstate::UNDEFINED_OBJECT, message)
+                })?;
+                indexes.push(found.index);
+            }
+        }
+        let ConflictAction::Update { assignments, filter } = &clause.action else {
+            return Ok(OnConflict { indexes, update: None });
+        };
+        if clause.target.is_none() {
+            let message = "ON CONFLICT DO UPDATE requires inference specification or constraint name";
+            return Err(PgError::new(sqlstate::SYNTAX_ERROR, message).hint("For example, ON CONFLICT (column_name)."));
+        }
+        let mut scope = Scope { no_aggregates: Some("UPDATE"), ..Scope::default() };
+        scope.add_table(table, alias, Some(&table.schema_name));
+        // Bare names mean the existing row.
+        let visible = scope.columns.clone();
+        scope.add_table(table, "excluded", None);
+        scope.columns = visible;
+        self.scopes.push(scope);
+        let analyzed = self.assignments(table, assignments).and_then(|assignments| {
+            let filter = filter.as_ref().map(|filter| self.condition(filter, "WHERE")).transpose()?;
+            Ok(ConflictUpdate { assignments, filter })
+        });
+        self.scopes.pop();
+        Ok(OnConflict { indexes, update: Some(analyzed?) })
+    }
+
+    fn assignments(&mut self, table: &Arc<Table>, assignments: &[tree::Assignment]) -> PgResult<Vec<(usize, Expr)>> {
+        let mut result: Vec<(usize, Expr)> = Vec::with_capacity(assignments.len());
+        for assignment in assignments {
+            let values: Vec<&tree::Expr> = match (assignment.columns.as_slice(), &assignment.value.kind) {
+                ([_], _) => vec![&assignment.value],
+                (columns, tree::ExprKind::Row(values)) if columns.len() == values.len() => values.iter().collect(),
+                (_, tree::ExprKind::Row(_)) => {
+                    let message = "number of columns does not match number of values";
+                    return Err(at(assignment.value.place, PgError::new(sqlstate::SYNTAX_ERROR, message)));
+                }
+                _ => {
+                    return Err(at(
+                        assignment.value.place,
+                        PgError::unsupported("assigning a subquery to several columns"),
+                    ));
+                }
+            };
+            for (name, value) in assignment.columns.iter().zip(values) {
+                let position = self.column_position(table, name)?;
+                if result.iter().any(|(other, _)| *other == position) {
+                    let message = format!("multiple assignments to same column \"{}\"", name.text);
+                    return Err(PgError::new(sqlstate::SYNTAX_ERROR, message));
+                }
+                let column = &table.columns[position];
+                let value = if matches!(value.kind, tree::ExprKind::Default) {
+                    self.default_of(table, position)?
+                } else {
+                    let value = self.expr(value)?;
+                    assign(self, value, column.type_oid, column.modifier, &column.name)?
+                };
+                result.push((position, value));
+            }
+        }
+        Ok(result)
+    }
+
+    /// RETURNING, in the scope that is open or over the table alone.
+    fn returning(
+        &mut self,
+        table: &Arc<Table>,
+        alias: &str,
+        targets: &[tree::Target],
+    ) -> PgResult<Option<Vec<Target>>> {
+        if targets.is_empty() {
+            return Ok(None);
+        }
+        let mut scope = Scope { no_aggregates: Some("RETURNING"), ..Scope::default() };
+        scope.add_table(table, alias, Some(&table.schema_name));
+        self.scopes.push(scope);
+        let result = self.returning_here(targets);
+        self.scopes.pop();
+        result.map(Some)
+    }
+
+    fn returning_here(&mut self, targets: &[tree::Target]) -> PgResult<Vec<Target>> {
+        let mut targets = self.targets(targets)?;
+        for target in &mut targets {
+            target.expr = self.known(target.expr.clone())?;
+        }
+        Ok(targets)
+    }
+
+    pub(super) fn update(&mut self, update: &tree::Update) -> PgResult<Update> {
+        refuse_with(&update.with)?;
+        let table = target_table(self, &update.table)?;
+        let alias = update.alias.as_ref().map_or(table.name.as_str(), |alias| &alias.text).to_string();
+        self.scopes.push(Scope { no_aggregates: Some("UPDATE"), ..Scope::default() });
+        self.scope().add_table(&table, &alias, Some(&table.schema_name));
+        let result = self.update_here(&table, update);
+        self.scopes.pop();
+        let (query, assignments, returning) = result?;
+        Ok(Update { checks: self.checks(&table)?, table, query, assignments, returning })
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn update_here(
+        &mut self,
+        table: &Arc<Table>,
+        update: &tree::Update,
+    ) -> PgResult<(Query, Vec<(usize, Expr)>, Option<Vec<Target>>)> {
+        let mut from = vec![From::Relation(0)];
+        from.extend(self.from_list(&update.from)?);
+        let assignments = self.assignments(table, &update.assignments)?;
+        let filter = update
+            .filter
+            .as_ref()
+            .map(|filter| self.without_aggregates("WHERE", |analyzer| analyzer.condition(filter, "WHERE")));
+        let filter = filter.transpose()?;
+        let returning = if update.returning.is_empty() { None } else { Some(self.returning_here(&update.returning)?) };
+        let mut query = empty_query(vec![]);
+        query.relations = std::mem::take(&mut self.scope().relations);
+        query.body = Body::Select { from, filter, grouping: None };
+        Ok((query, assignments, returning))
+    }
+
+    pub(super) fn delete(&mut self, delete: &tree::Delete) -> PgResult<Delete> {
+        refuse_with(&delete.with)?;
+        let table = target_table(self, &delete.table)?;
+        let alias = delete.alias.as_ref().map_or(table.name.as_str(), |alias| &alias.text).to_string();
+        self.scopes.push(Scope { no_aggregates: Some("DELETE"), ..Scope::default() });
+        self.scope().add_table(&table, &alias, Some(&table.schema_name));
+        let result = self.delete_here(delete);
+        self.scopes.pop();
+        let (query, returning) = result?;
+        Ok(Delete { table, query, returning })
+    }
+
+    fn delete_here(&mut self, delete: &tree::Delete) -> PgResult<(Query, Option<Vec<Target>>)> {
+        let mut from = vec![From::Relation(0)];
+        from.extend(self.from_list(&delete.using)?);
+        let filter = delete
+            .filter
+            .as_ref()
+            .map(|filter| self.without_aggregates("WHERE", |analyzer| analyzer.condition(filter, "WHERE")));
+        let filter = filter.transpose()?;
+        let returning = if delete.returning.is_empty() { None } else { Some(self.returning_here(&delete.returning)?) };
+        let mut query = empty_query(vec![]);
+        query.relations = std::mem::take(&mut self.scope().relations);
+        query.body = Body::Select { from, filter, grouping: None };
+        Ok((query, returning))
+    }
+}
+
+fn refuse_with(with: &Option<tree::With>) -> PgResult<()> {
+    match with {
+        None => Ok(()),
+        Some(_) => Err(PgError::unsupported("WITH before a data-modifying statement")),
+    }
+}
+
+/// As many expressions as columns; without a column list fewer will do.
+fn check_counts(places: &[tree::Place], columns: usize, names: &[tree::Name]) -> PgResult<()> {
+    if places.len() > columns {
+        let place = places[columns];
+        let message = "INSERT has more expressions than target columns";
+        return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, message)));
+    }
+    if let Some(missing) = names.get(places.len()) {
+        let message = "INSERT has more target columns than expressions";
+        return Err(at(missing.place, PgError::new(sqlstate::SYNTAX_ERROR, message)));
+    }
+    Ok(())
+}

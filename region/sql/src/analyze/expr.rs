@@ -1,0 +1,566 @@
+//! Expressions.
+use super::scope::find_column;
+use super::{Analyzer, at, resolve_type_name};
+use crate::parser::tree::{self, IsTest, Literal, Place};
+use crate::typed::{Expr, ExprKind, Subquery, SubqueryKind};
+use trivet_types::registry::{CastContext, Failure, Operator, Resolved, registry};
+use trivet_types::{
+    Datum, Oid, PgError, PgResult, array_of, display_name, element_of, is_array, numeric::Numeric, oid, sqlstate,
+};
+
+pub(super) fn make(kind: ExprKind, type_oid: Oid, place: Place) -> Expr {
+    Expr { kind, type_oid, modifier: -1, place }
+}
+
+impl Analyzer<'_> {
+    pub fn expr(&mut self, expr: &tree::Expr) -> PgResult<Expr> {
+        self.deeper(|analyzer| analyzer.expr_here(expr))
+    }
+
+    fn exprs(&mut self, exprs: &[tree::Expr]) -> PgResult<Vec<Expr>> {
+        exprs.iter().map(|expr| self.expr(expr)).collect()
+    }
+
+    /// An operand of WHERE, ON, CHECK ...
+    pub(super) fn condition(&mut self, expr: &tree::Expr, what: &str) -> PgResult<Expr> {
+        let expr = self.expr(expr)?;
+        self.boolean(expr, what)
+    }
+
+    fn expr_here(&mut self, expr: &tree::Expr) -> PgResult<Expr> {
+        use tree::ExprKind as K;
+        let place = expr.place;
+        match &expr.kind {
+            K::Column(name) => find_column(&self.scopes, name).or_else(|error| self.not_a_column(name, error)),
+            K::Parameter(number) => self.parameter(*number, place),
+            K::Literal(literal) => literal_expr(literal, place),
+            K::Unary { operator, operand } => {
+                let operand = self.expr(operand)?;
+                self.operator(operator, None, operand, place)
+            }
+            K::Binary { operator, left, right } => self.binary(operator, left, right, place),
+            K::Not(operand) => {
+                let operand = self.condition(operand, "NOT")?;
+                Ok(make(ExprKind::Not(Box::new(operand)), oid::BOOL, place))
+            }
+            K::And(terms) => {
+                let terms = terms.iter().map(|term| self.condition(term, "AND")).collect::<PgResult<_>>()?;
+                Ok(make(ExprKind::And(terms), oid::BOOL, place))
+            }
+            K::Or(terms) => {
+                let terms = terms.iter().map(|term| self.condition(term, "OR")).collect::<PgResult<_>>()?;
+                Ok(make(ExprKind::Or(terms), oid::BOOL, place))
+            }
+            K::Is { operand, test, negated } => self.is(operand, *test, *negated, place),
+            K::DistinctFrom { left, right, negated } => self.distinct_from(left, right, *negated, place),
+            K::InList { operand, list, negated } => self.in_list(operand, list, *negated, place),
+            K::InQuery { operand, query, negated } => {
+                let left = match &operand.kind {
+                    K::Row(items) => self.exprs(items)?,
+                    _ => vec![self.expr(operand)?],
+                };
+                self.quantified_query(left, "=", query, false, *negated, place)
+            }
+            K::Between { operand, low, high, negated } => {
+                let (operand, low, high) = (self.expr(operand)?, self.expr(low)?, self.expr(high)?);
+                let (first, second) = if *negated { ("<", ">") } else { (">=", "<=") };
+                let terms = vec![
+                    self.operator(first, Some(operand.clone()), low, place)?,
+                    self.operator(second, Some(operand), high, place)?,
+                ];
+                let kind = if *negated { ExprKind::Or(terms) } else { ExprKind::And(terms) };
+                Ok(make(kind, oid::BOOL, place))
+            }
+            K::Quantified { operator, left, right, all } => self.quantified(operator, left, right, *all, place),
+            K::Cast { operand, to } => self.cast(operand, to, place),
+            K::Function(call) => self.call(call, place),
+            K::Case { operand, branches, otherwise } => {
+                self.case(operand.as_deref(), branches, otherwise.as_deref(), place)
+            }
+            K::Subquery(query) => {
+                let query = self.subquery(query)?;
+                let column = single_column(&query, place)?;
+                let (type_oid, modifier) = (column.type_oid, column.modifier);
+                let subquery = Subquery { query, kind: SubqueryKind::Scalar };
+                Ok(Expr { kind: ExprKind::Subquery(Box::new(subquery)), type_oid, modifier, place })
+            }
+            K::Exists(query) => {
+                let subquery = Subquery { query: self.subquery(query)?, kind: SubqueryKind::Exists };
+                Ok(make(ExprKind::Subquery(Box::new(subquery)), oid::BOOL, place))
+            }
+            K::ArrayQuery(query) => {
+                let query = self.subquery(query)?;
+                let element = single_column(&query, place)?.type_oid;
+                let type_oid = array_of(element).ok_or_else(|| no_array_type(element, place))?;
+                let subquery = Subquery { query, kind: SubqueryKind::Array };
+                Ok(make(ExprKind::Subquery(Box::new(subquery)), type_oid, place))
+            }
+            K::Row(items) => {
+                let items = self.exprs(items)?;
+                let items = items.into_iter().map(|item| self.known(item)).collect::<PgResult<_>>()?;
+                Ok(make(ExprKind::Row(items), oid::RECORD, place))
+            }
+            K::Array(items) => {
+                let items = self.exprs(items)?;
+                if items.is_empty() {
+                    let message = "cannot determine type of empty array";
+                    return Err(at(place, PgError::new(sqlstate::INDETERMINATE_DATATYPE, message))
+                        .hint("Explicitly cast to the desired type, for example ARRAY[]::integer[]."));
+                }
+                let (items, element) = self.unify(items, "ARRAY")?;
+                if is_array(element) {
+                    return Err(at(place, PgError::unsupported("an array of arrays in an ARRAY constructor")));
+                }
+                let type_oid = array_of(element).ok_or_else(|| no_array_type(element, place))?;
+                Ok(make(ExprKind::Array(items), type_oid, place))
+            }
+            K::Subscript { operand, subscripts } => self.subscript(operand, subscripts, place),
+            K::Field { operand, field } => self.field(operand, &field.text, place),
+            K::Collate { operand, collation } => {
+                let operand = self.expr(operand)?;
+                match collation.last() {
+                    "C" | "POSIX" | "default" | "ucs_basic" => self.known(operand),
+                    name => {
+                        let message = format!("collation \"{name}\" for encoding \"UTF8\" does not exist");
+                        Err(at(collation.place(), PgError::new(sqlstate::UNDEFINED_OBJECT, message)))
+                    }
+                }
+            }
+            K::Default => {
+                let error = PgError::new(sqlstate::SYNTAX_ERROR, "DEFAULT is not allowed in this context");
+                Err(at(place, error))
+            }
+        }
+    }
+
+    /// A bare name that is no column: `CURRENT_SCHEMA`, or a table's row.
+    fn not_a_column(&mut self, name: &tree::QualifiedName, error: Box<PgError>) -> PgResult<Expr> {
+        if name.parts.len() != 1 || error.code != sqlstate::UNDEFINED_COLUMN {
+            return Err(error);
+        }
+        if name.last() == "current_schema" {
+            return self.builtin("current_schema", name.place());
+        }
+        let table = self.scopes.last().and_then(|scope| scope.tables.iter().find(|table| table.alias == name.last()));
+        let items = table.ok_or(error)?.columns.iter().map(|column| column.expr.clone()).collect();
+        Ok(make(ExprKind::Row(items), oid::RECORD, name.place()))
+    }
+
+    fn parameter(&mut self, number: u32, place: Place) -> PgResult<Expr> {
+        if number == 0 || number > 65_535 || !self.parameters.has(number as usize - 1) {
+            let error = PgError::new(sqlstate::UNDEFINED_PARAMETER, format!("there is no parameter ${number}"));
+            return Err(at(place, error));
+        }
+        let index = number as usize - 1;
+        let type_oid = self.parameters.type_of(index);
+        Ok(make(ExprKind::Parameter(index), type_oid, place))
+    }
+
+    fn binary(&mut self, operator: &str, left: &tree::Expr, right: &tree::Expr, place: Place) -> PgResult<Expr> {
+        if let (tree::ExprKind::Row(left), tree::ExprKind::Row(right)) = (&left.kind, &right.kind) {
+            return self.row_comparison(operator, left, right, place);
+        }
+        let left = self.expr(left)?;
+        let right = self.expr(right)?;
+        self.operator(operator, Some(left), right, place)
+    }
+
+    fn row_comparison(
+        &mut self,
+        operator: &str,
+        left: &[tree::Expr],
+        right: &[tree::Expr],
+        place: Place,
+    ) -> PgResult<Expr> {
+        if left.len() != right.len() {
+            return Err(at(
+                place,
+                PgError::new(sqlstate::SYNTAX_ERROR, "unequal number of entries in row expressions"),
+            ));
+        }
+        let mut pairs = Vec::with_capacity(left.len());
+        for (left, right) in left.iter().zip(right) {
+            pairs.push((self.expr(left)?, self.expr(right)?));
+        }
+        let strict = match operator {
+            "=" | "<>" => None,
+            "<" | "<=" => Some("<"),
+            ">" | ">=" => Some(">"),
+            _ => return Err(at(place, PgError::unsupported(format!("row comparison with {operator}")))),
+        };
+        let Some(strict) = strict else {
+            let terms = pairs.into_iter().map(|(left, right)| self.operator(operator, Some(left), right, place));
+            let terms = terms.collect::<PgResult<Vec<_>>>()?;
+            let kind = if operator == "=" { ExprKind::And(terms) } else { ExprKind::Or(terms) };
+            return Ok(make(kind, oid::BOOL, place));
+        };
+        // (a, b) < (c, d) is a < c OR (a = c AND b < d).
+        let mut result: Option<Expr> = None;
+        for (at, (left, right)) in pairs.into_iter().enumerate().rev() {
+            let this = if result.is_none() { operator } else { strict };
+            let less = self.operator(this, Some(left.clone()), right.clone(), place)?;
+            result = Some(match result {
+                None => less,
+                Some(rest) => {
+                    let equal = self.operator("=", Some(left), right, place)?;
+                    let both = make(ExprKind::And(vec![equal, rest]), oid::BOOL, place);
+                    make(ExprKind::Or(vec![less, both]), oid::BOOL, place)
+                }
+            });
+            debug_assert!(at < 1664, "rows have few columns");
+        }
+        result.ok_or_else(|| PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, "cannot compare rows of zero length"))
+    }
+
+    /// Find an operator for operands of these types.
+    fn resolve(&self, name: &str, left: Oid, right: Oid, place: Place) -> PgResult<Resolved<&'static Operator>> {
+        let name = if name == "!=" { "<>" } else { name };
+        registry().resolve_operator(name, left, right).map_err(|failure| {
+            let mut shown = if left.is_valid() { format!("{} ", display_name(left, -1)) } else { String::new() };
+            shown.push_str(&format!("{name} {}", display_name(right, -1)));
+            let error = match failure {
+                Failure::NotFound => PgError::new(
+                    sqlstate::UNDEFINED_FUNCTION,
+                    format!("operator does not exist: {shown}"),
+                )
+                .hint(
+                    "No operator matches the given name and argument types. You might need to add explicit type casts.",
+                ),
+                Failure::Ambiguous => {
+                    PgError::new(sqlstate::AMBIGUOUS_FUNCTION, format!("operator is not unique: {shown}"))
+                        .hint("Could not choose a best candidate operator. You might need to add explicit type casts.")
+                }
+            };
+            at(place, error)
+        })
+    }
+
+    /// Apply an operator to analyzed operands.
+    pub(super) fn operator(&mut self, name: &str, left: Option<Expr>, right: Expr, place: Place) -> PgResult<Expr> {
+        let left_type = left.as_ref().map_or(Oid::INVALID, |left| left.type_oid);
+        let resolved = self.resolve(name, left_type, right.type_oid, place)?;
+        let procedure = registry()
+            .procedure(resolved.operator.procedure)
+            .ok_or_else(|| PgError::internal("an operator without body"))?;
+        let mut arguments = Vec::with_capacity(2);
+        for (operand, target) in left.into_iter().chain(Some(right)).zip(&resolved.arguments) {
+            arguments.push(self.argument(procedure, operand, *target)?);
+        }
+        Ok(make(ExprKind::Call { procedure, arguments }, resolved.result, place))
+    }
+
+    fn is(&mut self, operand: &tree::Expr, test: IsTest, negated: bool, place: Place) -> PgResult<Expr> {
+        let operand = self.expr(operand)?;
+        let kind = match test {
+            IsTest::Null => ExprKind::IsNull { operand: Box::new(self.known(operand)?), negated },
+            IsTest::Unknown => ExprKind::IsNull { operand: Box::new(self.boolean(operand, "IS UNKNOWN")?), negated },
+            IsTest::True | IsTest::False => {
+                let value = test == IsTest::True;
+                let what = if value { "IS TRUE" } else { "IS FALSE" };
+                ExprKind::IsBoolean { operand: Box::new(self.boolean(operand, what)?), value, negated }
+            }
+        };
+        Ok(make(kind, oid::BOOL, place))
+    }
+
+    fn distinct_from(&mut self, left: &tree::Expr, right: &tree::Expr, negated: bool, place: Place) -> PgResult<Expr> {
+        let (left, right) = (self.expr(left)?, self.expr(right)?);
+        let resolved = self.resolve("=", left.type_oid, right.type_oid, place)?;
+        let procedure = registry()
+            .procedure(resolved.operator.procedure)
+            .ok_or_else(|| PgError::internal("an operator without body"))?;
+        let left = self.argument(procedure, left, resolved.arguments[0])?;
+        let right = self.argument(procedure, right, resolved.arguments[1])?;
+        Ok(make(ExprKind::Distinct { left: Box::new(left), right: Box::new(right), negated }, oid::BOOL, place))
+    }
+
+    fn in_list(&mut self, operand: &tree::Expr, list: &[tree::Expr], negated: bool, place: Place) -> PgResult<Expr> {
+        if let tree::ExprKind::Row(items) = &operand.kind {
+            let mut terms = Vec::with_capacity(list.len());
+            for candidate in list {
+                let tree::ExprKind::Row(others) = &candidate.kind else {
+                    return Err(at(place, PgError::unsupported("IN of a row and something else")));
+                };
+                terms.push(self.row_comparison("=", items, others, place)?);
+            }
+            let any = make(ExprKind::Or(terms), oid::BOOL, place);
+            return Ok(if negated { make(ExprKind::Not(Box::new(any)), oid::BOOL, place) } else { any });
+        }
+        let operand = self.expr(operand)?;
+        let items = self.exprs(list)?;
+        let depends =
+            |expr: &Expr| expr.any(&mut |part| matches!(part.kind, ExprKind::Column { .. } | ExprKind::Subquery(_)));
+        let types: Vec<Oid> = std::iter::once(operand.type_oid).chain(items.iter().map(|item| item.type_oid)).collect();
+        let common = super::common_type(&types).ok().filter(|common| array_of(*common).is_some() && !is_array(*common));
+        if let (Some(common), false) = (common, items.iter().any(depends)) {
+            if items.len() > 1 {
+                let mut converted = Vec::with_capacity(items.len());
+                for item in items {
+                    let (item, _) = self
+                        .unify(vec![item, Expr::constant(Datum::Null, common)], "IN")
+                        .map(|(mut both, kind)| (both.remove(0), kind))?;
+                    converted.push(item);
+                }
+                let array_type = array_of(common).expect("checked above");
+                let array = make(ExprKind::Array(converted), array_type, place);
+                let any = self.any_of_array(if negated { "<>" } else { "=" }, operand, array, negated, place)?;
+                return Ok(any);
+            }
+            let item =
+                items.into_iter().next().ok_or_else(|| PgError::new(sqlstate::SYNTAX_ERROR, "IN needs a list"))?;
+            return self.operator(if negated { "<>" } else { "=" }, Some(operand), item, place);
+        }
+        let name = if negated { "<>" } else { "=" };
+        let terms = items.into_iter().map(|item| self.operator(name, Some(operand.clone()), item, place));
+        let terms = terms.collect::<PgResult<Vec<_>>>()?;
+        Ok(make(if negated { ExprKind::And(terms) } else { ExprKind::Or(terms) }, oid::BOOL, place))
+    }
+
+    fn any_of_array(&mut self, operator: &str, left: Expr, right: Expr, all: bool, place: Place) -> PgResult<Expr> {
+        let right = if right.type_oid == oid::UNKNOWN {
+            // A literal array takes the left operand's type.
+            let element = if left.type_oid == oid::UNKNOWN { oid::TEXT } else { left.type_oid };
+            let target = array_of(element).ok_or_else(|| no_array_type(element, place))?;
+            self.implicit(right, target, "ANY")?
+        } else {
+            right
+        };
+        let element = match right.type_oid {
+            oid::INT2VECTOR => oid::INT2,
+            oid::OIDVECTOR => oid::OID,
+            other if is_array(other) => element_of(other).expect("arrays have elements"),
+            _ => {
+                let message = "op ANY/ALL (array) requires array on right side";
+                return Err(at(place, PgError::new(sqlstate::WRONG_OBJECT_TYPE, message)));
+            }
+        };
+        let resolved = self.resolve(operator, left.type_oid, element, place)?;
+        if resolved.result != oid::BOOL {
+            let message = "op ANY/ALL (array) requires operator to yield boolean";
+            return Err(at(place, PgError::new(sqlstate::WRONG_OBJECT_TYPE, message)));
+        }
+        let procedure = registry()
+            .procedure(resolved.operator.procedure)
+            .ok_or_else(|| PgError::internal("an operator without body"))?;
+        let left = self.argument(procedure, left, resolved.arguments[0])?;
+        let wanted = resolved.arguments[1];
+        let right = if wanted == element {
+            right
+        } else {
+            let target = array_of(wanted).ok_or_else(|| no_array_type(wanted, place))?;
+            self.implicit(right, target, "ANY")?
+        };
+        Ok(make(
+            ExprKind::Quantified { procedure, left: Box::new(left), right: Box::new(right), all },
+            oid::BOOL,
+            place,
+        ))
+    }
+
+    fn quantified(
+        &mut self,
+        operator: &str,
+        left: &tree::Expr,
+        right: &tree::Expr,
+        all: bool,
+        place: Place,
+    ) -> PgResult<Expr> {
+        if let tree::ExprKind::Subquery(query) = &right.kind {
+            let left = vec![self.expr(left)?];
+            return self.quantified_query(left, operator, query, all, false, place);
+        }
+        let (left, right) = (self.expr(left)?, self.expr(right)?);
+        self.any_of_array(operator, left, right, all, place)
+    }
+
+    fn quantified_query(
+        &mut self,
+        left: Vec<Expr>,
+        operator: &str,
+        query: &tree::Query,
+        all: bool,
+        negate: bool,
+        place: Place,
+    ) -> PgResult<Expr> {
+        let mut query = self.subquery(query)?;
+        let count = query.visible_targets().count();
+        if count != left.len() {
+            let what = if count < left.len() { "few" } else { "many" };
+            return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, format!("subquery has too {what} columns"))));
+        }
+        let mut converted = Vec::with_capacity(left.len());
+        let mut procedures = Vec::with_capacity(left.len());
+        for (operand, position) in left.into_iter().zip(visible_positions(&query)) {
+            let column_type = query.targets[position].expr.type_oid;
+            let resolved = self.resolve(operator, operand.type_oid, column_type, place)?;
+            let procedure = registry()
+                .procedure(resolved.operator.procedure)
+                .ok_or_else(|| PgError::internal("an operator without body"))?;
+            converted.push(self.argument(procedure, operand, resolved.arguments[0])?);
+            procedures.push(procedure);
+            if resolved.arguments[1] != column_type {
+                self.convert_target(&mut query, position, resolved.arguments[1])?;
+            }
+        }
+        let kind = SubqueryKind::Quantified { left: converted, procedures, all, negate };
+        Ok(make(ExprKind::Subquery(Box::new(Subquery { query, kind })), oid::BOOL, place))
+    }
+
+    fn cast(&mut self, operand: &tree::Expr, to: &tree::TypeName, place: Place) -> PgResult<Expr> {
+        let (target, modifier) = resolve_type_name(to)?;
+        // ARRAY[] takes the cast's type.
+        if let (tree::ExprKind::Array(items), true) = (&operand.kind, is_array(target)) {
+            let element = element_of(target).expect("arrays have elements");
+            let mut converted = Vec::with_capacity(items.len());
+            for item in items {
+                let item = self.expr(item)?;
+                converted.push(self.explicit(item, element, modifier)?);
+            }
+            return Ok(Expr { kind: ExprKind::Array(converted), type_oid: target, modifier, place });
+        }
+        let mut operand = self.expr(operand)?;
+        if operand.place.known().is_none() {
+            operand.place = place;
+        }
+        let source = operand.type_oid;
+        match self.coerce(operand, target, modifier, CastContext::Explicit)? {
+            Some(converted) => Ok(converted),
+            None => Err(at(place, super::coerce::cannot_cast(source, target))),
+        }
+    }
+
+    fn case(
+        &mut self,
+        operand: Option<&tree::Expr>,
+        branches: &[(tree::Expr, tree::Expr)],
+        otherwise: Option<&tree::Expr>,
+        place: Place,
+    ) -> PgResult<Expr> {
+        let operand = match operand {
+            Some(operand) => {
+                let operand = self.expr(operand)?;
+                Some(self.known(operand)?)
+            }
+            None => None,
+        };
+        let mut conditions = Vec::with_capacity(branches.len());
+        let mut results = Vec::with_capacity(branches.len() + 1);
+        for (when, then) in branches {
+            let condition = match &operand {
+                None => self.condition(when, "CASE/WHEN")?,
+                Some(operand) => {
+                    let value = self.expr(when)?;
+                    self.operator("=", Some(operand.clone()), value, place)?
+                }
+            };
+            conditions.push(condition);
+            results.push(self.expr(then)?);
+        }
+        let has_otherwise = otherwise.is_some();
+        if let Some(otherwise) = otherwise {
+            // ELSE comes first in deciding the type.
+            let otherwise = self.expr(otherwise)?;
+            results.insert(0, otherwise);
+        }
+        let (mut results, type_oid) = self.unify(results, "CASE")?;
+        let otherwise = has_otherwise.then(|| Box::new(results.remove(0)));
+        let modifier = common_modifier(results.iter().chain(otherwise.as_deref()));
+        let branches = conditions.into_iter().zip(results).collect();
+        Ok(Expr { kind: ExprKind::Case { branches, otherwise }, type_oid, modifier, place })
+    }
+
+    fn subscript(&mut self, operand: &tree::Expr, subscripts: &[tree::Subscript], place: Place) -> PgResult<Expr> {
+        let operand = self.expr(operand)?;
+        let Some(element) = element_of(operand.type_oid).filter(|_| operand.type_oid != oid::NAME) else {
+            let message = format!(
+                "cannot subscript type {} because it does not support subscripting",
+                display_name(operand.type_oid, -1)
+            );
+            return Err(at(place, PgError::new(sqlstate::DATATYPE_MISMATCH, message)));
+        };
+        let mut indexes = Vec::with_capacity(subscripts.len());
+        for subscript in subscripts {
+            let tree::Subscript::Index(index) = subscript else {
+                return Err(at(place, PgError::unsupported("an array slice")));
+            };
+            let index = self.expr(index)?;
+            let index_place = index.place;
+            let index = self.coerce(index, oid::INT4, -1, CastContext::Assignment)?.ok_or_else(|| {
+                at(index_place, PgError::new(sqlstate::DATATYPE_MISMATCH, "array subscript must have type integer"))
+            })?;
+            indexes.push(index);
+        }
+        let modifier = operand.modifier;
+        Ok(Expr {
+            kind: ExprKind::Subscript { operand: Box::new(operand), indexes },
+            type_oid: element,
+            modifier,
+            place,
+        })
+    }
+
+    fn field(&mut self, operand: &tree::Expr, field: &str, place: Place) -> PgResult<Expr> {
+        // `(t).column` and `(schema.t).column` name a column as `t.column` does.
+        if let tree::ExprKind::Column(name) = &operand.kind {
+            let mut qualified = name.clone();
+            qualified.parts.push(tree::Name { text: field.to_string(), place });
+            return find_column(&self.scopes, &qualified);
+        }
+        Err(at(place, PgError::unsupported("selecting a field of a composite value")))
+    }
+}
+
+pub(super) fn visible_positions(query: &crate::typed::Query) -> Vec<usize> {
+    query.targets.iter().enumerate().filter(|(_, target)| !target.hidden).map(|(at, _)| at).collect()
+}
+
+fn single_column(query: &crate::typed::Query, place: Place) -> PgResult<&Expr> {
+    let mut targets = query.visible_targets();
+    match (targets.next(), targets.next()) {
+        (Some(only), None) => Ok(&only.expr),
+        _ => Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, "subquery must return only one column"))),
+    }
+}
+
+fn no_array_type(element: Oid, place: Place) -> Box<PgError> {
+    let message = format!("could not find array type for data type {}", display_name(element, -1));
+    at(place, PgError::new(sqlstate::UNDEFINED_OBJECT, message))
+}
+
+/// The modifier that all have, or none.
+pub(super) fn common_modifier<'e>(exprs: impl Iterator<Item = &'e Expr>) -> i32 {
+    let mut common = None;
+    for expr in exprs {
+        match common {
+            None => common = Some(expr.modifier),
+            Some(modifier) if modifier == expr.modifier => {}
+            Some(_) => return -1,
+        }
+    }
+    common.unwrap_or(-1)
+}
+
+fn literal_expr(literal: &Literal, place: Place) -> PgResult<Expr> {
+    let constant = |datum, type_oid| Ok(make(ExprKind::Constant(datum), type_oid, place));
+    match literal {
+        Literal::Null => constant(Datum::Null, oid::UNKNOWN),
+        Literal::Boolean(value) => constant(Datum::Bool(*value), oid::BOOL),
+        Literal::String(value) => constant(Datum::text(value.as_str()), oid::UNKNOWN),
+        Literal::Number(digits) => {
+            if let Ok(value) = digits.parse::<i32>() {
+                return constant(Datum::Int4(value), oid::INT4);
+            }
+            if let Ok(value) = digits.parse::<i64>() {
+                return constant(Datum::Int8(value), oid::INT8);
+            }
+            match Numeric::parse(digits) {
+                Some(value) => constant(Datum::numeric(value.map_err(|error| at(place, error))?), oid::NUMERIC),
+                None => {
+                    let message = format!("trailing junk after numeric literal at or near \"{digits}\"");
+                    Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, message)))
+                }
+            }
+        }
+        Literal::BitString { .. } => Err(at(place, PgError::unsupported("a bit string"))),
+    }
+}

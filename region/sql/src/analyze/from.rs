@@ -1,0 +1,334 @@
+//! FROM: relations, joins, and which columns they show.
+use super::query::{query_columns, rename};
+use super::scope::{ScopeColumn, ScopeTable, relation_columns, table_columns};
+use super::{Analyzer, at, resolve_type_name, undefined_table};
+use crate::catalog::Found;
+use crate::parser::tree::{self, JoinCondition, JoinKind, Place, TableExpr};
+use crate::typed::{Expr, ExprKind, From, Relation, RelationColumn, RelationSource};
+use trivet_types::registry::Body;
+use trivet_types::{Oid, PgError, PgResult, oid, sqlstate};
+
+/// A part of FROM with what it shows: qualified tables, and the columns that bare names and `*` find.
+struct Part {
+    from: From,
+    tables: Vec<ScopeTable>,
+    columns: Vec<ScopeColumn>,
+}
+
+impl Analyzer<'_> {
+    /// The whole FROM clause; the scope then shows it.
+    pub(super) fn from_list(&mut self, list: &[TableExpr]) -> PgResult<Vec<From>> {
+        let mut result = Vec::with_capacity(list.len());
+        for table in list {
+            let part = self.part(table)?;
+            self.show(&part)?;
+            result.push(part.from);
+        }
+        Ok(result)
+    }
+
+    fn show(&mut self, part: &Part) -> PgResult<()> {
+        for table in &part.tables {
+            let twice =
+                self.scope().tables.iter().any(|other| other.alias == table.alias && other.schema == table.schema);
+            if twice {
+                let message = format!("table name \"{}\" specified more than once", table.alias);
+                return Err(PgError::new(sqlstate::DUPLICATE_ALIAS, message));
+            }
+        }
+        let scope = self.scope();
+        scope.tables.extend(part.tables.iter().cloned());
+        scope.columns.extend(part.columns.iter().cloned());
+        Ok(())
+    }
+
+    fn part(&mut self, table: &TableExpr) -> PgResult<Part> {
+        self.deeper(|analyzer| match table {
+            TableExpr::Table { name, alias, .. } => analyzer.table(name, alias),
+            TableExpr::Query { query, alias, lateral } => {
+                let analyzed = analyzer.beside(*lateral, |analyzer| analyzer.subquery(query))?;
+                let analyzed = analyzer.settled(analyzed)?;
+                let mut columns = query_columns(&analyzed);
+                let Some(name) = &alias.name else {
+                    let place = first_place(query);
+                    return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, "subquery in FROM must have an alias"))
+                        .hint("For example, FROM (SELECT ...) [AS] foo."));
+                };
+                rename(&mut columns, &alias.columns, &name.text, name.place)?;
+                let source = RelationSource::Query(Box::new(analyzed));
+                analyzer.relation(Relation { alias: name.text.clone(), columns, source, lateral: *lateral }, None)
+            }
+            TableExpr::Function { call, place, alias, ordinality, .. } => {
+                analyzer.function_table(call, *place, alias, *ordinality)
+            }
+            TableExpr::Join { kind, left, right, condition, alias } => {
+                let mut part = analyzer.join(*kind, left, right, condition)?;
+                if let Some(name) = &alias.name {
+                    for (column, name) in part.columns.iter_mut().zip(&alias.columns) {
+                        column.name = name.text.clone();
+                    }
+                    let columns = part.columns.clone();
+                    part.tables = vec![ScopeTable {
+                        alias: name.text.clone(),
+                        schema: None,
+                        original: None,
+                        columns,
+                        lateral: true,
+                    }];
+                }
+                Ok(part)
+            }
+        })
+    }
+
+    /// A subquery in FROM sees its earlier siblings only if it is LATERAL.
+    fn beside<T>(&mut self, lateral: bool, work: impl FnOnce(&mut Self) -> PgResult<T>) -> PgResult<T> {
+        if lateral {
+            return work(self);
+        }
+        let scope = self.scope();
+        let columns = std::mem::take(&mut scope.columns);
+        scope.tables.iter_mut().for_each(|table| table.lateral = false);
+        let result = work(self);
+        let scope = self.scope();
+        scope.columns = columns;
+        scope.tables.iter_mut().for_each(|table| table.lateral = true);
+        result
+    }
+
+    fn relation(&mut self, relation: Relation, schema: Option<String>) -> PgResult<Part> {
+        let scope = self.scope();
+        let position = scope.relations.len();
+        let columns = relation_columns(&relation, position);
+        let original = match &relation.source {
+            RelationSource::Table(table) => Some(table.name.clone()),
+            RelationSource::Virtual(table) => Some(table.name.to_string()),
+            _ => None,
+        };
+        let alias = relation.alias.clone();
+        let table = ScopeTable { alias, schema, original, columns: columns.clone(), lateral: true };
+        scope.relations.push(relation);
+        Ok(Part { from: From::Relation(position), tables: vec![table], columns })
+    }
+
+    fn table(&mut self, name: &tree::QualifiedName, alias: &tree::Alias) -> PgResult<Part> {
+        let shown = alias.name.as_ref().map_or(name.last(), |alias| &alias.text).to_string();
+        if name.parts.len() == 1 {
+            if let Some(common) = self.common.iter().rev().find(|common| common.name == name.last()) {
+                let mut columns = common.columns.clone();
+                let source = RelationSource::Common { query: common.query.clone(), id: common.id };
+                rename(&mut columns, &alias.columns, &shown, name.place())?;
+                return self.relation(Relation { alias: shown, columns, source, lateral: false }, None);
+            }
+        }
+        let (mut columns, source, schema) = match self.found(name)? {
+            Found::Table(table) => {
+                (table_columns(table), RelationSource::Table(table.clone()), table.schema_name.clone())
+            }
+            Found::Virtual(table) => {
+                let columns = table.columns.iter().map(|column| RelationColumn {
+                    name: column.name.to_string(),
+                    type_oid: column.type_oid,
+                    modifier: -1,
+                    hidden: false,
+                });
+                let schema =
+                    if table.schema == crate::catalog::PG_CATALOG { "pg_catalog" } else { "information_schema" };
+                (columns.collect(), RelationSource::Virtual(table), schema.to_string())
+            }
+            Found::Index(..) => {
+                let message = format!("cannot open relation \"{}\"", name.last());
+                return Err(at(name.place(), PgError::new(sqlstate::WRONG_OBJECT_TYPE, message))
+                    .detail("This operation is not supported for indexes."));
+            }
+        };
+        rename(&mut columns, &alias.columns, &shown, name.place())?;
+        let schema = alias.name.is_none().then_some(schema);
+        self.relation(Relation { alias: shown, columns, source, lateral: false }, schema)
+    }
+
+    fn function_table(
+        &mut self,
+        call: &tree::FunctionCall,
+        place: Place,
+        alias: &tree::Alias,
+        ordinality: bool,
+    ) -> PgResult<Part> {
+        let before = self.scope().no_aggregates.replace("functions in FROM");
+        let value = self.call(call, call.name.parts.last().map(|part| part.place).unwrap_or(place));
+        self.scope().no_aggregates = before;
+        let value = value?;
+        let name = call.name.last().to_string();
+        let shown = alias.name.as_ref().map_or_else(|| name.clone(), |alias| alias.text.clone());
+        let mut columns = function_columns(&value, &name, alias)?;
+        if ordinality {
+            let column =
+                RelationColumn { name: "ordinality".to_string(), type_oid: oid::INT8, modifier: -1, hidden: false };
+            columns.push(column);
+        }
+        // A function of one column is named by the alias, unless columns are named.
+        if alias.columns.is_empty() && alias.name.is_some() && columns.len() - usize::from(ordinality) == 1 {
+            columns[0].name = shown.clone();
+        }
+        rename(&mut columns, &alias.columns, &shown, place)?;
+        let source = match value.kind {
+            ExprKind::Call { procedure, arguments } if procedure.returns_set() => {
+                RelationSource::Function { procedure, arguments, ordinality }
+            }
+            kind => RelationSource::Scalar { value: Expr { kind, ..value }, ordinality },
+        };
+        self.relation(Relation { alias: shown, columns, source, lateral: true }, None)
+    }
+
+    fn join(
+        &mut self,
+        kind: JoinKind,
+        left: &TableExpr,
+        right: &TableExpr,
+        condition: &JoinCondition,
+    ) -> PgResult<Part> {
+        let left = self.part(left)?;
+        // The right side may look at the left one, if it is LATERAL.
+        let (tables_before, columns_before) = (self.scope().tables.len(), self.scope().columns.len());
+        self.show(&left)?;
+        let right = self.part(right);
+        let scope = self.scope();
+        scope.tables.truncate(tables_before);
+        scope.columns.truncate(columns_before);
+        let right = right?;
+        let mut tables = left.tables.clone();
+        tables.extend(right.tables.iter().cloned());
+        let using = match condition {
+            JoinCondition::Using(names) => Some(names.iter().map(|name| (name.text.clone(), name.place)).collect()),
+            JoinCondition::Natural => {
+                let shared =
+                    left.columns.iter().filter(|column| right.columns.iter().any(|other| other.name == column.name));
+                Some(shared.map(|column| (column.name.clone(), Place::default())).collect::<Vec<_>>())
+            }
+            _ => None,
+        };
+        let (columns, condition) = match (using, condition) {
+            (Some(names), _) => self.using(kind, &left, &right, &names)?,
+            (None, condition) => {
+                let columns: Vec<ScopeColumn> = left.columns.iter().chain(&right.columns).cloned().collect();
+                let condition = match condition {
+                    JoinCondition::On(expr) => Some(self.join_condition(expr, &tables, &columns)?),
+                    _ => None,
+                };
+                (columns, condition)
+            }
+        };
+        let from = From::Join { kind, left: Box::new(left.from), right: Box::new(right.from), condition };
+        Ok(Part { from, tables, columns })
+    }
+
+    /// ON sees the two sides, and what is around the query.
+    fn join_condition(&mut self, expr: &tree::Expr, tables: &[ScopeTable], columns: &[ScopeColumn]) -> PgResult<Expr> {
+        let scope = self.scope();
+        let outer_tables = std::mem::replace(&mut scope.tables, tables.to_vec());
+        let outer_columns = std::mem::replace(&mut scope.columns, columns.to_vec());
+        let result = self.without_aggregates("JOIN conditions", |analyzer| analyzer.condition(expr, "JOIN/ON"));
+        let scope = self.scope();
+        scope.tables = outer_tables;
+        scope.columns = outer_columns;
+        result
+    }
+
+    /// USING: the named columns are equal and shown once, first.
+    fn using(
+        &mut self,
+        kind: JoinKind,
+        left: &Part,
+        right: &Part,
+        names: &[(String, Place)],
+    ) -> PgResult<(Vec<ScopeColumn>, Option<Expr>)> {
+        let mut merged = Vec::with_capacity(names.len());
+        let mut terms = Vec::with_capacity(names.len());
+        for (name, place) in names {
+            let find = |part: &Part, side: &str| -> PgResult<Expr> {
+                let mut matches = part.columns.iter().filter(|column| column.name == *name);
+                match (matches.next(), matches.next()) {
+                    (Some(only), None) => Ok(only.expr.clone()),
+                    (None, _) => {
+                        let message =
+                            format!("column \"{name}\" specified in USING clause does not exist in {side} table");
+                        Err(at(*place, PgError::new(sqlstate::UNDEFINED_COLUMN, message)))
+                    }
+                    _ => {
+                        let message = format!("common column name \"{name}\" appears more than once in {side} table");
+                        Err(at(*place, PgError::new(sqlstate::AMBIGUOUS_COLUMN, message)))
+                    }
+                }
+            };
+            let (a, b) = (find(left, "left")?, find(right, "right")?);
+            terms.push(self.operator("=", Some(a.clone()), b.clone(), *place)?);
+            let expr = match kind {
+                JoinKind::Right => b,
+                JoinKind::Full => {
+                    let (both, type_oid) = self.unify(vec![a, b], "JOIN/USING")?;
+                    super::expr::make(ExprKind::Coalesce(both), type_oid, *place)
+                }
+                _ => a,
+            };
+            merged.push(ScopeColumn { name: name.clone(), expr });
+        }
+        let is_merged = |column: &&ScopeColumn| names.iter().any(|(name, _)| *name == column.name);
+        let rest = left.columns.iter().chain(&right.columns).filter(|column| !is_merged(column)).cloned();
+        let columns = merged.into_iter().chain(rest).collect();
+        let condition = match terms.len() {
+            0 => None,
+            1 => terms.pop(),
+            _ => Some(super::expr::make(ExprKind::And(terms), oid::BOOL, Place::default())),
+        };
+        Ok((columns, condition))
+    }
+}
+
+fn first_place(query: &tree::Query) -> Place {
+    match &query.body {
+        tree::QueryBody::Select(select) => match select.targets.first() {
+            Some(tree::Target::Expr { expr, .. }) => expr.place,
+            _ => Place::default(),
+        },
+        _ => Place::default(),
+    }
+}
+
+/// Columns of a function's result.
+fn function_columns(value: &Expr, name: &str, alias: &tree::Alias) -> PgResult<Vec<RelationColumn>> {
+    if alias.types.iter().any(Option::is_some) {
+        let mut columns = Vec::with_capacity(alias.columns.len());
+        for (name, type_name) in alias.columns.iter().zip(&alias.types) {
+            let type_name =
+                type_name.as_ref().ok_or_else(|| PgError::unsupported("a column definition without a type"))?;
+            let (type_oid, modifier) = resolve_type_name(type_name)?;
+            columns.push(RelationColumn { name: name.text.clone(), type_oid, modifier, hidden: false });
+        }
+        return Ok(columns);
+    }
+    let column =
+        |name: &str, type_oid: Oid| RelationColumn { name: name.to_string(), type_oid, modifier: -1, hidden: false };
+    if let ExprKind::Call { procedure, arguments } = &value.kind {
+        if procedure.name == "_pg_expandarray" && matches!(procedure.body, Body::Set(_)) {
+            let element =
+                arguments.first().and_then(|array| trivet_types::element_of(array.type_oid)).unwrap_or(oid::TEXT);
+            return Ok(vec![column("x", element), column("n", oid::INT4)]);
+        }
+    }
+    Ok(vec![column(name, value.type_oid)])
+}
+
+/// For callers that look up a DML target.
+pub(super) fn target_table(
+    analyzer: &Analyzer<'_>,
+    name: &tree::QualifiedName,
+) -> PgResult<std::sync::Arc<crate::catalog::Table>> {
+    match analyzer.found(name)? {
+        Found::Table(table) => Ok(table.clone()),
+        Found::Virtual(table) => {
+            let message = format!("permission denied: \"{}\" is a system catalog", table.name);
+            Err(PgError::new(sqlstate::INSUFFICIENT_PRIVILEGE, message))
+        }
+        Found::Index(..) => Err(at(name.place(), undefined_table(name))),
+    }
+}

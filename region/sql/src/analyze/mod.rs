@@ -1,0 +1,190 @@
+//! From what a statement says to what it means: names, types, conversions.
+//!
+//! Two steps, since the catalog is read asynchronously and everything else is not: `names` collects the relations that a
+//! statement mentions, the caller looks them up, and `Analyzer` works on the result. It knows the catalog's tables and
+//! the registry, and nothing of storage or plans.
+mod call;
+mod coerce;
+mod dml;
+mod expr;
+mod from;
+mod group;
+mod names;
+mod print;
+mod query;
+mod scope;
+
+pub use coerce::{assign, common_type, resolve_type_name};
+pub use group::GROUPED_ROW;
+pub use names::{Mentioned, RelationNames, mentioned};
+pub use print::print_expr;
+
+use crate::catalog::Found;
+use crate::parser::tree::{self, Place, QualifiedName};
+use crate::typed::{Expr, Statement};
+use scope::Scope;
+use std::collections::HashMap;
+use std::sync::Arc;
+use trivet_types::{Environment, Oid, PgError, PgResult, oid, sqlstate};
+
+/// Relations by (schema, name) as the statement spells them; a name that is missing was not found.
+pub type Relations = HashMap<(Option<String>, String), Found>;
+
+/// Nesting of queries and expressions that fits any thread's stack, and that fits `with_room`'s.
+pub const DEPTH_SMALL: usize = 80;
+const DEPTH_LARGE: usize = 420;
+const ROOM_BYTES: usize = 64 << 20;
+
+/// Run deep work where it has room. For shallow work, `depth` up to `DEPTH_SMALL`, the caller's stack does.
+pub fn with_room<T: Send>(depth: usize, work: impl FnOnce() -> PgResult<T> + Send) -> PgResult<T> {
+    if depth <= DEPTH_SMALL {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("analyze".into()).stack_size(ROOM_BYTES);
+        let spawned = thread.spawn_scoped(scope, work).map_err(|error| {
+            PgError::new(sqlstate::OUT_OF_MEMORY, format!("could not analyze a deeply nested query: {error}"))
+        })?;
+        spawned.join().unwrap_or_else(|_| Err(PgError::internal("the analyzer failed")))
+    })
+}
+
+/// The types of `$1`, `$2` ...: given by the client, or inferred from where they stand.
+#[derive(Clone, Debug, Default)]
+pub struct ParameterTypes {
+    types: Vec<Oid>,
+    /// More may be found.
+    open: bool,
+}
+
+impl ParameterTypes {
+    pub fn new(given: &[u32]) -> ParameterTypes {
+        let known = |number: &u32| if *number == 0 { oid::UNKNOWN } else { Oid(*number) };
+        ParameterTypes { types: given.iter().map(known).collect(), open: true }
+    }
+    /// A statement without parameters.
+    pub fn none() -> ParameterTypes {
+        ParameterTypes::default()
+    }
+    fn has(&self, index: usize) -> bool {
+        self.open || index < self.types.len()
+    }
+    fn type_of(&mut self, index: usize) -> Oid {
+        if index >= self.types.len() {
+            self.types.resize(index + 1, oid::UNKNOWN);
+        }
+        self.types[index]
+    }
+    fn settle(&mut self, index: usize, type_oid: Oid) {
+        self.type_of(index);
+        self.types[index] = type_oid;
+    }
+    /// All types, once analysis is over. 42P18 for one that nothing determined.
+    pub fn finish(self) -> PgResult<Vec<Oid>> {
+        match self.types.iter().position(|type_oid| *type_oid == oid::UNKNOWN) {
+            None => Ok(self.types),
+            Some(at) => {
+                let message = format!("could not determine data type of parameter ${}", at + 1);
+                Err(PgError::new(sqlstate::INDETERMINATE_DATATYPE, message))
+            }
+        }
+    }
+}
+
+pub struct Analyzer<'a> {
+    pub relations: &'a Relations,
+    pub environment: &'a dyn Environment,
+    pub parameters: ParameterTypes,
+    /// The innermost query last.
+    scopes: Vec<Scope>,
+    /// Common table expressions in sight, innermost last.
+    common: Vec<scope::CommonTable>,
+    depth: usize,
+    depth_max: usize,
+    next_common: usize,
+}
+
+/// Puts a position on an error that has none.
+pub(crate) fn at(place: Place, error: Box<PgError>) -> Box<PgError> {
+    match (place.known(), error.position) {
+        (Some(position), None) => error.position(position),
+        _ => error,
+    }
+}
+
+impl<'a> Analyzer<'a> {
+    pub fn new(relations: &'a Relations, environment: &'a dyn Environment, parameters: ParameterTypes) -> Analyzer<'a> {
+        Analyzer {
+            relations,
+            environment,
+            parameters,
+            scopes: Vec::new(),
+            common: Vec::new(),
+            depth: 0,
+            depth_max: DEPTH_SMALL * 2,
+            next_common: 0,
+        }
+    }
+
+    /// On a stack of `with_room`.
+    pub fn with_depth(mut self, depth: usize) -> Self {
+        if depth > DEPTH_SMALL {
+            self.depth_max = DEPTH_LARGE * 2;
+        }
+        self
+    }
+
+    pub fn statement(&mut self, statement: &tree::Statement) -> PgResult<Statement> {
+        match statement {
+            tree::Statement::Query(query) => {
+                let query = self.query(query)?;
+                Ok(Statement::Query(self.settled(query)?))
+            }
+            tree::Statement::Insert(insert) => Ok(Statement::Insert(Box::new(self.insert(insert)?))),
+            tree::Statement::Update(update) => Ok(Statement::Update(Box::new(self.update(update)?))),
+            tree::Statement::Delete(delete) => Ok(Statement::Delete(Box::new(self.delete(delete)?))),
+            _ => Err(PgError::internal("only queries and data changes are analyzed")),
+        }
+    }
+
+    /// An expression without any relation, assigned to a type: defaults, EXECUTE's arguments, LIMIT.
+    pub fn standalone(&mut self, expr: &tree::Expr, type_oid: Oid, modifier: i32, what: &str) -> PgResult<Expr> {
+        self.scopes.push(Scope::default());
+        let result = self.expr(expr).and_then(|expr| assign(self, expr, type_oid, modifier, what));
+        self.scopes.pop();
+        result
+    }
+
+    /// An expression over one table's columns (relation 0): CHECK.
+    pub fn over_table(&mut self, table: &Arc<crate::catalog::Table>, expr: &tree::Expr) -> PgResult<Expr> {
+        self.scopes.push(Scope::over_table(table));
+        let result = self.expr(expr).and_then(|expr| self.boolean(expr, "CHECK"));
+        self.scopes.pop();
+        result
+    }
+
+    /// Run one level deeper, or refuse.
+    fn deeper<T>(&mut self, work: impl FnOnce(&mut Self) -> PgResult<T>) -> PgResult<T> {
+        if self.depth >= self.depth_max {
+            return Err(PgError::new(sqlstate::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded"));
+        }
+        self.depth += 1;
+        let result = work(self);
+        self.depth -= 1;
+        result
+    }
+
+    fn scope(&mut self) -> &mut Scope {
+        self.scopes.last_mut().expect("expressions are analyzed inside a query")
+    }
+
+    /// The relation that a name stands for, or 42P01.
+    fn found(&self, name: &QualifiedName) -> PgResult<&'a Found> {
+        let key = (name.schema().map(str::to_string), name.last().to_string());
+        self.relations.get(&key).ok_or_else(|| at(name.place(), undefined_table(name)))
+    }
+}
+
+pub fn undefined_table(name: &QualifiedName) -> Box<PgError> {
+    PgError::new(sqlstate::UNDEFINED_TABLE, format!("relation \"{}\" does not exist", name.shown()))
+}

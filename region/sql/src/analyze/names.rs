@@ -1,0 +1,224 @@
+//! Which relations does a statement mention? Names of common table expressions among them do no harm.
+use crate::parser::tree::*;
+use std::collections::HashSet;
+
+pub type RelationNames = HashSet<(Option<String>, String)>;
+
+/// What a look at a statement tells before it is analyzed.
+#[derive(Debug, Default)]
+pub struct Mentioned {
+    /// Every relation name, with its schema if it has one.
+    pub relations: RelationNames,
+    /// How deep its expressions and queries nest.
+    pub depth: usize,
+}
+
+pub fn mentioned(statement: &Statement) -> Mentioned {
+    let mut names = Collector::default();
+    names.statement(statement);
+    names.found
+}
+
+#[derive(Default)]
+struct Collector {
+    found: Mentioned,
+    depth: usize,
+}
+
+impl Collector {
+    fn name(&mut self, name: &QualifiedName) {
+        self.found.relations.insert((name.schema().map(str::to_string), name.last().to_string()));
+    }
+
+    fn statement(&mut self, statement: &Statement) {
+        match statement {
+            Statement::Query(query) => self.query(query),
+            Statement::Insert(insert) => {
+                self.with(&insert.with);
+                self.name(&insert.table);
+                if let InsertSource::Query(query) = &insert.source {
+                    self.query(query);
+                }
+                if let Some(OnConflict { action: ConflictAction::Update { assignments, filter }, .. }) =
+                    &insert.on_conflict
+                {
+                    assignments.iter().for_each(|assignment| self.expr(&assignment.value));
+                    self.exprs(filter);
+                }
+                self.targets(&insert.returning);
+            }
+            Statement::Update(update) => {
+                self.with(&update.with);
+                self.name(&update.table);
+                update.assignments.iter().for_each(|assignment| self.expr(&assignment.value));
+                update.from.iter().for_each(|table| self.table(table));
+                self.exprs(&update.filter);
+                self.targets(&update.returning);
+            }
+            Statement::Delete(delete) => {
+                self.with(&delete.with);
+                self.name(&delete.table);
+                delete.using.iter().for_each(|table| self.table(table));
+                self.exprs(&delete.filter);
+                self.targets(&delete.returning);
+            }
+            Statement::Explain { statement, .. } | Statement::Prepare { statement, .. } => self.statement(statement),
+            Statement::Copy(copy) => match &copy.source {
+                CopySource::Table { name, .. } => self.name(name),
+                CopySource::Query(query) => self.query(query),
+            },
+            Statement::CreateTableAs { query, .. } | Statement::Declare { query, .. } => self.query(query),
+            Statement::Execute { arguments, .. } => self.exprs(arguments),
+            _ => {}
+        }
+    }
+
+    fn with(&mut self, with: &Option<With>) {
+        for common in with.iter().flat_map(|with| &with.tables) {
+            self.statement(&common.statement);
+        }
+    }
+
+    fn query(&mut self, query: &Query) {
+        self.with(&query.with);
+        self.body(&query.body);
+        query.order_by.iter().for_each(|key| self.expr(&key.expr));
+        self.exprs(&query.limit);
+        self.exprs(&query.offset);
+    }
+
+    fn deeper(&mut self, walk: impl FnOnce(&mut Self)) {
+        self.depth += 1;
+        self.found.depth = self.found.depth.max(self.depth);
+        walk(self);
+        self.depth -= 1;
+    }
+
+    fn body(&mut self, body: &QueryBody) {
+        self.deeper(|names| names.body_here(body));
+    }
+
+    fn body_here(&mut self, body: &QueryBody) {
+        match body {
+            QueryBody::Select(select) => {
+                self.targets(&select.targets);
+                select.from.iter().for_each(|table| self.table(table));
+                self.exprs(&select.filter);
+                self.exprs(&select.having);
+                for group in &select.group_by {
+                    match group {
+                        GroupBy::Expr(expr) => self.expr(expr),
+                        GroupBy::Rollup(sets) | GroupBy::Cube(sets) | GroupBy::Sets(sets) => {
+                            sets.iter().for_each(|set| self.exprs(set));
+                        }
+                    }
+                }
+                if let Some(Distinct::On(exprs)) = &select.distinct {
+                    self.exprs(exprs);
+                }
+            }
+            QueryBody::Values(rows) => rows.iter().for_each(|row| self.exprs(row)),
+            QueryBody::Query(query) => self.query(query),
+            QueryBody::SetOperation { left, right, .. } => {
+                self.body(left);
+                self.body(right);
+            }
+        }
+    }
+
+    fn targets(&mut self, targets: &[Target]) {
+        for target in targets {
+            if let Target::Expr { expr, .. } = target {
+                self.expr(expr);
+            }
+        }
+    }
+
+    fn table(&mut self, table: &TableExpr) {
+        self.deeper(|names| names.table_here(table));
+    }
+
+    fn table_here(&mut self, table: &TableExpr) {
+        match table {
+            TableExpr::Table { name, .. } => self.name(name),
+            TableExpr::Query { query, .. } => self.query(query),
+            TableExpr::Function { call, .. } => self.call(call),
+            TableExpr::Join { left, right, condition, .. } => {
+                self.table(left);
+                self.table(right);
+                if let JoinCondition::On(expr) = condition {
+                    self.expr(expr);
+                }
+            }
+        }
+    }
+
+    fn exprs<'e>(&mut self, exprs: impl IntoIterator<Item = &'e Expr>) {
+        exprs.into_iter().for_each(|expr| self.expr(expr));
+    }
+
+    fn call(&mut self, call: &FunctionCall) {
+        call.arguments.iter().for_each(|argument| self.expr(&argument.value));
+        call.order_by.iter().for_each(|key| self.expr(&key.expr));
+        self.exprs(call.filter.as_deref());
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        self.deeper(|names| names.expr_here(expr));
+    }
+
+    fn expr_here(&mut self, expr: &Expr) {
+        use ExprKind::*;
+        match &expr.kind {
+            Column(_) | Parameter(_) | Literal(_) | Default => {}
+            Unary { operand, .. }
+            | Not(operand)
+            | Cast { operand, .. }
+            | Collate { operand, .. }
+            | Field { operand, .. } => {
+                self.expr(operand);
+            }
+            Is { operand, .. } => self.expr(operand),
+            Binary { left, right, .. } | DistinctFrom { left, right, .. } | Quantified { left, right, .. } => {
+                self.expr(left);
+                self.expr(right);
+            }
+            And(list) | Or(list) | Row(list) | Array(list) => self.exprs(list),
+            InList { operand, list, .. } => {
+                self.expr(operand);
+                self.exprs(list);
+            }
+            InQuery { operand, query, .. } => {
+                self.expr(operand);
+                self.query(query);
+            }
+            Between { operand, low, high, .. } => {
+                self.expr(operand);
+                self.expr(low);
+                self.expr(high);
+            }
+            Function(call) => self.call(call),
+            Case { operand, branches, otherwise } => {
+                self.exprs(operand.as_deref());
+                branches.iter().for_each(|(when, then)| {
+                    self.expr(when);
+                    self.expr(then);
+                });
+                self.exprs(otherwise.as_deref());
+            }
+            Subquery(query) | Exists(query) | ArrayQuery(query) => self.query(query),
+            Subscript { operand, subscripts } => {
+                self.expr(operand);
+                for subscript in subscripts {
+                    match subscript {
+                        crate::parser::tree::Subscript::Index(index) => self.expr(index),
+                        crate::parser::tree::Subscript::Slice(low, high) => {
+                            self.exprs(low);
+                            self.exprs(high);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! A typed expression as SQL text that reads back the same: for stored defaults and checks, and `pg_get_expr`.
+use crate::typed::{Expr, ExprKind};
+use trivet_types::functions::string::{quote_identifier, quoted_literal};
+use trivet_types::registry::{OPERATORS, Procedure};
+use trivet_types::{Datum, Environment, NoEnvironment, display_name, oid, text};
+
+/// Column names by (relation, column).
+pub fn print_expr(expr: &Expr, columns: &dyn Fn(usize, usize) -> String) -> String {
+    let print = |expr: &Expr| print_expr(expr, columns);
+    let list = |exprs: &[Expr]| exprs.iter().map(print).collect::<Vec<_>>().join(", ");
+    let joined = |exprs: &[Expr], word: &str| format!("({})", exprs.iter().map(print).collect::<Vec<_>>().join(word));
+    match &expr.kind {
+        ExprKind::Constant(datum) => constant(datum, expr, &NoEnvironment::default()),
+        ExprKind::Parameter(index) => format!("${}", index + 1),
+        ExprKind::Column { relation, column, .. } => columns(*relation, *column),
+        ExprKind::Aggregate(index) => format!("aggregate{index}"),
+        ExprKind::GroupKey(index) => format!("key{index}"),
+        ExprKind::Call { procedure, arguments } => call(procedure, arguments, expr, &print),
+        ExprKind::Convert(operand) => match &operand.kind {
+            ExprKind::Constant(Datum::Text(literal)) if operand.type_oid == oid::UNKNOWN => {
+                format!("{}::{}", quoted_literal(literal).trim_start(), display_name(expr.type_oid, expr.modifier))
+            }
+            _ => format!("({})::{}", print(operand), display_name(expr.type_oid, expr.modifier)),
+        },
+        ExprKind::ConvertElements(operand) | ExprKind::Relabel(operand) => {
+            format!("({})::{}", print(operand), display_name(expr.type_oid, expr.modifier))
+        }
+        // A constant's length is applied again where it is stored.
+        ExprKind::Fit { operand, .. } if matches!(operand.kind, ExprKind::Constant(_)) => print(operand),
+        ExprKind::Fit { operand, .. } => {
+            format!("({})::{}", print(operand), display_name(expr.type_oid, expr.modifier))
+        }
+        ExprKind::And(terms) => joined(terms, " AND "),
+        ExprKind::Or(terms) => joined(terms, " OR "),
+        ExprKind::Not(operand) => format!("(NOT {})", print(operand)),
+        ExprKind::IsNull { operand, negated } => {
+            format!("({} IS {}NULL)", print(operand), if *negated { "NOT " } else { "" })
+        }
+        ExprKind::IsBoolean { operand, value, negated } => {
+            let value = if *value { "TRUE" } else { "FALSE" };
+            format!("({} IS {}{value})", print(operand), if *negated { "NOT " } else { "" })
+        }
+        ExprKind::Distinct { left, right, negated } => {
+            format!("({} IS {}DISTINCT FROM {})", print(left), if *negated { "NOT " } else { "" }, print(right))
+        }
+        ExprKind::Case { branches, otherwise } => {
+            let mut text = String::from("CASE");
+            for (when, then) in branches {
+                text.push_str(&format!(" WHEN {} THEN {}", print(when), print(then)));
+            }
+            if let Some(otherwise) = otherwise {
+                text.push_str(&format!(" ELSE {}", print(otherwise)));
+            }
+            text + " END"
+        }
+        ExprKind::Coalesce(arguments) => format!("COALESCE({})", list(arguments)),
+        ExprKind::Extreme { arguments, greatest } => {
+            format!("{}({})", if *greatest { "GREATEST" } else { "LEAST" }, list(arguments))
+        }
+        ExprKind::Quantified { procedure, left, right, all } => {
+            let word = if *all { "ALL" } else { "ANY" };
+            format!("({} {} {word} ({}))", print(left), operator_name(procedure).unwrap_or("="), print(right))
+        }
+        ExprKind::Array(items) => format!("ARRAY[{}]", list(items)),
+        ExprKind::Subscript { operand, indexes } => {
+            let indexes: String = indexes.iter().map(|index| format!("[{}]", print(index))).collect();
+            format!("({}){indexes}", print(operand))
+        }
+        ExprKind::Row(items) => format!("ROW({})", list(items)),
+        ExprKind::Subquery(_) => "(SubPlan)".to_string(),
+    }
+}
+
+fn constant(datum: &Datum, expr: &Expr, environment: &dyn Environment) -> String {
+    let type_name = || display_name(expr.type_oid, expr.modifier);
+    match datum {
+        Datum::Null if expr.type_oid == oid::UNKNOWN => "NULL".to_string(),
+        Datum::Null => format!("NULL::{}", type_name()),
+        Datum::Bool(value) => value.to_string(),
+        Datum::Int4(value) if *value >= 0 => value.to_string(),
+        Datum::Numeric(value)
+            if expr.modifier < 0 && value.to_string().contains('.') && !value.to_string().starts_with('-') =>
+        {
+            value.to_string()
+        }
+        _ => {
+            let text = text::output(expr.type_oid, datum, environment).unwrap_or_default();
+            let literal = quoted_literal(&text);
+            if expr.type_oid == oid::UNKNOWN {
+                literal.trim_start().to_string()
+            } else {
+                format!("{}::{}", literal.trim_start(), type_name())
+            }
+        }
+    }
+}
+
+fn operator_name(procedure: &Procedure) -> Option<&'static str> {
+    OPERATORS.iter().find(|operator| operator.procedure == procedure.oid).map(|operator| operator.name)
+}
+
+fn call(procedure: &Procedure, arguments: &[Expr], expr: &Expr, print: &dyn Fn(&Expr) -> String) -> String {
+    // Casts that a function performs read back as casts.
+    if let [only] = arguments {
+        let is_cast = trivet_types::registry::registry().cast(only.type_oid, expr.type_oid).is_some_and(
+            |cast| matches!(cast.method, trivet_types::registry::CastMethod::Procedure(oid) if oid == procedure.oid),
+        );
+        if is_cast {
+            return format!("({})::{}", print(only), display_name(expr.type_oid, expr.modifier));
+        }
+    }
+    match (operator_name(procedure), arguments) {
+        (Some(operator), [left, right]) => format!("({} {operator} {})", print(left), print(right)),
+        (Some(operator), [operand]) => format!("({operator} {})", print(operand)),
+        _ => {
+            let arguments: Vec<String> = arguments.iter().map(print).collect();
+            format!("{}({})", quote_identifier(procedure.name), arguments.join(", "))
+        }
+    }
+}

@@ -1,0 +1,713 @@
+//! Queries: SELECT, VALUES, set operations, WITH, and what comes after them (ORDER BY, LIMIT, FOR UPDATE).
+use super::expr::visible_positions;
+use super::scope::{CommonTable, Scope};
+use super::{Analyzer, at};
+use crate::parser::tree::{self, Place, QueryBody};
+use crate::typed::{
+    Body, DistinctOn, Expr, ExprKind, Grouping, Query, RelationColumn, RelationSource, RowLock, SortTarget, Target,
+};
+use std::sync::Arc;
+use trivet_txn::LockStrength;
+use trivet_types::registry::CastContext;
+use trivet_types::{Datum, Oid, PgError, PgResult, display_name, oid, sqlstate};
+
+/// PostgreSQL's limit of a target list.
+const TARGETS_MAX: usize = 1664;
+
+impl Analyzer<'_> {
+    /// A query at the level of the current scopes: sees nothing of a query around it but what is pushed already.
+    pub fn query(&mut self, query: &tree::Query) -> PgResult<Query> {
+        self.deeper(|analyzer| {
+            let common = analyzer.common.len();
+            let result = analyzer.with(&query.with).and_then(|()| analyzer.query_body(query));
+            analyzer.common.truncate(common);
+            result
+        })
+    }
+
+    /// A query inside an expression or FROM: what is around it is one level out.
+    pub(super) fn subquery(&mut self, query: &tree::Query) -> PgResult<Query> {
+        let query = self.query(query)?;
+        self.settled(query)
+    }
+
+    fn with(&mut self, with: &Option<tree::With>) -> PgResult<()> {
+        let Some(with) = with else { return Ok(()) };
+        for common in &with.tables {
+            let tree::Statement::Query(query) = common.statement.as_ref() else {
+                return Err(at(common.name.place, PgError::unsupported("a data-modifying statement in WITH")));
+            };
+            if with.recursive && mentions(query, &common.name.text) {
+                return Err(at(common.name.place, PgError::unsupported("WITH RECURSIVE")));
+            }
+            // Its inside sees earlier common tables, and no query around.
+            let outer = std::mem::take(&mut self.scopes);
+            let analyzed = self.query(query);
+            self.scopes = outer;
+            let analyzed = self.settled(analyzed?)?;
+            let mut columns = query_columns(&analyzed);
+            rename(&mut columns, &common.columns, &common.name.text, common.name.place)?;
+            self.next_common += 1;
+            let id = self.next_common;
+            self.common.push(CommonTable { name: common.name.text.clone(), query: Arc::new(analyzed), columns, id });
+        }
+        Ok(())
+    }
+
+    fn query_body(&mut self, query: &tree::Query) -> PgResult<Query> {
+        // Every query is one level of scopes, whatever its body.
+        let plain = match &query.body {
+            QueryBody::Select(select) => return self.select(select, query),
+            QueryBody::Query(inner) if !has_own_clauses(inner) => Some(self.query(inner)?),
+            _ => None,
+        };
+        self.scopes.push(Scope { no_aggregates: Some("VALUES"), ..Scope::default() });
+        let result = self.other_body(query, plain);
+        self.scopes.pop();
+        result
+    }
+
+    fn other_body(&mut self, query: &tree::Query, plain: Option<Query>) -> PgResult<Query> {
+        let mut result = match (plain, &query.body) {
+            (Some(plain), _) => plain,
+            (None, QueryBody::Values(rows)) => self.values(rows)?,
+            (None, QueryBody::SetOperation { operation, all, left, right }) => {
+                let left = self.set_operand(left)?;
+                let right = self.set_operand(right)?;
+                self.set_operation(*operation, *all, left, right)?
+            }
+            (None, QueryBody::Query(inner)) => self.wrapped(inner)?,
+            (None, QueryBody::Select(_)) => return Err(PgError::internal("SELECT has its own way")),
+        };
+        self.sort_by_output(&mut result, &query.order_by)?;
+        self.limit(&mut result, query)?;
+        if !query.locking.is_empty() {
+            let what = match query.body {
+                QueryBody::Values(_) => "VALUES",
+                _ => "UNION/INTERSECT/EXCEPT",
+            };
+            let message = format!("FOR UPDATE cannot be applied to {what}");
+            return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
+        }
+        Ok(result)
+    }
+
+    fn set_operand(&mut self, body: &QueryBody) -> PgResult<Query> {
+        let query = tree::Query {
+            with: None,
+            body: body.clone(),
+            order_by: vec![],
+            limit: None,
+            offset: None,
+            with_ties: false,
+            locking: vec![],
+        };
+        self.query(&query)
+    }
+
+    /// `(SELECT ... ORDER BY ... LIMIT ...)` with more after it: the inner query keeps its own.
+    fn wrapped(&mut self, inner: &tree::Query) -> PgResult<Query> {
+        let inner = self.query(inner)?;
+        let inner = self.settled(inner)?;
+        let columns = query_columns(&inner);
+        let relation = crate::typed::Relation {
+            alias: "unnamed_subquery".to_string(),
+            columns: columns.clone(),
+            source: RelationSource::Query(Box::new(inner)),
+            lateral: false,
+        };
+        let targets = columns.iter().enumerate().map(|(position, column)| Target {
+            name: column.name.clone(),
+            expr: Expr {
+                kind: ExprKind::Column { up: 0, relation: 0, column: position },
+                type_oid: column.type_oid,
+                modifier: column.modifier,
+                place: Place::default(),
+            },
+            hidden: false,
+            origin: None,
+        });
+        let mut query = empty_query(targets.collect());
+        query.relations.push(relation);
+        query.body = Body::Select { from: vec![crate::typed::From::Relation(0)], filter: None, grouping: None };
+        Ok(query)
+    }
+
+    fn values(&mut self, rows: &[Vec<tree::Expr>]) -> PgResult<Query> {
+        let width = rows.first().map_or(0, Vec::len);
+        let (columns, rows) = self.value_rows(rows, width)?;
+        let targets = columns.into_iter().enumerate().map(|(at, (type_oid, modifier))| Target {
+            name: format!("column{}", at + 1),
+            expr: Expr {
+                kind: ExprKind::Column { up: 0, relation: 0, column: at },
+                type_oid,
+                modifier,
+                place: Place::default(),
+            },
+            hidden: false,
+            origin: None,
+        });
+        let mut query = empty_query(targets.collect());
+        query.body = Body::Values(rows);
+        Ok(query)
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn value_rows(&mut self, rows: &[Vec<tree::Expr>], width: usize) -> PgResult<(Vec<(Oid, i32)>, Vec<Vec<Expr>>)> {
+        let mut columns: Vec<Vec<Expr>> = (0..width).map(|_| Vec::with_capacity(rows.len())).collect();
+        for row in rows {
+            if row.len() != width {
+                let place = row.first().map(|expr| expr.place).unwrap_or_default();
+                return Err(at(
+                    place,
+                    PgError::new(sqlstate::SYNTAX_ERROR, "VALUES lists must all be the same length"),
+                ));
+            }
+            for (column, expr) in columns.iter_mut().zip(row) {
+                column.push(self.expr(expr)?);
+            }
+        }
+        let mut types = Vec::with_capacity(width);
+        let mut result: Vec<Vec<Expr>> = rows.iter().map(|_| Vec::with_capacity(width)).collect();
+        for column in columns {
+            // A single row keeps its literals open: an INSERT gives them their types.
+            if rows.len() == 1 {
+                let expr = column.into_iter().next().expect("one row");
+                types.push((expr.type_oid, expr.modifier));
+                result[0].push(expr);
+                continue;
+            }
+            let (unified, type_oid) = match column.iter().all(|expr| expr.type_oid == oid::UNKNOWN) {
+                true => (column, oid::UNKNOWN),
+                false => self.unify(column, "VALUES")?,
+            };
+            types.push((type_oid, super::expr::common_modifier(unified.iter())));
+            for (row, expr) in result.iter_mut().zip(unified) {
+                row.push(expr);
+            }
+        }
+        Ok((types, result))
+    }
+
+    fn set_operation(
+        &mut self,
+        operation: tree::SetOperation,
+        all: bool,
+        mut left: Query,
+        mut right: Query,
+    ) -> PgResult<Query> {
+        let word = match operation {
+            tree::SetOperation::Union => "UNION",
+            tree::SetOperation::Intersect => "INTERSECT",
+            tree::SetOperation::Except => "EXCEPT",
+        };
+        let (left_positions, right_positions) = (visible_positions(&left), visible_positions(&right));
+        if left_positions.len() != right_positions.len() {
+            let message = format!("each {word} query must have the same number of columns");
+            let place = right.targets.first().map(|target| target.expr.place).unwrap_or_default();
+            return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, message)));
+        }
+        let mut targets = Vec::with_capacity(left_positions.len());
+        for (column, (l, r)) in left_positions.into_iter().zip(right_positions).enumerate() {
+            let types = [left.targets[l].expr.type_oid, right.targets[r].expr.type_oid];
+            let common = super::common_type(&types).map_err(|(a, b, _)| {
+                let message =
+                    format!("{word} types {} and {} cannot be matched", display_name(a, -1), display_name(b, -1));
+                at(right.targets[r].expr.place, PgError::new(sqlstate::DATATYPE_MISMATCH, message))
+            })?;
+            self.convert_target(&mut left, l, common)?;
+            self.convert_target(&mut right, r, common)?;
+            let (a, b) = (&left.targets[l].expr, &right.targets[r].expr);
+            let modifier = if a.modifier == b.modifier { a.modifier } else { -1 };
+            targets.push(Target {
+                name: left.targets[l].name.clone(),
+                expr: Expr {
+                    kind: ExprKind::Column { up: 0, relation: 0, column },
+                    type_oid: common,
+                    modifier,
+                    place: Place::default(),
+                },
+                hidden: false,
+                origin: None,
+            });
+        }
+        let mut query = empty_query(targets);
+        query.body = Body::Set { operation, all, left: Box::new(left), right: Box::new(right) };
+        Ok(query)
+    }
+
+    /// Give one output column of a query another type.
+    pub(super) fn convert_target(&mut self, query: &mut Query, position: usize, target: Oid) -> PgResult<()> {
+        if query.targets[position].expr.type_oid == target {
+            return Ok(());
+        }
+        match &mut query.body {
+            // What these show is a column of their operands or rows: convert there.
+            Body::Values(rows) => {
+                for row in rows.iter_mut() {
+                    let expr = std::mem::replace(&mut row[position], Expr::constant(Datum::Null, target));
+                    row[position] = self.implicit(expr, target, "VALUES")?;
+                }
+                query.targets[position].expr.type_oid = target;
+            }
+            Body::Set { left, right, .. } => {
+                for operand in [left, right] {
+                    let inner = visible_positions(operand)[position];
+                    self.convert_target(operand, inner, target)?;
+                }
+                query.targets[position].expr.type_oid = target;
+            }
+            Body::Select { .. } => {
+                let expr = query.targets[position].expr.clone();
+                query.targets[position].expr = self.implicit(expr, target, "query column")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Output columns that are still untyped literals become text.
+    pub fn settled(&mut self, mut query: Query) -> PgResult<Query> {
+        for position in 0..query.targets.len() {
+            if query.targets[position].expr.type_oid == oid::UNKNOWN {
+                self.convert_target(&mut query, position, oid::TEXT)?;
+            }
+        }
+        Ok(query)
+    }
+
+    fn select(&mut self, select: &tree::Select, query: &tree::Query) -> PgResult<Query> {
+        self.scopes.push(Scope::default());
+        let result = self.select_in_scope(select, query);
+        self.scopes.pop();
+        result
+    }
+
+    fn select_in_scope(&mut self, select: &tree::Select, query: &tree::Query) -> PgResult<Query> {
+        if !select.windows.is_empty() {
+            return Err(PgError::unsupported("a WINDOW clause"));
+        }
+        let from = self.from_list(&select.from)?;
+        let filter = match &select.filter {
+            Some(filter) => Some(self.without_aggregates("WHERE", |analyzer| analyzer.condition(filter, "WHERE"))?),
+            None => None,
+        };
+        let mut targets = self.targets(&select.targets)?;
+        let mut keys = self.group_keys(&select.group_by, &mut targets)?;
+        let having = match &select.having {
+            Some(having) => Some(self.condition(having, "HAVING")?),
+            None => None,
+        };
+        let sort = self.sort_keys(&query.order_by, &mut targets)?;
+        let distinct = self.distinct(&select.distinct, &mut targets, &sort)?;
+        for target in &mut targets {
+            if target.expr.type_oid == oid::UNKNOWN && !matches!(target.expr.kind, ExprKind::Constant(_)) {
+                target.expr = self.known(target.expr.clone())?;
+            }
+        }
+        let aggregates = std::mem::take(&mut self.scope().aggregates);
+        let has_aggregates = !aggregates.is_empty();
+        let grouped = !aggregates.is_empty() || !select.group_by.is_empty() || having.is_some();
+        let mut grouping = None;
+        if grouped {
+            let mut group = Grouping { keys: std::mem::take(&mut keys), aggregates, having };
+            self.group(&mut group, &mut targets)?;
+            grouping = Some(group);
+        }
+        let relations = std::mem::take(&mut self.scope().relations);
+        let refused = if select.distinct.is_some() {
+            Some("DISTINCT clause")
+        } else if !select.group_by.is_empty() {
+            Some("GROUP BY clause")
+        } else if select.having.is_some() {
+            Some("HAVING clause")
+        } else if has_aggregates {
+            Some("aggregate functions")
+        } else {
+            None
+        };
+        let locks = self.locks(&query.locking, &relations, refused)?;
+        let mut result = empty_query(targets);
+        result.relations = relations;
+        result.body = Body::Select { from, filter, grouping };
+        result.distinct = distinct;
+        result.sort = sort;
+        result.locks = locks;
+        self.limit(&mut result, query)?;
+        Ok(result)
+    }
+
+    pub(super) fn without_aggregates<T>(
+        &mut self,
+        clause: &'static str,
+        work: impl FnOnce(&mut Self) -> PgResult<T>,
+    ) -> PgResult<T> {
+        let before = self.scope().no_aggregates.replace(clause);
+        let result = work(self);
+        self.scope().no_aggregates = before;
+        result
+    }
+
+    /// The select list, `*` expanded.
+    pub(super) fn targets(&mut self, targets: &[tree::Target]) -> PgResult<Vec<Target>> {
+        let mut result = Vec::with_capacity(targets.len());
+        for target in targets {
+            match target {
+                tree::Target::Expr { expr, alias } => {
+                    let analyzed = self.expr(expr)?;
+                    let name = alias.as_ref().map_or_else(|| output_name(expr).0, |alias| alias.text.clone());
+                    result.push(self.target(name, analyzed));
+                }
+                tree::Target::Star { of, place } => self.star(of.as_ref(), *place, &mut result)?,
+            }
+        }
+        if result.len() > TARGETS_MAX {
+            let message = format!("target lists can have at most {TARGETS_MAX} entries");
+            return Err(PgError::new(sqlstate::TOO_MANY_COLUMNS, message));
+        }
+        Ok(result)
+    }
+
+    fn target(&mut self, name: String, expr: Expr) -> Target {
+        let origin = self.origin(&expr);
+        Target { name, expr, hidden: false, origin }
+    }
+
+    /// The table and attribute number that a plain column shows.
+    fn origin(&self, expr: &Expr) -> Option<(Oid, i16)> {
+        let ExprKind::Column { up: 0, relation, column } = expr.kind else { return None };
+        let relation = self.scopes.last()?.relations.get(relation)?;
+        let number = i16::try_from(column + 1).ok()?;
+        match &relation.source {
+            RelationSource::Table(table) => Some((table.oid, number)),
+            RelationSource::Virtual(table) => Some((table.oid, number)),
+            RelationSource::Query(query) => query.visible_targets().nth(column)?.origin,
+            RelationSource::Common { query, .. } => query.visible_targets().nth(column)?.origin,
+            _ => None,
+        }
+    }
+
+    fn star(&mut self, of: Option<&tree::QualifiedName>, place: Place, result: &mut Vec<Target>) -> PgResult<()> {
+        let columns = match of {
+            None => {
+                let scope = self.scope();
+                if scope.tables.is_empty() {
+                    let error = PgError::new(sqlstate::SYNTAX_ERROR, "SELECT * with no tables specified is not valid");
+                    return Err(at(place, error));
+                }
+                scope.columns.clone()
+            }
+            Some(name) => {
+                let mut found = None;
+                for (levels, scope) in self.scopes.iter().rev().enumerate() {
+                    let qualifies = |table: &&super::scope::ScopeTable| {
+                        table.alias == name.last()
+                            && name.schema().is_none_or(|schema| table.schema.as_deref() == Some(schema))
+                    };
+                    if let Some(table) = scope.tables.iter().find(qualifies) {
+                        let raised = table.columns.iter().map(|column| super::scope::ScopeColumn {
+                            name: column.name.clone(),
+                            expr: super::scope::raised(&column.expr, levels),
+                        });
+                        found = Some(raised.collect::<Vec<_>>());
+                        break;
+                    }
+                }
+                found.ok_or_else(|| at(name.place(), super::scope::missing_entry(&self.scopes, name.last())))?
+            }
+        };
+        for column in columns {
+            let expr = Expr { place, ..column.expr };
+            let target = self.target(column.name, expr);
+            result.push(target);
+        }
+        Ok(())
+    }
+
+    fn distinct(
+        &mut self,
+        distinct: &Option<tree::Distinct>,
+        targets: &mut Vec<Target>,
+        sort: &[SortTarget],
+    ) -> PgResult<Option<DistinctOn>> {
+        match distinct {
+            None => Ok(None),
+            Some(tree::Distinct::All) => {
+                if let Some(hidden) = sort.iter().find(|key| targets[key.target].hidden) {
+                    let message = "for SELECT DISTINCT, ORDER BY expressions must appear in select list";
+                    let place = targets[hidden.target].expr.place;
+                    return Err(at(place, PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, message)));
+                }
+                Ok(Some(DistinctOn::All))
+            }
+            Some(tree::Distinct::On(exprs)) => {
+                let mut on = Vec::with_capacity(exprs.len());
+                for expr in exprs {
+                    let key = tree::SortKey { expr: expr.clone(), descending: false, nulls_first: None };
+                    on.push(self.sort_target(&key, targets, "DISTINCT ON")?);
+                }
+                let leading = sort.iter().take(on.len()).all(|key| on.contains(&key.target));
+                if !leading {
+                    let message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
+                    return Err(PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, message));
+                }
+                Ok(Some(DistinctOn::Targets(on)))
+            }
+        }
+    }
+
+    fn sort_keys(&mut self, keys: &[tree::SortKey], targets: &mut Vec<Target>) -> PgResult<Vec<SortTarget>> {
+        let mut sort: Vec<SortTarget> = Vec::with_capacity(keys.len());
+        for key in keys {
+            let target = self.sort_target(key, targets, "ORDER BY")?;
+            if sort.iter().any(|other| other.target == target) {
+                continue;
+            }
+            let nulls_first = key.nulls_first.unwrap_or(key.descending);
+            sort.push(SortTarget { target, descending: key.descending, nulls_first });
+        }
+        Ok(sort)
+    }
+
+    /// The target that a sort key means: by position, by output name, or as an expression, added if it is new.
+    pub(super) fn sort_target(
+        &mut self,
+        key: &tree::SortKey,
+        targets: &mut Vec<Target>,
+        clause: &str,
+    ) -> PgResult<usize> {
+        if let Some(position) = named_target(&key.expr, targets, clause, true)? {
+            return Ok(position);
+        }
+        let expr = self.expr(&key.expr)?;
+        let expr = self.known(expr)?;
+        if let Some(position) = targets.iter().position(|target| super::group::same_expr(&target.expr, &expr)) {
+            return Ok(position);
+        }
+        targets.push(Target { name: "?column?".to_string(), expr, hidden: true, origin: None });
+        Ok(targets.len() - 1)
+    }
+
+    /// ORDER BY of a set operation or VALUES: only output columns.
+    fn sort_by_output(&mut self, query: &mut Query, keys: &[tree::SortKey]) -> PgResult<()> {
+        for key in keys {
+            let found = named_target(&key.expr, &query.targets, "ORDER BY", true)?;
+            let Some(target) = found else {
+                let error = match &key.expr.kind {
+                    tree::ExprKind::Column(name) => {
+                        PgError::new(sqlstate::UNDEFINED_COLUMN, format!("column \"{}\" does not exist", name.shown()))
+                    }
+                    _ => {
+                        PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, "invalid UNION/INTERSECT/EXCEPT ORDER BY clause")
+                            .detail("Only result column names can be used, not expressions or functions.")
+                            .hint("Add the expression/function to every SELECT, or move the UNION into a FROM clause.")
+                    }
+                };
+                return Err(at(key.expr.place, error));
+            };
+            let nulls_first = key.nulls_first.unwrap_or(key.descending);
+            query.sort.push(SortTarget { target, descending: key.descending, nulls_first });
+        }
+        Ok(())
+    }
+
+    fn limit(&mut self, result: &mut Query, query: &tree::Query) -> PgResult<()> {
+        if query.with_ties {
+            return Err(PgError::unsupported("FETCH FIRST ... WITH TIES"));
+        }
+        if query.limit.is_some() {
+            result.limit = self.row_count(query.limit.as_ref(), "LIMIT")?;
+        }
+        if query.offset.is_some() {
+            result.offset = self.row_count(query.offset.as_ref(), "OFFSET")?;
+        }
+        Ok(())
+    }
+
+    fn row_count(&mut self, expr: Option<&tree::Expr>, clause: &'static str) -> PgResult<Option<Expr>> {
+        let Some(expr) = expr else { return Ok(None) };
+        let analyzed = self.without_aggregates(clause, |analyzer| analyzer.expr(expr))?;
+        if analyzed.any(&mut |part| matches!(part.kind, ExprKind::Column { up: 0, .. })) {
+            let message = format!("argument of {clause} must not contain variables");
+            return Err(at(analyzed.place, PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, message)));
+        }
+        let place = analyzed.place;
+        let source = analyzed.type_oid;
+        let converted = self.coerce(analyzed, oid::INT8, -1, CastContext::Assignment)?;
+        converted.map(Some).ok_or_else(|| {
+            let message = format!("argument of {clause} must be type bigint, not type {}", display_name(source, -1));
+            at(place, PgError::new(sqlstate::DATATYPE_MISMATCH, message))
+        })
+    }
+
+    fn locks(
+        &mut self,
+        locking: &[tree::Locking],
+        relations: &[crate::typed::Relation],
+        refused: Option<&str>,
+    ) -> PgResult<Vec<RowLock>> {
+        let mut locks: Vec<RowLock> = Vec::new();
+        for clause in locking {
+            if let Some(what) = refused {
+                let strength = match clause.strength {
+                    LockStrength::KeyShare => "KEY SHARE",
+                    LockStrength::Share => "SHARE",
+                    LockStrength::NoKeyUpdate => "NO KEY UPDATE",
+                    LockStrength::Update => "UPDATE",
+                };
+                let message = format!("FOR {strength} is not allowed with {what}");
+                return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
+            }
+            let mut lock = |relation: usize| match locks.iter_mut().find(|lock| lock.relation == relation) {
+                Some(lock) => lock.strength = lock.strength.max(clause.strength),
+                None => locks.push(RowLock { relation, strength: clause.strength, wait: clause.wait }),
+            };
+            if clause.of.is_empty() {
+                for (at, relation) in relations.iter().enumerate() {
+                    match relation.source {
+                        RelationSource::Table(_) => lock(at),
+                        RelationSource::Query(_) | RelationSource::Common { .. } => {
+                            return Err(PgError::unsupported("FOR UPDATE of a subquery"));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            for name in &clause.of {
+                let found = relations.iter().position(|relation| relation.alias == name.last());
+                let Some(found) = found else {
+                    let message =
+                        format!("relation \"{}\" in FOR UPDATE clause not found in FROM clause", name.shown());
+                    return Err(at(name.place(), PgError::new(sqlstate::UNDEFINED_TABLE, message)));
+                };
+                if !matches!(relations[found].source, RelationSource::Table(_)) {
+                    return Err(at(name.place(), PgError::unsupported("FOR UPDATE of a subquery")));
+                }
+                lock(found);
+            }
+        }
+        Ok(locks)
+    }
+}
+
+/// A target by its position (`ORDER BY 2`) or, if that is allowed, by its output name.
+pub(super) fn named_target(
+    expr: &tree::Expr,
+    targets: &[Target],
+    clause: &str,
+    by_name: bool,
+) -> PgResult<Option<usize>> {
+    let visible = || targets.iter().enumerate().filter(|(_, target)| !target.hidden);
+    match &expr.kind {
+        tree::ExprKind::Literal(tree::Literal::Number(digits)) => {
+            let Ok(position) = digits.parse::<i64>() else {
+                let error = PgError::new(sqlstate::SYNTAX_ERROR, format!("non-integer constant in {clause}"));
+                return Err(at(expr.place, error));
+            };
+            let found = usize::try_from(position - 1).ok().and_then(|position| visible().nth(position));
+            found.map(|(at, _)| Some(at)).ok_or_else(|| {
+                let message = format!("{clause} position {position} is not in select list");
+                at(expr.place, PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, message))
+            })
+        }
+        tree::ExprKind::Literal(tree::Literal::String(_)) => {
+            let error = PgError::new(sqlstate::SYNTAX_ERROR, format!("non-integer constant in {clause}"));
+            Err(at(expr.place, error))
+        }
+        tree::ExprKind::Column(name) if by_name && name.parts.len() == 1 => {
+            let mut matches = visible().filter(|(_, target)| target.name == name.last());
+            let Some((first, target)) = matches.next() else { return Ok(None) };
+            if matches.any(|(_, other)| !super::group::same_expr(&other.expr, &target.expr)) {
+                let message = format!("{clause} \"{}\" is ambiguous", name.last());
+                return Err(at(expr.place, PgError::new(sqlstate::AMBIGUOUS_COLUMN, message)));
+            }
+            Ok(Some(first))
+        }
+        _ => Ok(None),
+    }
+}
+
+pub(super) fn empty_query(targets: Vec<Target>) -> Query {
+    Query {
+        relations: Vec::new(),
+        body: Body::Select { from: Vec::new(), filter: None, grouping: None },
+        targets,
+        distinct: None,
+        sort: Vec::new(),
+        limit: None,
+        offset: None,
+        locks: Vec::new(),
+    }
+}
+
+/// A query's output as a relation's columns.
+pub(super) fn query_columns(query: &Query) -> Vec<RelationColumn> {
+    let column = |target: &Target| RelationColumn {
+        name: target.name.clone(),
+        type_oid: target.expr.type_oid,
+        modifier: target.expr.modifier,
+        hidden: false,
+    };
+    query.visible_targets().map(column).collect()
+}
+
+/// `AS t (a, b)`
+pub(super) fn rename(columns: &mut [RelationColumn], names: &[tree::Name], table: &str, place: Place) -> PgResult<()> {
+    let visible = columns.iter().filter(|column| !column.hidden).count();
+    if names.len() > visible {
+        let message =
+            format!("table \"{table}\" has {visible} columns available but {} columns specified", names.len());
+        return Err(at(place, PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, message)));
+    }
+    for (column, name) in columns.iter_mut().filter(|column| !column.hidden).zip(names) {
+        column.name = name.text.clone();
+    }
+    Ok(())
+}
+
+/// What an expression's column is called when nobody says (PostgreSQL's `FigureColname`), and how sure that is.
+pub(super) fn output_name(expr: &tree::Expr) -> (String, u8) {
+    use tree::ExprKind as K;
+    let named = |name: &str, strength| (name.to_string(), strength);
+    match &expr.kind {
+        K::Column(name) => named(name.last(), 2),
+        K::Field { field, .. } => named(&field.text, 2),
+        K::Subscript { operand, .. } | K::Collate { operand, .. } => output_name(operand),
+        K::Function(call) => match call.name.last() {
+            "btrim" | "ltrim" | "rtrim" | "timezone" | "extract" | "position" | "substring" | "overlay" => {
+                named(call.name.last(), 2)
+            }
+            name => named(name, 2),
+        },
+        K::Cast { operand, to } => match output_name(operand) {
+            (name, 2) => (name, 2),
+            _ => (to.name.clone(), 1),
+        },
+        K::Case { otherwise, .. } => match otherwise.as_deref().map(output_name) {
+            Some((name, 2)) => (name, 2),
+            _ => named("case", 1),
+        },
+        K::Array(_) | K::ArrayQuery(_) => named("array", 2),
+        K::Row(_) => named("row", 2),
+        K::Exists(_) => named("exists", 2),
+        K::Subquery(query) => match &query.body {
+            QueryBody::Select(select) => match select.targets.first() {
+                Some(tree::Target::Expr { alias: Some(alias), .. }) => named(&alias.text, 2),
+                Some(tree::Target::Expr { expr, alias: None }) => output_name(expr),
+                _ => named("?column?", 0),
+            },
+            _ => named("?column?", 0),
+        },
+        _ => named("?column?", 0),
+    }
+}
+
+/// Must the query be kept apart from what follows it?
+fn has_own_clauses(query: &tree::Query) -> bool {
+    !query.order_by.is_empty() || query.limit.is_some() || query.offset.is_some() || !query.locking.is_empty()
+}
+
+/// Does the query name this table anywhere?
+fn mentions(query: &tree::Query, name: &str) -> bool {
+    let statement = tree::Statement::Query(query.clone());
+    super::mentioned(&statement).relations.contains(&(None, name.to_string()))
+}

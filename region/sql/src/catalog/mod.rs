@@ -1,0 +1,52 @@
+//! The catalog: what schemas, tables, columns and indexes there are.
+//!
+//! A table is one descriptor, a versioned row of the key space; names point at descriptors. Everything is read at a
+//! statement's snapshot through the transaction (so DDL is transactional, and a reader at an old snapshot sees the old
+//! schema), and what a plan relied on is remembered as (key, stamp) pairs that are checked before the plan runs again.
+//! Stamps never repeat, so a rolled back change can not be mistaken for a later one.
+//!
+//! The built-in database, schemas and role are not stored: an empty store is a working cluster.
+mod descriptor;
+mod keys;
+mod reader;
+mod snapshot;
+pub mod system;
+
+pub use descriptor::{
+    Check, Column, Constraint, ConstraintKind, DescriptorError, Index, IndexKey, Schema, Table, decode_name,
+    decode_schema, decode_table, encode_name, encode_schema, encode_table, stamp_of,
+};
+pub use keys::{descriptor_key, descriptor_range, name_key, schema_key, schema_range};
+pub use reader::{Catalog, Dependency, DescriptorCache, Found, still_valid};
+pub use snapshot::CatalogSnapshot;
+
+use trivet_types::Oid;
+
+pub const PG_CATALOG: Oid = Oid(11);
+pub const PUBLIC: Oid = Oid(2200);
+pub const INFORMATION_SCHEMA: Oid = Oid(13207);
+/// The one role.
+pub const POSTGRES_ROLE: Oid = Oid(10);
+/// The one database.
+pub const POSTGRES_DATABASE: Oid = Oid(5);
+pub const DATABASE_NAME: &str = "postgres";
+pub const ROLE_NAME: &str = "postgres";
+pub const BTREE: Oid = Oid(403);
+pub const HEAP: Oid = Oid(2);
+
+/// Schemas that are there without being stored.
+pub fn builtin_schema(name: &str) -> Option<Oid> {
+    match name {
+        "pg_catalog" => Some(PG_CATALOG),
+        "public" => Some(PUBLIC),
+        "information_schema" => Some(INFORMATION_SCHEMA),
+        _ => None,
+    }
+}
+
+/// What kind of thing a relation name stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub enum RelationKind {
+    Table,
+    Index,
+}

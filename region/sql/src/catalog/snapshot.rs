@@ -1,0 +1,120 @@
+//! The whole catalog at one snapshot, in memory: for `pg_catalog`'s tables and functions.
+use super::{
+    DescriptorCache, INFORMATION_SCHEMA, PG_CATALOG, PUBLIC, Schema, Table, decode_schema, descriptor_range, reader,
+    schema_range, system,
+};
+use crate::layout::after;
+use std::collections::HashMap;
+use std::sync::Arc;
+use trivet_storage::KeyRange;
+use trivet_txn::Transaction;
+use trivet_types::{Oid, PgResult};
+
+const ROWS_A_SCAN: usize = 512;
+
+#[derive(Debug, Default)]
+pub struct CatalogSnapshot {
+    pub schemas: Vec<Schema>,
+    pub tables: Vec<Arc<Table>>,
+    by_oid: HashMap<Oid, usize>,
+    /// Index OID to its table's position.
+    indexes: HashMap<Oid, usize>,
+}
+
+impl CatalogSnapshot {
+    pub async fn load(transaction: &mut dyn Transaction, cache: &DescriptorCache) -> PgResult<CatalogSnapshot> {
+        let builtin = [(PG_CATALOG, "pg_catalog"), (PUBLIC, "public"), (INFORMATION_SCHEMA, "information_schema")];
+        let mut snapshot = CatalogSnapshot {
+            schemas: builtin.iter().map(|(oid, name)| Schema { oid: *oid, name: (*name).to_string() }).collect(),
+            ..CatalogSnapshot::default()
+        };
+        for bytes in scan_all(transaction, schema_range()).await? {
+            snapshot.schemas.push(decode_schema(&bytes).map_err(|error| reader::damaged(&error))?);
+        }
+        for bytes in scan_all(transaction, descriptor_range()).await? {
+            let table = cache.table(&bytes)?;
+            let at = snapshot.tables.len();
+            snapshot.by_oid.insert(table.oid, at);
+            table.indexes.iter().for_each(|index| {
+                snapshot.indexes.insert(index.oid, at);
+            });
+            snapshot.tables.push(table);
+        }
+        Ok(snapshot)
+    }
+
+    pub fn table(&self, oid: Oid) -> Option<&Arc<Table>> {
+        self.by_oid.get(&oid).map(|at| &self.tables[*at])
+    }
+    /// The table that an index belongs to.
+    pub fn table_of_index(&self, oid: Oid) -> Option<&Arc<Table>> {
+        self.indexes.get(&oid).map(|at| &self.tables[*at])
+    }
+    pub fn schema_named(&self, name: &str) -> Option<Oid> {
+        self.schemas.iter().find(|schema| schema.name == name).map(|schema| schema.oid)
+    }
+    pub fn schema_name(&self, oid: Oid) -> Option<&str> {
+        self.schemas.iter().find(|schema| schema.oid == oid).map(|schema| schema.name.as_str())
+    }
+
+    /// Schema and name of a table, index or virtual table.
+    pub fn relation_name(&self, oid: Oid) -> Option<(Oid, &str)> {
+        if let Some(table) = self.table(oid) {
+            return Some((table.schema, &table.name));
+        }
+        if let Some(table) = self.table_of_index(oid) {
+            return table.index(oid).map(|index| (table.schema, index.name.as_str()));
+        }
+        system::virtual_table_by_oid(oid).map(|table| (table.schema, table.name))
+    }
+
+    /// A relation of one schema by name.
+    pub fn relation_in(&self, schema: Oid, name: &str) -> Option<Oid> {
+        if let Some(table) = system::virtual_table(schema, name) {
+            return Some(table.oid);
+        }
+        self.tables.iter().filter(|table| table.schema == schema).find_map(|table| {
+            if table.name == name {
+                return Some(table.oid);
+            }
+            table.indexes.iter().find(|index| index.name == name).map(|index| index.oid)
+        })
+    }
+
+    /// A relation by the search path, `pg_catalog` first unless the path names it.
+    pub fn relation(&self, schema: Option<&str>, name: &str, path: &[String]) -> Option<Oid> {
+        match schema {
+            Some(schema) => self.relation_in(self.schema_named(schema)?, name),
+            None => self.path_oids(path).into_iter().find_map(|schema| self.relation_in(schema, name)),
+        }
+    }
+
+    pub fn path_oids(&self, path: &[String]) -> Vec<Oid> {
+        let mut oids = Vec::with_capacity(path.len() + 1);
+        if !path.iter().any(|schema| schema == "pg_catalog") {
+            oids.push(PG_CATALOG);
+        }
+        oids.extend(path.iter().filter_map(|schema| self.schema_named(schema)));
+        oids
+    }
+
+    /// Would the bare name find this relation?
+    pub fn is_visible(&self, oid: Oid, path: &[String]) -> Option<bool> {
+        let (_, name) = self.relation_name(oid)?;
+        Some(self.relation(None, name, path) == Some(oid))
+    }
+}
+
+async fn scan_all(transaction: &mut dyn Transaction, mut range: KeyRange) -> PgResult<Vec<bytes::Bytes>> {
+    let mut all = Vec::new();
+    loop {
+        let rows = transaction.scan(&range, false, ROWS_A_SCAN).await?;
+        let Some(last) = rows.last() else { return Ok(all) };
+        range.start = after(&last.key);
+        let full = rows.len() == ROWS_A_SCAN;
+        all.extend(rows.into_iter().map(|row| row.value));
+        if !full {
+            return Ok(all);
+        }
+    }
+}

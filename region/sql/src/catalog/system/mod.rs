@@ -1,0 +1,40 @@
+//! `pg_catalog` and `information_schema`: virtual tables, computed from the registry and the catalog when they are read.
+mod definition;
+mod rows;
+mod tables;
+
+pub use definition::{constraint_definition, index_definition};
+pub use rows::{SessionFacts, rows_of};
+pub use tables::TABLES;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+use trivet_types::Oid;
+
+#[derive(Debug)]
+pub struct VirtualColumn {
+    pub name: &'static str,
+    pub type_oid: Oid,
+    pub not_null: bool,
+}
+
+#[derive(Debug)]
+pub struct VirtualTable {
+    pub oid: Oid,
+    pub schema: Oid,
+    pub name: &'static str,
+    pub view: bool,
+    pub columns: &'static [VirtualColumn],
+}
+
+static BY_NAME: LazyLock<HashMap<(Oid, &'static str), &'static VirtualTable>> =
+    LazyLock::new(|| TABLES.iter().map(|table| ((table.schema, table.name), table)).collect());
+static BY_OID: LazyLock<HashMap<Oid, &'static VirtualTable>> =
+    LazyLock::new(|| TABLES.iter().map(|table| (table.oid, table)).collect());
+
+pub fn virtual_table(schema: Oid, name: &str) -> Option<&'static VirtualTable> {
+    BY_NAME.get(&(schema, name)).copied()
+}
+pub fn virtual_table_by_oid(oid: Oid) -> Option<&'static VirtualTable> {
+    BY_OID.get(&oid).copied()
+}

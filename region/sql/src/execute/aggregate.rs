@@ -1,0 +1,145 @@
+//! GROUP BY and aggregates, by hash.
+use super::shape::{RowTable, compare_keys};
+use super::{Arc, BATCH_ROWS, Context, Operator, Row};
+use crate::plan::{AggregateCall, Compiled};
+use async_trait::async_trait;
+use trivet_types::functions::aggregate::Accumulator;
+use trivet_types::registry::Body;
+use trivet_types::{Datum, Oid, PgError, PgResult};
+
+pub(crate) struct AggregateOperator {
+    input: Box<dyn Operator>,
+    keys: Arc<Vec<(Compiled, Oid)>>,
+    types: Vec<Oid>,
+    calls: Arc<Vec<AggregateCall>>,
+    result: Option<std::vec::IntoIter<Row>>,
+}
+
+/// One aggregate of one group.
+struct State {
+    accumulator: Box<dyn Accumulator>,
+    /// Argument lists already seen, for DISTINCT.
+    seen: Option<RowTable>,
+    /// Sort keys and arguments, for an ORDER BY inside the call.
+    ordered: Vec<(Vec<Datum>, Vec<Datum>)>,
+}
+
+impl State {
+    fn new(call: &AggregateCall) -> PgResult<State> {
+        let Body::Aggregate(new) = call.procedure.body else {
+            return Err(PgError::internal(format!("{} is no aggregate", call.procedure.name)));
+        };
+        Ok(State {
+            accumulator: new(&call.argument_types),
+            seen: call.distinct.then(RowTable::default),
+            ordered: Vec::new(),
+        })
+    }
+
+    fn add(&mut self, call: &AggregateCall, context: &Context<'_>, row: &[Datum]) -> PgResult<()> {
+        let eval = context.eval();
+        if let Some(filter) = &call.filter {
+            if !filter.test(eval, row)? {
+                return Ok(());
+            }
+        }
+        // The commonest calls have at most one argument: no list is built for them.
+        if let ([only], false, true) = (call.arguments.as_slice(), call.distinct, call.order_by.is_empty()) {
+            let value = [only.eval(eval, row)?];
+            if call.skips_null && value[0].is_null() {
+                return Ok(());
+            }
+            return self.accumulator.add(context.environment, &value);
+        }
+        let values = call.arguments.iter().map(|argument| argument.eval(eval, row)).collect::<PgResult<Vec<_>>>()?;
+        // Only the first argument of string_agg may not be NULL; a NULL separator is an empty one.
+        if call.skips_null && values.first().is_some_and(Datum::is_null) {
+            return Ok(());
+        }
+        if let Some(seen) = &mut self.seen {
+            if !seen.insert(values.clone(), &call.argument_types).1 {
+                return Ok(());
+            }
+        }
+        if call.order_by.is_empty() {
+            return self.accumulator.add(context.environment, &values);
+        }
+        let key = call.order_by.iter().map(|key| key.expr.eval(eval, row)).collect::<PgResult<Vec<_>>>()?;
+        self.ordered.push((key, values));
+        Ok(())
+    }
+
+    fn finish(&mut self, call: &AggregateCall, context: &Context<'_>) -> PgResult<Datum> {
+        self.ordered.sort_by(|left, right| compare_keys(&left.0, &right.0, &call.order_by));
+        for (_, values) in std::mem::take(&mut self.ordered) {
+            self.accumulator.add(context.environment, &values)?;
+        }
+        self.accumulator.finish()
+    }
+}
+
+impl AggregateOperator {
+    pub fn new(
+        input: Box<dyn Operator>,
+        keys: Arc<Vec<(Compiled, Oid)>>,
+        calls: Arc<Vec<AggregateCall>>,
+    ) -> AggregateOperator {
+        let types = keys.iter().map(|(_, type_oid)| *type_oid).collect();
+        AggregateOperator { input, keys, types, calls, result: None }
+    }
+
+    fn new_group(&self) -> PgResult<Vec<State>> {
+        self.calls.iter().map(State::new).collect()
+    }
+
+    async fn compute(&mut self, context: &mut Context<'_>) -> PgResult<Vec<Row>> {
+        let mut groups = RowTable::default();
+        let mut states: Vec<Vec<State>> = Vec::new();
+        if self.keys.is_empty() {
+            // Without GROUP BY there is one group, even of no rows.
+            groups.insert(Vec::new(), &[]);
+            states.push(self.new_group()?);
+        }
+        loop {
+            let rows = self.input.next(context, BATCH_ROWS).await?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in &rows {
+                let group = if self.keys.is_empty() {
+                    0
+                } else {
+                    let eval = context.eval();
+                    let key = self.keys.iter().map(|(key, _)| key.eval(eval, row)).collect::<PgResult<Vec<_>>>()?;
+                    let (group, fresh) = groups.insert(key, &self.types);
+                    if fresh {
+                        states.push(self.new_group()?);
+                    }
+                    group
+                };
+                for (state, call) in states[group].iter_mut().zip(self.calls.iter()) {
+                    state.add(call, context, row)?;
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        let mut result = Vec::with_capacity(states.len());
+        for (mut row, mut states) in groups.rows.into_iter().zip(states) {
+            for (state, call) in states.iter_mut().zip(self.calls.iter()) {
+                row.push(state.finish(call, context)?);
+            }
+            result.push(row);
+        }
+        Ok(result)
+    }
+}
+
+#[async_trait]
+impl Operator for AggregateOperator {
+    async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
+        if self.result.is_none() {
+            self.result = Some(self.compute(context).await?.into_iter());
+        }
+        Ok(self.result.as_mut().expect("computed above").by_ref().take(wanted).collect())
+    }
+}

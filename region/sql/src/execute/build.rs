@@ -1,0 +1,82 @@
+//! From nodes to operators.
+use super::aggregate::AggregateOperator;
+use super::change::{DeleteOperator, InsertOperator, UpdateOperator};
+use super::join::{HashJoin, NestedLoop};
+use super::lock::LockOperator;
+use super::rows::{FunctionOperator, ValuesOperator, VirtualOperator};
+use super::scan::ScanOperator;
+use super::shape::{Cut, Distinct, Filter, Limit, Project, ProjectSet, SetOperator, Sort};
+use super::subplan::ApplyOperator;
+use super::{Arc, Operator};
+use crate::plan::Node;
+use trivet_types::Oid;
+
+pub(crate) fn operator(node: &Node) -> Box<dyn Operator> {
+    match node {
+        Node::Values { rows, .. } => Box::new(ValuesOperator::new(Arc::clone(rows))),
+        Node::Scan(scan) => Box::new(ScanOperator::new(Arc::clone(scan))),
+        Node::Virtual { table, filter } => Box::new(VirtualOperator::new(table, filter.clone())),
+        Node::Function { procedure, arguments, ordinality, width } => {
+            Box::new(FunctionOperator::new(procedure, Arc::clone(arguments), *ordinality, *width))
+        }
+        Node::Filter { input, predicate } => {
+            Box::new(Filter { input: operator(input), predicate: Arc::clone(predicate) })
+        }
+        Node::Project { input, exprs } => Box::new(Project { input: operator(input), exprs: Arc::clone(exprs) }),
+        Node::ProjectSet { input, exprs } => Box::new(ProjectSet::new(operator(input), Arc::clone(exprs))),
+        Node::NestedLoop { .. } => Box::new(NestedLoop::new(node)),
+        Node::HashJoin { .. } => Box::new(HashJoin::new(node)),
+        Node::Apply { input, subplans } => Box::new(ApplyOperator::new(operator(input), Arc::clone(subplans))),
+        Node::Aggregate { input, keys, calls } => {
+            Box::new(AggregateOperator::new(operator(input), Arc::clone(keys), Arc::clone(calls)))
+        }
+        Node::Sort { input, keys, limit } => Box::new(Sort::new(operator(input), Arc::clone(keys), limit.clone())),
+        Node::Distinct { input, columns } => Box::new(Distinct::new(operator(input), Arc::clone(columns))),
+        Node::Limit { input, limit, offset } => Box::new(Limit::new(operator(input), limit.clone(), offset.clone())),
+        Node::Cut { input, width } => Box::new(Cut { input: operator(input), width: *width }),
+        Node::Set { operation, all, left, right, types } => {
+            Box::new(SetOperator::new(*operation, *all, operator(left), operator(right), Arc::clone(types)))
+        }
+        Node::Lock { input, locks, recheck } => {
+            Box::new(LockOperator { input: operator(input), locks: Arc::clone(locks), recheck: recheck.clone() })
+        }
+        Node::Insert { input, insert } => {
+            let gathers = reads_table(input, insert.table.oid);
+            Box::new(InsertOperator::new(operator(input), Arc::clone(insert), gathers))
+        }
+        Node::Update { input, update } => {
+            let gathers = update.joined || !reads_forward(input);
+            Box::new(UpdateOperator::new(operator(input), Arc::clone(update), gathers))
+        }
+        Node::Delete { input, delete } => {
+            let gathers = delete.joined || !reads_forward(input);
+            Box::new(DeleteOperator::new(operator(input), Arc::clone(delete), gathers))
+        }
+    }
+}
+
+/// Does anything here read the table?
+fn reads_table(node: &Node, table: Oid) -> bool {
+    if let Node::Scan(scan) = node {
+        return scan.table.oid == table;
+    }
+    if let Node::Apply { subplans, .. } = node {
+        if subplans.iter().any(|subplan| reads_table(&subplan.root, table)) {
+            return true;
+        }
+    }
+    node.inputs().into_iter().any(|input| reads_table(input, table))
+}
+
+/// Only one scan, over the whole table in key order or by keys, and what filters it: safe to change behind.
+fn reads_forward(node: &Node) -> bool {
+    use crate::plan::Access;
+    match node {
+        Node::Scan(scan) => match &scan.access {
+            Access::Full => true,
+            Access::Index { unique_point, .. } => *unique_point,
+        },
+        Node::Filter { input, .. } => reads_forward(input),
+        _ => false,
+    }
+}

@@ -1,0 +1,321 @@
+//! INSERT, UPDATE, DELETE. An operator works to its end when it is first asked, or batch by batch if it returns rows.
+use super::lock::{replace_columns, row_id_at};
+use super::scan::decode_all;
+use super::write::{check_row, delete_row, entry_of, insert_row, update_row};
+use super::{Arc, BATCH_ROWS, Context, Operator, Row, gather};
+use crate::catalog::Table;
+use crate::layout::{RowId, row_key};
+use crate::plan::{Compiled, ConflictNode, DeleteNode, InsertNode, UpdateNode};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::collections::HashSet;
+use trivet_txn::{LockStrength, LockWait, Locked};
+use trivet_types::{Datum, PgError, PgResult, SqlState, sqlstate};
+
+/// Input batch by batch, or all of it before the first change (see the module's head).
+struct Input {
+    operator: Box<dyn Operator>,
+    gathers: bool,
+    gathered: Option<std::vec::IntoIter<Row>>,
+}
+
+impl Input {
+    fn new(operator: Box<dyn Operator>, gathers: bool) -> Input {
+        Input { operator, gathers, gathered: None }
+    }
+
+    async fn next(&mut self, context: &mut Context<'_>) -> PgResult<Vec<Row>> {
+        if !self.gathers {
+            return self.operator.next(context, BATCH_ROWS).await;
+        }
+        if self.gathered.is_none() {
+            self.gathered = Some(gather(&mut *self.operator, context).await?.into_iter());
+        }
+        Ok(self.gathered.as_mut().expect("gathered above").by_ref().take(BATCH_ROWS).collect())
+    }
+}
+
+fn evaluate(exprs: &[Compiled], context: &Context<'_>, row: &[Datum]) -> PgResult<Row> {
+    let eval = context.eval();
+    exprs.iter().map(|expr| expr.eval(eval, row)).collect()
+}
+
+/// A row with its id in the slot after its columns, as expressions over a table see it.
+fn with_id(mut row: Row, id: RowId) -> Row {
+    row.push(Datum::Int8(id.0 as i64));
+    row
+}
+
+pub(crate) struct InsertOperator {
+    input: Input,
+    node: Arc<InsertNode>,
+    /// Rows that ON CONFLICT DO UPDATE changed or that this statement inserted.
+    touched: HashSet<RowId>,
+}
+
+impl InsertOperator {
+    pub fn new(input: Box<dyn Operator>, node: Arc<InsertNode>, gathers: bool) -> InsertOperator {
+        InsertOperator { input: Input::new(input, gathers), node, touched: HashSet::new() }
+    }
+
+    /// The row as it ended up, unless nothing was done.
+    async fn insert(&mut self, context: &mut Context<'_>, values: Row, id: RowId) -> PgResult<Option<Row>> {
+        let node = Arc::clone(&self.node);
+        let table = &node.table;
+        check_row(table, &node.checks, &values, context)?;
+        if let Some(conflict) = &node.conflict {
+            if let Some(existing) = find_conflict(context, table, conflict, &values, id).await? {
+                return self.resolve(context, conflict, existing, values).await;
+            }
+            self.touched.insert(id);
+        }
+        insert_row(context, table, &values, id).await?;
+        *context.affected += 1;
+        Ok(Some(with_id(values, id)))
+    }
+
+    /// ON CONFLICT: do nothing, or update the row that is there.
+    async fn resolve(
+        &mut self,
+        context: &mut Context<'_>,
+        conflict: &ConflictNode,
+        existing: RowId,
+        proposed: Row,
+    ) -> PgResult<Option<Row>> {
+        let Some(update) = &conflict.update else { return Ok(None) };
+        let node = Arc::clone(&self.node);
+        let table = &node.table;
+        if self.touched.contains(&existing) {
+            let code = SqlState(*b"21000");
+            let message = "ON CONFLICT DO UPDATE command cannot affect row a second time";
+            return Err(PgError::new(code, message).hint(
+                "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.",
+            ));
+        }
+        let changes_key = update.assignments.iter().any(|(column, _)| table.is_in_unique_index(*column));
+        let strength = if changes_key { LockStrength::Update } else { LockStrength::NoKeyUpdate };
+        let key = row_key(table.storage, existing);
+        let value = match context.transaction.lock(&key, strength, LockWait::Wait).await? {
+            Locked::Unchanged(Some(value)) | Locked::Newer(Some(value)) => value,
+            _ => {
+                let message = "could not serialize access due to concurrent update";
+                return Err(PgError::new(sqlstate::SERIALIZATION_FAILURE, message));
+            }
+        };
+        let old = decode_all(table, &value)?;
+        let mut both = with_id(old.clone(), existing);
+        both.extend(proposed);
+        both.push(Datum::Null);
+        if let Some(filter) = &update.filter {
+            if !filter.test(context.eval(), &both)? {
+                return Ok(None);
+            }
+        }
+        let mut new = old.clone();
+        for (column, expr) in &update.assignments {
+            new[*column] = expr.eval(context.eval(), &both)?;
+        }
+        check_row(table, &node.checks, &new, context)?;
+        update_row(context, table, &old, &new, existing, changes_key).await?;
+        self.touched.insert(existing);
+        *context.affected += 1;
+        Ok(Some(with_id(new, existing)))
+    }
+}
+
+/// The row that holds one of the arbitrating unique entries.
+async fn find_conflict(
+    context: &mut Context<'_>,
+    table: &Table,
+    conflict: &ConflictNode,
+    values: &Row,
+    id: RowId,
+) -> PgResult<Option<RowId>> {
+    for index in table.indexes.iter().filter(|index| index.unique) {
+        if !conflict.indexes.is_empty() && !conflict.indexes.contains(&index.oid) {
+            continue;
+        }
+        let entry = entry_of(table, index, values, id);
+        if !entry.exclusive {
+            continue;
+        }
+        if let Some(holder) = context.transaction.lock_for_insert(&entry.key).await? {
+            return super::scan::entry_row_id(&entry.key, &holder).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+#[async_trait]
+impl Operator for InsertOperator {
+    async fn next(&mut self, context: &mut Context<'_>, _wanted: usize) -> PgResult<Vec<Row>> {
+        loop {
+            let rows = self.input.next(context).await?;
+            if rows.is_empty() {
+                return Ok(Vec::new());
+            }
+            let node = Arc::clone(&self.node);
+            let first = context.database.row_ids(rows.len() as u64);
+            let mut out = Vec::new();
+            for (row, id) in rows.iter().zip(first..) {
+                let values = evaluate(&node.values, context, row)?;
+                let inserted = self.insert(context, values, RowId(id)).await?;
+                if let (Some(row), Some(returning)) = (inserted, &node.returning) {
+                    out.push(evaluate(returning, context, &row)?);
+                }
+            }
+            // A short batch is most often the only one: nothing to ship, nobody to make room for.
+            if rows.len() == BATCH_ROWS {
+                context.transaction.spill().await?;
+                tokio::task::yield_now().await;
+            }
+            if !out.is_empty() {
+                return Ok(out);
+            }
+        }
+    }
+}
+
+/// A target row, locked, in its newest version: the joined row with it in place, and its columns.
+async fn lock_target(
+    context: &mut Context<'_>,
+    table: &Table,
+    offset: usize,
+    strength: LockStrength,
+    recheck: Option<&Compiled>,
+    row: &mut Row,
+) -> PgResult<Option<(RowId, Row)>> {
+    let id =
+        row_id_at(row, offset, table.columns.len())?.ok_or_else(|| PgError::internal("a changed row has no id"))?;
+    let key = row_key(table.storage, id);
+    let (value, newer): (Bytes, bool) = match context.transaction.lock(&key, strength, LockWait::Wait).await? {
+        Locked::Unchanged(Some(value)) => (value, false),
+        Locked::Newer(Some(value)) => (value, true),
+        // Deleted meanwhile, by others or by this statement.
+        Locked::Unchanged(None) | Locked::Newer(None) | Locked::Skipped => return Ok(None),
+    };
+    let current = decode_all(table, &value)?;
+    replace_columns(row, offset, &current);
+    if newer {
+        if let Some(recheck) = recheck {
+            if !recheck.test(context.eval(), row)? {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some((id, current)))
+}
+
+pub(crate) struct UpdateOperator {
+    input: Input,
+    node: Arc<UpdateNode>,
+    /// In a join a row may be met twice; the first time counts.
+    updated: HashSet<RowId>,
+}
+
+impl UpdateOperator {
+    pub fn new(input: Box<dyn Operator>, node: Arc<UpdateNode>, gathers: bool) -> UpdateOperator {
+        UpdateOperator { input: Input::new(input, gathers), node, updated: HashSet::new() }
+    }
+
+    async fn update(&mut self, context: &mut Context<'_>, mut row: Row) -> PgResult<Option<Row>> {
+        let node = Arc::clone(&self.node);
+        let table = &node.table;
+        let strength = if node.changes_key { LockStrength::Update } else { LockStrength::NoKeyUpdate };
+        if node.joined {
+            match row_id_at(&row, node.offset, table.columns.len())? {
+                Some(id) if self.updated.insert(id) => {}
+                _ => return Ok(None),
+            }
+        }
+        let locked = lock_target(context, table, node.offset, strength, node.recheck.as_ref(), &mut row).await?;
+        let Some((id, old)) = locked else { return Ok(None) };
+        let mut new = old.clone();
+        for (column, expr) in &node.assignments {
+            new[*column] = expr.eval(context.eval(), &row)?;
+        }
+        check_row(table, &node.checks, &new, context)?;
+        update_row(context, table, &old, &new, id, node.changes_key).await?;
+        *context.affected += 1;
+        match &node.returning {
+            None => Ok(None),
+            Some(returning) => {
+                replace_columns(&mut row, node.offset, &new);
+                evaluate(returning, context, &row).map(Some)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Operator for UpdateOperator {
+    async fn next(&mut self, context: &mut Context<'_>, _wanted: usize) -> PgResult<Vec<Row>> {
+        loop {
+            let rows = self.input.next(context).await?;
+            if rows.is_empty() {
+                return Ok(rows);
+            }
+            let full = rows.len() >= 64;
+            let mut out = Vec::new();
+            for row in rows {
+                out.extend(self.update(context, row).await?);
+            }
+            if full {
+                context.transaction.spill().await?;
+                tokio::task::yield_now().await;
+            }
+            if !out.is_empty() {
+                return Ok(out);
+            }
+        }
+    }
+}
+
+pub(crate) struct DeleteOperator {
+    input: Input,
+    node: Arc<DeleteNode>,
+}
+
+impl DeleteOperator {
+    pub fn new(input: Box<dyn Operator>, node: Arc<DeleteNode>, gathers: bool) -> DeleteOperator {
+        DeleteOperator { input: Input::new(input, gathers), node }
+    }
+
+    async fn delete(&mut self, context: &mut Context<'_>, mut row: Row) -> PgResult<Option<Row>> {
+        let node = Arc::clone(&self.node);
+        let table = &node.table;
+        let locked =
+            lock_target(context, table, node.offset, LockStrength::Update, node.recheck.as_ref(), &mut row).await?;
+        let Some((id, old)) = locked else { return Ok(None) };
+        delete_row(context, table, &old, id).await?;
+        *context.affected += 1;
+        match &node.returning {
+            None => Ok(None),
+            Some(returning) => evaluate(returning, context, &row).map(Some),
+        }
+    }
+}
+
+#[async_trait]
+impl Operator for DeleteOperator {
+    async fn next(&mut self, context: &mut Context<'_>, _wanted: usize) -> PgResult<Vec<Row>> {
+        loop {
+            let rows = self.input.next(context).await?;
+            if rows.is_empty() {
+                return Ok(rows);
+            }
+            let full = rows.len() >= 64;
+            let mut out = Vec::new();
+            for row in rows {
+                out.extend(self.delete(context, row).await?);
+            }
+            if full {
+                context.transaction.spill().await?;
+                tokio::task::yield_now().await;
+            }
+            if !out.is_empty() {
+                return Ok(out);
+            }
+        }
+    }
+}

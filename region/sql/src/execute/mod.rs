@@ -1,0 +1,130 @@
+//! Running plans: a tree of operators, each of which yields batches of rows.
+//!
+//! ```text
+//!   Run ── next(transaction) ──> operator ── next ──> operator ... ──> scan ── get, scan ──> Transaction
+//! ```
+//! An operator holds its state and shares the plan's expressions. It is asked for at most so many rows, so that LIMIT
+//! and row locks do no work that nobody wants. Between batches it yields, so that a cancel is heard.
+//!
+//! **Own writes.** A statement must not meet rows that it wrote itself. A row never moves, so a scan that goes forward over
+//! a table can be updated behind its back; whatever else reads a table that the statement writes is read to its end first
+//! (`gather`).
+mod aggregate;
+mod build;
+mod change;
+mod inserter;
+mod join;
+mod lock;
+mod rows;
+mod scan;
+mod shape;
+mod subplan;
+mod write;
+
+pub use inserter::RowInserter;
+
+use crate::catalog::CatalogSnapshot;
+use crate::plan::{EvalContext, Plan};
+use async_trait::async_trait;
+use std::sync::Arc;
+use trivet_txn::{Database, Transaction};
+use trivet_types::{Datum, Environment, PgResult};
+
+pub type Row = Vec<Datum>;
+
+/// Rows that an operator yields at a time, at most.
+pub(crate) const BATCH_ROWS: usize = 1024;
+
+/// What operators work with.
+pub(crate) struct Context<'a> {
+    pub transaction: &'a mut dyn Transaction,
+    pub database: &'a dyn Database,
+    pub environment: &'a dyn Environment,
+    pub catalog: Option<&'a CatalogSnapshot>,
+    pub parameters: &'a [Datum],
+    /// Values that rows further out gave to subqueries and lateral joins.
+    pub outer: &'a mut Vec<Datum>,
+    /// Rows changed.
+    pub affected: &'a mut u64,
+}
+
+impl Context<'_> {
+    pub fn eval(&self) -> EvalContext<'_> {
+        EvalContext { environment: self.environment, parameters: self.parameters, outer: self.outer }
+    }
+}
+
+#[async_trait]
+pub(crate) trait Operator: Send {
+    /// The next rows, at most `wanted` (which is not 0); none: the end.
+    async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>>;
+}
+
+/// All rows that are left.
+pub(crate) async fn gather(operator: &mut dyn Operator, context: &mut Context<'_>) -> PgResult<Vec<Row>> {
+    let mut all = Vec::new();
+    loop {
+        let rows = operator.next(context, BATCH_ROWS).await?;
+        if rows.is_empty() {
+            return Ok(all);
+        }
+        all.extend(rows);
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A plan on its way through its rows.
+pub struct Run {
+    plan: Arc<Plan>,
+    parameters: Arc<Vec<Datum>>,
+    environment: Arc<dyn Environment>,
+    catalog: Option<Arc<CatalogSnapshot>>,
+    database: Arc<dyn Database>,
+    root: Box<dyn Operator>,
+    outer: Vec<Datum>,
+    affected: u64,
+    ended: bool,
+}
+
+impl Run {
+    pub fn new(
+        plan: Arc<Plan>,
+        parameters: Arc<Vec<Datum>>,
+        environment: Arc<dyn Environment>,
+        catalog: Option<Arc<CatalogSnapshot>>,
+        database: Arc<dyn Database>,
+    ) -> Run {
+        let root = build::operator(&plan.root);
+        let outer = vec![Datum::Null; plan.outer_count];
+        Run { plan, parameters, environment, catalog, database, root, outer, affected: 0, ended: false }
+    }
+
+    /// The next rows; `None` at the end. A change without RETURNING yields none and is done when this returns.
+    pub async fn next(&mut self, transaction: &mut dyn Transaction) -> PgResult<Option<Vec<Row>>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let mut context = Context {
+            transaction,
+            database: &*self.database,
+            environment: &*self.environment,
+            catalog: self.catalog.as_deref(),
+            parameters: &self.parameters,
+            outer: &mut self.outer,
+            affected: &mut self.affected,
+        };
+        let rows = self.root.next(&mut context, BATCH_ROWS).await?;
+        if rows.is_empty() {
+            self.ended = true;
+            return Ok(None);
+        }
+        // A short batch of a plan that cannot yield more spares the caller's next question nothing but a call.
+        debug_assert!(self.plan.returns_rows, "only plans that return rows yield any");
+        Ok(Some(rows))
+    }
+
+    /// Rows changed so far.
+    pub fn affected(&self) -> u64 {
+        self.affected
+    }
+}

@@ -1,0 +1,129 @@
+//! Rows that come from no table: VALUES, virtual tables, functions.
+use super::{Arc, BATCH_ROWS, Context, Operator, Row};
+use crate::catalog::system::{SessionFacts, VirtualTable, rows_of};
+use crate::plan::Compiled;
+use async_trait::async_trait;
+use trivet_types::functions::Rows;
+use trivet_types::registry::{Body, Procedure};
+use trivet_types::{Datum, PgError, PgResult};
+
+pub(crate) struct ValuesOperator {
+    rows: Arc<Vec<Vec<Compiled>>>,
+    next: usize,
+}
+
+impl ValuesOperator {
+    pub fn new(rows: Arc<Vec<Vec<Compiled>>>) -> ValuesOperator {
+        ValuesOperator { rows, next: 0 }
+    }
+}
+
+#[async_trait]
+impl Operator for ValuesOperator {
+    async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
+        let end = (self.next + wanted).min(self.rows.len());
+        let batch = &self.rows[self.next..end];
+        self.next = end;
+        let eval = context.eval();
+        batch.iter().map(|row| row.iter().map(|expr| expr.eval(eval, &[])).collect()).collect()
+    }
+}
+
+pub(crate) struct VirtualOperator {
+    table: &'static VirtualTable,
+    filter: Option<Arc<Compiled>>,
+    rows: Option<std::vec::IntoIter<Row>>,
+}
+
+impl VirtualOperator {
+    pub fn new(table: &'static VirtualTable, filter: Option<Arc<Compiled>>) -> VirtualOperator {
+        VirtualOperator { table, filter, rows: None }
+    }
+}
+
+#[async_trait]
+impl Operator for VirtualOperator {
+    async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
+        if self.rows.is_none() {
+            let catalog =
+                context.catalog.ok_or_else(|| PgError::internal("a virtual table is read without the catalog"))?;
+            let facts = SessionFacts::ask(context.environment)?;
+            self.rows = Some(rows_of(self.table, catalog, &facts).into_iter());
+        }
+        let rows = self.rows.as_mut().expect("filled above");
+        let mut batch = Vec::new();
+        let eval = context.eval();
+        for row in rows.by_ref() {
+            let keep = match &self.filter {
+                Some(filter) => filter.test(eval, &row)?,
+                None => true,
+            };
+            if keep {
+                batch.push(row);
+                if batch.len() == wanted {
+                    break;
+                }
+            }
+        }
+        Ok(batch)
+    }
+}
+
+pub(crate) struct FunctionOperator {
+    procedure: &'static Procedure,
+    arguments: Arc<Vec<Compiled>>,
+    ordinality: bool,
+    width: usize,
+    rows: Option<Rows>,
+    count: i64,
+}
+
+impl FunctionOperator {
+    pub fn new(
+        procedure: &'static Procedure,
+        arguments: Arc<Vec<Compiled>>,
+        ordinality: bool,
+        width: usize,
+    ) -> FunctionOperator {
+        FunctionOperator { procedure, arguments, ordinality, width, rows: None, count: 0 }
+    }
+}
+
+/// Call a set-returning function.
+pub(crate) fn call_set(procedure: &'static Procedure, arguments: &[Datum], context: &Context<'_>) -> PgResult<Rows> {
+    let Body::Set(function) = procedure.body else {
+        return Err(PgError::internal(format!("{} returns no set", procedure.name)));
+    };
+    if procedure.is_strict() && arguments.iter().any(Datum::is_null) {
+        return Ok(Box::new(std::iter::empty()));
+    }
+    function(context.environment, arguments)
+}
+
+#[async_trait]
+impl Operator for FunctionOperator {
+    async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
+        if self.rows.is_none() {
+            let eval = context.eval();
+            let arguments =
+                self.arguments.iter().map(|argument| argument.eval(eval, &[])).collect::<PgResult<Vec<_>>>()?;
+            self.rows = Some(call_set(self.procedure, &arguments, context)?);
+        }
+        let rows = self.rows.as_mut().expect("filled above");
+        let columns = self.width - usize::from(self.ordinality);
+        let mut batch = Vec::with_capacity(wanted.min(BATCH_ROWS));
+        while batch.len() < wanted {
+            let Some(value) = rows.next() else { break };
+            let mut row = match value? {
+                Datum::Record(fields) if columns > 1 => fields.to_vec(),
+                value => vec![value],
+            };
+            if self.ordinality {
+                self.count += 1;
+                row.push(Datum::Int8(self.count));
+            }
+            batch.push(row);
+        }
+        Ok(batch)
+    }
+}

@@ -1,0 +1,180 @@
+//! Subqueries in expressions: their values become further slots of the row.
+use super::{Arc, BATCH_ROWS, Context, Operator, Row, build};
+use crate::plan::{Subplan, SubplanKind};
+use async_trait::async_trait;
+use trivet_types::functions::Function;
+use trivet_types::registry::Body;
+use trivet_types::{Array, Datum, PgError, PgResult, SqlState};
+
+pub(crate) struct ApplyOperator {
+    input: Box<dyn Operator>,
+    subplans: Arc<Vec<Subplan>>,
+    /// Values of subqueries that depend on nothing, and rows of those that are compared with.
+    constant: Vec<Option<Constant>>,
+}
+
+enum Constant {
+    Value(Datum),
+    Rows(Vec<Row>),
+}
+
+impl ApplyOperator {
+    pub fn new(input: Box<dyn Operator>, subplans: Arc<Vec<Subplan>>) -> ApplyOperator {
+        let constant = subplans.iter().map(|_| None).collect();
+        ApplyOperator { input, subplans, constant }
+    }
+
+    async fn value(&mut self, at: usize, context: &mut Context<'_>, row: &[Datum]) -> PgResult<Datum> {
+        let subplans = Arc::clone(&self.subplans);
+        let subplan = &subplans[at];
+        for (parameter, slot) in &subplan.sets {
+            context.outer[*parameter] = row[*slot].clone();
+        }
+        match &subplan.kind {
+            SubplanKind::Quantified { left, procedures, all, negate } => {
+                let left = {
+                    let eval = context.eval();
+                    left.iter().map(|expr| expr.eval(eval, row)).collect::<PgResult<Vec<_>>>()?
+                };
+                let functions = procedures.iter().map(|procedure| match procedure.body {
+                    Body::Scalar(function) => Ok(function),
+                    _ => Err(PgError::internal("an operator that is no scalar function")),
+                });
+                let functions = functions.collect::<PgResult<Vec<Function>>>()?;
+                let answer = if subplan.constant {
+                    if self.constant[at].is_none() {
+                        let rows = super::gather(&mut *build::operator(&subplan.root), context).await?;
+                        self.constant[at] = Some(Constant::Rows(rows));
+                    }
+                    let Some(Constant::Rows(rows)) = &self.constant[at] else {
+                        return Err(PgError::internal("a constant subquery has rows"));
+                    };
+                    let mut answer = Answer::new(*all);
+                    for candidate in rows {
+                        if answer.take(compare(&functions, &left, candidate, context)?) {
+                            break;
+                        }
+                    }
+                    answer
+                } else {
+                    let mut operator = build::operator(&subplan.root);
+                    let mut answer = Answer::new(*all);
+                    'rows: loop {
+                        let rows = operator.next(context, BATCH_ROWS).await?;
+                        if rows.is_empty() {
+                            break;
+                        }
+                        for candidate in &rows {
+                            if answer.take(compare(&functions, &left, candidate, context)?) {
+                                break 'rows;
+                            }
+                        }
+                    }
+                    answer
+                };
+                Ok(match (answer.datum(), negate) {
+                    (Datum::Bool(value), true) => Datum::Bool(!value),
+                    (value, _) => value,
+                })
+            }
+            kind => {
+                if let Some(Constant::Value(value)) = &self.constant[at] {
+                    return Ok(value.clone());
+                }
+                let value = run(subplan, kind, context).await?;
+                if subplan.constant {
+                    self.constant[at] = Some(Constant::Value(value.clone()));
+                }
+                Ok(value)
+            }
+        }
+    }
+}
+
+async fn run(subplan: &Subplan, kind: &SubplanKind, context: &mut Context<'_>) -> PgResult<Datum> {
+    let mut operator = build::operator(&subplan.root);
+    match kind {
+        SubplanKind::Exists => Ok(Datum::Bool(!operator.next(context, 1).await?.is_empty())),
+        SubplanKind::Scalar => {
+            let mut rows = operator.next(context, 2).await?;
+            if rows.len() == 1 {
+                rows.extend(operator.next(context, 1).await?);
+            }
+            match rows.len() {
+                0 => Ok(Datum::Null),
+                1 => Ok(rows.remove(0).into_iter().next().unwrap_or_default()),
+                _ => {
+                    let code = SqlState(*b"21000");
+                    Err(PgError::new(code, "more than one row returned by a subquery used as an expression"))
+                }
+            }
+        }
+        SubplanKind::Array(element) => {
+            let rows = super::gather(&mut *operator, context).await?;
+            let values = rows.into_iter().map(|row| row.into_iter().next().unwrap_or_default()).collect();
+            Ok(Datum::array(Array::from_values(*element, values)))
+        }
+        SubplanKind::Quantified { .. } => Err(PgError::internal("a comparison has its own way")),
+    }
+}
+
+/// Three-valued ANY or ALL.
+struct Answer {
+    all: bool,
+    unknown: bool,
+    decided: bool,
+}
+
+impl Answer {
+    fn new(all: bool) -> Answer {
+        Answer { all, unknown: false, decided: false }
+    }
+    /// True once nothing can change the answer.
+    fn take(&mut self, matches: Option<bool>) -> bool {
+        match matches {
+            None => self.unknown = true,
+            Some(value) => self.decided |= value != self.all,
+        }
+        self.decided
+    }
+    fn datum(&self) -> Datum {
+        if self.decided {
+            Datum::Bool(!self.all)
+        } else if self.unknown {
+            Datum::Null
+        } else {
+            Datum::Bool(self.all)
+        }
+    }
+}
+
+/// Column by column; NULL is unknown, unless another column tells the rows apart.
+fn compare(functions: &[Function], left: &[Datum], right: &[Datum], context: &Context<'_>) -> PgResult<Option<bool>> {
+    let mut unknown = false;
+    for ((function, left), right) in functions.iter().zip(left).zip(right) {
+        if left.is_null() || right.is_null() {
+            unknown = true;
+            continue;
+        }
+        match function(context.environment, &[left.clone(), right.clone()])? {
+            Datum::Bool(true) => {}
+            Datum::Bool(false) => return Ok(Some(false)),
+            _ => unknown = true,
+        }
+    }
+    Ok(if unknown { None } else { Some(true) })
+}
+
+#[async_trait]
+impl Operator for ApplyOperator {
+    async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
+        let mut rows = self.input.next(context, wanted).await?;
+        for row in &mut rows {
+            for at in 0..self.subplans.len() {
+                let value = self.value(at, context, row).await?;
+                row.push(value);
+            }
+        }
+        Ok(rows)
+    }
+}

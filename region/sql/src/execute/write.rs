@@ -1,0 +1,158 @@
+//! Writing one row: constraints, index entries, the row itself.
+//!
+//! A unique entry is locked before it is looked at, and looked at where it is newest (T10): two inserts of one value meet
+//! on one key, here within the region and in certification between regions. Entries that hold their row's id are written
+//! blindly: whoever else writes them writes the row, and meets there.
+use super::{Context, Row};
+use crate::catalog::{Index, Table};
+use crate::layout::{EntryKey, RowId, encode_row, entry_key, row_key};
+use crate::plan::CheckExpr;
+use bytes::{Bytes, BytesMut};
+use trivet_txn::{LockStrength, LockWait, WriteKind};
+use trivet_types::{Datum, Environment, PgError, PgResult, sqlstate, text};
+
+/// PostgreSQL shows no more of a value in an error's detail.
+const SHOWN_CHARACTERS: usize = 64;
+
+/// `(1, abc, null)`: a row as errors show it.
+fn shown_row(table: &Table, row: &[Datum], environment: &dyn Environment) -> String {
+    let shown = table.live_columns().map(|(at, column)| match text::output(column.type_oid, &row[at], environment) {
+        None => "null".to_string(),
+        Some(value) if value.chars().count() > SHOWN_CHARACTERS => {
+            value.chars().take(SHOWN_CHARACTERS).chain("...".chars()).collect()
+        }
+        Some(value) => value.to_string(),
+    });
+    format!("({})", shown.collect::<Vec<_>>().join(", "))
+}
+
+fn in_schema(error: Box<PgError>, table: &Table) -> Box<PgError> {
+    error.schema(table.schema_name.clone()).table(table.name.clone())
+}
+
+/// 23502 and 23514.
+pub(crate) fn check_row(table: &Table, checks: &[CheckExpr], row: &[Datum], context: &Context<'_>) -> PgResult<()> {
+    for (at, column) in table.columns.iter().enumerate() {
+        if column.not_null && !column.dropped && row[at].is_null() {
+            let message = format!(
+                "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+                column.name, table.name
+            );
+            let detail = format!("Failing row contains {}.", shown_row(table, row, context.environment));
+            let error = PgError::new(sqlstate::NOT_NULL_VIOLATION, message).detail(detail);
+            return Err(in_schema(error, table).column(column.name.clone()));
+        }
+    }
+    for check in checks {
+        if check.expr.eval(context.eval(), row)? == Datum::Bool(false) {
+            let message =
+                format!("new row for relation \"{}\" violates check constraint \"{}\"", table.name, check.name);
+            let detail = format!("Failing row contains {}.", shown_row(table, row, context.environment));
+            let error = PgError::new(sqlstate::CHECK_VIOLATION, message).detail(detail);
+            return Err(in_schema(error, table).constraint(check.name.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// The entry of a row in an index.
+pub(crate) fn entry_of(table: &Table, index: &Index, row: &[Datum], id: RowId) -> EntryKey {
+    let columns = index.keys.iter().map(|key| (table.columns[key.column].type_oid, &row[key.column], key.descending));
+    entry_key(index.storage, index.unique, columns, id)
+}
+
+/// 23505, with the key in DETAIL.
+pub(crate) fn duplicate(table: &Table, index: &Index, row: &[Datum], environment: &dyn Environment) -> Box<PgError> {
+    let names: Vec<&str> = index.keys.iter().map(|key| table.columns[key.column].name.as_str()).collect();
+    let shown = index.keys.iter().map(|key| {
+        text::output(table.columns[key.column].type_oid, &row[key.column], environment)
+            .map_or("null".to_string(), |text| text.to_string())
+    });
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    let message = format!("duplicate key value violates unique constraint \"{}\"", index.name);
+    let error = PgError::new(sqlstate::UNIQUE_VIOLATION, message);
+    in_schema(error.detail(format!("Key ({})=({shown}) already exists.", names.join(", "))), table)
+        .constraint(index.name.clone())
+}
+
+fn id_bytes(id: RowId) -> Bytes {
+    Bytes::copy_from_slice(&id.0.to_be_bytes())
+}
+
+fn encoded(row: &[Datum]) -> Bytes {
+    let mut out = BytesMut::with_capacity(64);
+    encode_row(row, &mut out);
+    out.freeze()
+}
+
+/// Write a new row that has been checked. Its unique entries must be free.
+pub(crate) async fn insert_row(context: &mut Context<'_>, table: &Table, row: &[Datum], id: RowId) -> PgResult<()> {
+    for index in &table.indexes {
+        let entry = entry_of(table, index, row, id);
+        put_entry(context, table, index, entry, row, id).await?;
+    }
+    context.transaction.put(row_key(table.storage, id), encoded(row), WriteKind::NoKeyUpdate);
+    Ok(())
+}
+
+async fn put_entry(
+    context: &mut Context<'_>,
+    table: &Table,
+    index: &Index,
+    entry: EntryKey,
+    row: &[Datum],
+    id: RowId,
+) -> PgResult<()> {
+    if !entry.exclusive {
+        context.transaction.put(entry.key, Bytes::new(), WriteKind::NoKeyUpdate);
+        return Ok(());
+    }
+    if let Some(holder) = context.transaction.lock_for_insert(&entry.key).await? {
+        if holder != id_bytes(id) {
+            return Err(duplicate(table, index, row, context.environment));
+        }
+        return Ok(());
+    }
+    context.transaction.put(entry.key, id_bytes(id), WriteKind::NoKeyUpdate);
+    Ok(())
+}
+
+async fn delete_entry(context: &mut Context<'_>, entry: EntryKey) -> PgResult<()> {
+    if entry.exclusive {
+        context.transaction.lock(&entry.key, LockStrength::Update, LockWait::Wait).await?;
+    }
+    context.transaction.delete(entry.key);
+    Ok(())
+}
+
+/// Replace a locked row by a checked one.
+pub(crate) async fn update_row(
+    context: &mut Context<'_>,
+    table: &Table,
+    old: &[Datum],
+    new: &Row,
+    id: RowId,
+    changes_key: bool,
+) -> PgResult<()> {
+    for index in &table.indexes {
+        let (before, after) = (entry_of(table, index, old, id), entry_of(table, index, new, id));
+        if before.key == after.key {
+            continue;
+        }
+        // The new entry first: if it collides, the old one is still there for who looks.
+        put_entry(context, table, index, after, new, id).await?;
+        delete_entry(context, before).await?;
+    }
+    let kind = if changes_key { WriteKind::Update } else { WriteKind::NoKeyUpdate };
+    context.transaction.put(row_key(table.storage, id), encoded(new), kind);
+    Ok(())
+}
+
+/// Delete a locked row.
+pub(crate) async fn delete_row(context: &mut Context<'_>, table: &Table, old: &[Datum], id: RowId) -> PgResult<()> {
+    for index in &table.indexes {
+        delete_entry(context, entry_of(table, index, old, id)).await?;
+    }
+    context.transaction.delete(row_key(table.storage, id));
+    Ok(())
+}

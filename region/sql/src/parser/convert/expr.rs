@@ -1,0 +1,529 @@
+//! Expressions.
+use super::super::tree::*;
+use super::{Converter, refuse};
+use sqlparser::ast;
+use sqlparser::tokenizer::Location;
+use trivet_types::{PgError, PgResult, sqlstate};
+
+fn of(kind: ExprKind) -> Expr {
+    Expr { kind, place: Place::default() }
+}
+
+fn string(text: impl Into<String>) -> Expr {
+    of(ExprKind::Literal(Literal::String(text.into())))
+}
+
+impl Converter<'_> {
+    pub fn expr(&mut self, expr: ast::Expr) -> PgResult<Expr> {
+        self.deeper(|converter| converter.expr_here(expr))
+    }
+
+    pub fn boxed(&mut self, expr: ast::Expr) -> PgResult<Box<Expr>> {
+        self.expr(expr).map(Box::new)
+    }
+
+    pub fn exprs(&mut self, exprs: Vec<ast::Expr>) -> PgResult<Vec<Expr>> {
+        exprs.into_iter().map(|expr| self.expr(expr)).collect()
+    }
+
+    pub fn optional(&mut self, expr: Option<ast::Expr>) -> PgResult<Option<Expr>> {
+        expr.map(|expr| self.expr(expr)).transpose()
+    }
+
+    fn expr_here(&mut self, expr: ast::Expr) -> PgResult<Expr> {
+        use ast::Expr as E;
+        let kind = match expr {
+            E::Identifier(ident) => return Ok(self.column(vec![ident])),
+            E::CompoundIdentifier(idents) => return Ok(self.column(idents)),
+            E::Value(value) => return self.value(value),
+            E::Nested(inner) => return self.expr_here(*inner),
+            E::UnaryOp { op: ast::UnaryOperator::Not, expr } => ExprKind::Not(self.boxed(*expr)?),
+            E::UnaryOp { op, expr } => self.unary(op, *expr)?,
+            E::BinaryOp { left, op, right } => {
+                let place = self.place_before(&right, &op);
+                return Ok(Expr { kind: self.binary(*left, op, *right)?, place });
+            }
+            E::IsNull(operand) => self.is(*operand, IsTest::Null, false)?,
+            E::IsNotNull(operand) => self.is(*operand, IsTest::Null, true)?,
+            E::IsTrue(operand) => self.is(*operand, IsTest::True, false)?,
+            E::IsNotTrue(operand) => self.is(*operand, IsTest::True, true)?,
+            E::IsFalse(operand) => self.is(*operand, IsTest::False, false)?,
+            E::IsNotFalse(operand) => self.is(*operand, IsTest::False, true)?,
+            E::IsUnknown(operand) => self.is(*operand, IsTest::Unknown, false)?,
+            E::IsNotUnknown(operand) => self.is(*operand, IsTest::Unknown, true)?,
+            E::IsDistinctFrom(left, right) => {
+                ExprKind::DistinctFrom { left: self.boxed(*left)?, right: self.boxed(*right)?, negated: false }
+            }
+            E::IsNotDistinctFrom(left, right) => {
+                ExprKind::DistinctFrom { left: self.boxed(*left)?, right: self.boxed(*right)?, negated: true }
+            }
+            E::In { expr, target, negated, global: false } => self.in_target(*expr, target, negated)?,
+            E::Between { expr, negated, low, high } => ExprKind::Between {
+                operand: self.boxed(*expr)?,
+                low: self.boxed(*low)?,
+                high: self.boxed(*high)?,
+                negated,
+            },
+            E::Like { negated, any: false, expr, pattern, escape_char } => {
+                self.like(if negated { "!~~" } else { "~~" }, *expr, *pattern, escape_char)?
+            }
+            E::ILike { negated, any: false, expr, pattern, escape_char } => {
+                self.like(if negated { "!~~*" } else { "~~*" }, *expr, *pattern, escape_char)?
+            }
+            E::AnyOp { left, compare_op, right, .. } => self.quantified(*left, compare_op, *right, false)?,
+            E::AllOp { left, compare_op, right } => self.quantified(*left, compare_op, *right, true)?,
+            E::Cast { kind: ast::CastKind::Cast | ast::CastKind::DoubleColon, expr, data_type, format: None } => {
+                let place = self.place_of_cast(&expr);
+                let kind = ExprKind::Cast { operand: self.boxed(*expr)?, to: self.type_name(data_type)? };
+                return Ok(Expr { kind, place });
+            }
+            E::TypedString(typed) => self.typed_string(typed)?,
+            E::Interval(interval) => self.interval(interval)?,
+            E::AtTimeZone { timestamp, time_zone } => self.call("timezone", vec![*time_zone, *timestamp])?,
+            E::Extract { field, expr, .. } => {
+                let field = string(field.to_string().trim_matches('\'').to_ascii_lowercase());
+                let value = self.expr(*expr)?;
+                built_in("extract", vec![field, value])
+            }
+            E::Ceil { expr, field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) } => {
+                self.call("ceil", vec![*expr])?
+            }
+            E::Floor { expr, field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) } => {
+                self.call("floor", vec![*expr])?
+            }
+            E::Position { expr, r#in } => self.call("position", vec![*r#in, *expr])?,
+            E::Substring { expr, substring_from, substring_for, .. } => {
+                self.substring(*expr, substring_from, substring_for)?
+            }
+            E::Trim { trim_where, trim_what, expr, trim_characters } => {
+                self.trim(trim_where, trim_what, *expr, trim_characters)?
+            }
+            E::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+                let mut arguments = vec![*expr, *overlay_what, *overlay_from];
+                arguments.extend(overlay_for.map(|boxed| *boxed));
+                self.call("overlay", arguments)?
+            }
+            E::Collate { expr, collation } => {
+                ExprKind::Collate { operand: self.boxed(*expr)?, collation: self.name(collation)? }
+            }
+            E::Function(function) => {
+                let call = self.function(function)?;
+                let place = call.name.place();
+                return Ok(Expr { kind: ExprKind::Function(call), place });
+            }
+            E::Case { operand, conditions, else_result, .. } => ExprKind::Case {
+                operand: operand.map(|operand| self.boxed(*operand)).transpose()?,
+                branches: conditions
+                    .into_iter()
+                    .map(|when| Ok((self.expr(when.condition)?, self.expr(when.result)?)))
+                    .collect::<PgResult<_>>()?,
+                otherwise: else_result.map(|otherwise| self.boxed(*otherwise)).transpose()?,
+            },
+            E::Exists { subquery, negated } => {
+                let exists = ExprKind::Exists(Box::new(self.query(*subquery)?));
+                if negated { ExprKind::Not(Box::new(of(exists))) } else { exists }
+            }
+            E::Subquery(query) => ExprKind::Subquery(Box::new(self.query(*query)?)),
+            E::Tuple(values) => ExprKind::Row(self.exprs(values)?),
+            E::Array(array) => ExprKind::Array(self.exprs(array.elem)?),
+            E::CompoundFieldAccess { root, access_chain } => return self.access(*root, access_chain),
+            other => return Err(PgError::unsupported(format!("the expression {}", shortened(&other.to_string())))),
+        };
+        Ok(of(kind))
+    }
+
+    /// Where an operator stands: the library gives the places of names and literals only, so look before its right operand.
+    fn place_before(&self, right: &ast::Expr, operator: &ast::BinaryOperator) -> Place {
+        const LOOKED_AT: usize = 64;
+        if matches!(operator, ast::BinaryOperator::And | ast::BinaryOperator::Or) {
+            return Place::default();
+        }
+        let Some(start) = first_token(right) else { return Place::default() };
+        let before = self.source.before(start, LOOKED_AT);
+        match (before.rfind(&operator.to_string()), self.source.place(start).known()) {
+            (Some(at), Some(place)) => Place(place.saturating_sub(before[at..].chars().count() as u32)),
+            _ => Place::default(),
+        }
+    }
+
+    /// Where `::` stands after a name or a literal.
+    fn place_of_cast(&self, operand: &ast::Expr) -> Place {
+        let end = match operand {
+            ast::Expr::Value(value) => value.span.end,
+            ast::Expr::Identifier(ident) => ident.span.end,
+            _ => return Place::default(),
+        };
+        self.source.place(end)
+    }
+
+    fn column(&self, idents: Vec<ast::Ident>) -> Expr {
+        let lone_keyword = match idents.as_slice() {
+            [only] if only.quote_style.is_none() && only.value.eq_ignore_ascii_case("default") => true,
+            _ => false,
+        };
+        let name = QualifiedName { parts: idents.into_iter().map(|ident| self.identifier(ident)).collect() };
+        let place = name.place();
+        let kind = if lone_keyword { ExprKind::Default } else { ExprKind::Column(name) };
+        Expr { kind, place }
+    }
+
+    fn value(&mut self, value: ast::ValueWithSpan) -> PgResult<Expr> {
+        use ast::Value as V;
+        let place = self.source.place_of(value.span);
+        let literal = match value.value {
+            V::Number(digits, _) => Literal::Number(digits),
+            V::SingleQuotedString(text)
+            | V::EscapedStringLiteral(text)
+            | V::UnicodeStringLiteral(text)
+            | V::NationalStringLiteral(text) => Literal::String(text),
+            V::DollarQuotedString(quoted) => Literal::String(quoted.value),
+            V::SingleQuotedByteStringLiteral(digits) => Literal::BitString { hexadecimal: false, digits },
+            V::HexStringLiteral(digits) => Literal::BitString { hexadecimal: true, digits },
+            V::Boolean(value) => Literal::Boolean(value),
+            V::Null => Literal::Null,
+            V::Placeholder(text) => {
+                let number = text.strip_prefix('$').and_then(|digits| digits.parse().ok()).filter(|number| *number > 0);
+                let Some(number) = number else {
+                    let error = PgError::new(sqlstate::UNDEFINED_PARAMETER, format!("there is no parameter {text}"));
+                    return Err(match place.known() {
+                        Some(at) => error.position(at),
+                        None => error,
+                    });
+                };
+                return Ok(Expr { kind: ExprKind::Parameter(number), place });
+            }
+            other => return Err(PgError::unsupported(format!("the literal {other}"))),
+        };
+        Ok(Expr { kind: ExprKind::Literal(literal), place })
+    }
+
+    fn unary(&mut self, operator: ast::UnaryOperator, operand: ast::Expr) -> PgResult<ExprKind> {
+        let operand = self.expr(operand)?;
+        // "-1" is a constant, as in PostgreSQL's grammar (doNegate): -2147483648 is an int4.
+        if let (ast::UnaryOperator::Minus, ExprKind::Literal(Literal::Number(digits))) = (operator, &operand.kind) {
+            let negated = match digits.strip_prefix('-') {
+                Some(positive) => positive.to_owned(),
+                None => format!("-{digits}"),
+            };
+            return Ok(ExprKind::Literal(Literal::Number(negated)));
+        }
+        Ok(ExprKind::Unary { operator: operator.to_string(), operand: Box::new(operand) })
+    }
+
+    fn binary(&mut self, left: ast::Expr, operator: ast::BinaryOperator, right: ast::Expr) -> PgResult<ExprKind> {
+        use ast::BinaryOperator as B;
+        match operator {
+            B::And | B::Or => {
+                let mut terms = Vec::new();
+                self.chain(left, right, &operator, &mut terms)?;
+                return Ok(if operator == B::And { ExprKind::And(terms) } else { ExprKind::Or(terms) });
+            }
+            B::Lt | B::Gt | B::LtEq | B::GtEq | B::Eq | B::NotEq => {
+                if let ast::Expr::BinaryOp { op: B::Lt | B::Gt | B::LtEq | B::GtEq | B::Eq | B::NotEq, .. } = &left {
+                    return Err(PgError::new(
+                        sqlstate::SYNTAX_ERROR,
+                        format!("syntax error at or near \"{operator}\""),
+                    ));
+                }
+            }
+            _ => {}
+        }
+        let operator = match operator {
+            B::PGCustomBinaryOperator(parts) => parts.last().cloned().unwrap_or_default(),
+            other => other.to_string(),
+        };
+        Ok(ExprKind::Binary { operator, left: self.boxed(left)?, right: self.boxed(right)? })
+    }
+
+    /// `a AND b AND c`, which the library nests to the left, as one flat list; without recursion.
+    fn chain(
+        &mut self,
+        left: ast::Expr,
+        right: ast::Expr,
+        operator: &ast::BinaryOperator,
+        terms: &mut Vec<Expr>,
+    ) -> PgResult<()> {
+        let mut reversed = vec![right];
+        let mut rest = left;
+        loop {
+            match rest {
+                ast::Expr::BinaryOp { left, op, right } if op == *operator => {
+                    reversed.push(*right);
+                    rest = *left;
+                }
+                first => {
+                    reversed.push(first);
+                    break;
+                }
+            }
+        }
+        for term in reversed.into_iter().rev() {
+            terms.push(self.expr(term)?);
+        }
+        Ok(())
+    }
+
+    fn is(&mut self, operand: ast::Expr, test: IsTest, negated: bool) -> PgResult<ExprKind> {
+        Ok(ExprKind::Is { operand: self.boxed(operand)?, test, negated })
+    }
+
+    fn in_target(&mut self, operand: ast::Expr, target: ast::InTarget, negated: bool) -> PgResult<ExprKind> {
+        let operand = self.boxed(operand)?;
+        Ok(match target {
+            ast::InTarget::List(list) => ExprKind::InList { operand, list: self.exprs(list)?, negated },
+            ast::InTarget::Subquery(query) => {
+                ExprKind::InQuery { operand, query: Box::new(self.query(*query)?), negated }
+            }
+            _ => return Err(PgError::unsupported("IN without parentheses")),
+        })
+    }
+
+    fn like(
+        &mut self,
+        operator: &str,
+        operand: ast::Expr,
+        pattern: ast::Expr,
+        escape: Option<Box<ast::Expr>>,
+    ) -> PgResult<ExprKind> {
+        let left = self.boxed(operand)?;
+        let pattern = self.expr(pattern)?;
+        let right = match escape {
+            None => pattern,
+            Some(escape) => {
+                let escape = self.expr(*escape)?;
+                of(built_in("like_escape", vec![pattern, escape]))
+            }
+        };
+        Ok(ExprKind::Binary { operator: operator.to_owned(), left, right: Box::new(right) })
+    }
+
+    fn quantified(
+        &mut self,
+        left: ast::Expr,
+        operator: ast::BinaryOperator,
+        right: ast::Expr,
+        all: bool,
+    ) -> PgResult<ExprKind> {
+        Ok(ExprKind::Quantified {
+            operator: operator.to_string(),
+            left: self.boxed(left)?,
+            right: self.boxed(right)?,
+            all,
+        })
+    }
+
+    fn typed_string(&mut self, typed: ast::TypedString) -> PgResult<ExprKind> {
+        let operand = self.value(typed.value)?;
+        Ok(ExprKind::Cast { operand: Box::new(operand), to: self.type_name(typed.data_type)? })
+    }
+
+    fn interval(&mut self, interval: ast::Interval) -> PgResult<ExprKind> {
+        refuse! {
+            interval.last_field.is_some() || interval.leading_precision.is_some()
+                || interval.fractional_seconds_precision.is_some() => "an interval literal with a field range";
+        }
+        let mut operand = self.expr(*interval.value)?;
+        if let (Some(field), ExprKind::Literal(Literal::String(text))) = (&interval.leading_field, &mut operand.kind) {
+            *text = format!("{text} {field}");
+        }
+        let to = TypeName {
+            name: "interval".into(),
+            schema: None,
+            modifiers: Vec::new(),
+            array: false,
+            place: Place::default(),
+        };
+        Ok(ExprKind::Cast { operand: Box::new(operand), to })
+    }
+
+    fn substring(
+        &mut self,
+        text: ast::Expr,
+        from: Option<Box<ast::Expr>>,
+        length: Option<Box<ast::Expr>>,
+    ) -> PgResult<ExprKind> {
+        let text = self.expr(text)?;
+        let from = match from {
+            Some(from) => self.expr(*from)?,
+            None => of(ExprKind::Literal(Literal::Number("1".into()))),
+        };
+        let mut arguments = vec![text, from];
+        if let Some(length) = length {
+            arguments.push(self.expr(*length)?);
+        }
+        Ok(built_in("substring", arguments))
+    }
+
+    fn trim(
+        &mut self,
+        side: Option<ast::TrimWhereField>,
+        what: Option<Box<ast::Expr>>,
+        text: ast::Expr,
+        characters: Option<Vec<ast::Expr>>,
+    ) -> PgResult<ExprKind> {
+        let function = match side {
+            None | Some(ast::TrimWhereField::Both) => "btrim",
+            Some(ast::TrimWhereField::Leading) => "ltrim",
+            Some(ast::TrimWhereField::Trailing) => "rtrim",
+        };
+        let mut arguments = vec![text];
+        arguments.extend(what.map(|boxed| *boxed));
+        arguments.extend(characters.into_iter().flatten());
+        self.call(function, arguments)
+    }
+
+    fn call(&mut self, function: &str, arguments: Vec<ast::Expr>) -> PgResult<ExprKind> {
+        Ok(built_in(function, self.exprs(arguments)?))
+    }
+
+    fn access(&mut self, root: ast::Expr, chain: Vec<ast::AccessExpr>) -> PgResult<Expr> {
+        let mut result = self.expr(root)?;
+        for access in chain {
+            result = match access {
+                ast::AccessExpr::Dot(ast::Expr::Identifier(field)) => {
+                    of(ExprKind::Field { operand: Box::new(result), field: self.identifier(field) })
+                }
+                ast::AccessExpr::Dot(other) => {
+                    return Err(PgError::unsupported(format!("the field {}", shortened(&other.to_string()))));
+                }
+                ast::AccessExpr::Subscript(subscript) => {
+                    let subscript = self.subscript(subscript)?;
+                    match &mut result.kind {
+                        ExprKind::Subscript { subscripts, .. } => {
+                            subscripts.push(subscript);
+                            result
+                        }
+                        _ => of(ExprKind::Subscript { operand: Box::new(result), subscripts: vec![subscript] }),
+                    }
+                }
+            };
+        }
+        Ok(result)
+    }
+
+    fn subscript(&mut self, subscript: ast::Subscript) -> PgResult<Subscript> {
+        Ok(match subscript {
+            ast::Subscript::Index { index } => Subscript::Index(self.expr(index)?),
+            ast::Subscript::Slice { lower_bound, upper_bound, stride: None } => {
+                Subscript::Slice(self.optional(lower_bound)?, self.optional(upper_bound)?)
+            }
+            ast::Subscript::Slice { .. } => return Err(PgError::unsupported("an array slice with a stride")),
+        })
+    }
+
+    pub fn function(&mut self, function: ast::Function) -> PgResult<FunctionCall> {
+        refuse! {
+            !matches!(function.parameters, ast::FunctionArguments::None) => "a function with two argument lists";
+            function.null_treatment.is_some() => "RESPECT NULLS and IGNORE NULLS";
+        }
+        let mut call = FunctionCall {
+            name: self.name(function.name)?,
+            arguments: Vec::new(),
+            star: false,
+            distinct: false,
+            order_by: Vec::new(),
+            filter: function.filter.map(|filter| self.boxed(*filter)).transpose()?,
+            over: function.over.map(|over| self.window_type(over)).transpose()?,
+            within_group: self.sort_keys(function.within_group)?,
+        };
+        match function.args {
+            ast::FunctionArguments::None => {}
+            ast::FunctionArguments::Subquery(query) => {
+                let query = Box::new(self.query(*query)?);
+                if call.name.parts.len() == 1 && call.name.last() == "array" {
+                    let value = of(ExprKind::ArrayQuery(query));
+                    call.arguments.push(Argument { name: None, value });
+                } else {
+                    call.arguments.push(Argument { name: None, value: of(ExprKind::Subquery(query)) });
+                }
+            }
+            ast::FunctionArguments::List(list) => self.arguments(list, &mut call)?,
+        }
+        Ok(call)
+    }
+
+    fn arguments(&mut self, list: ast::FunctionArgumentList, call: &mut FunctionCall) -> PgResult<()> {
+        call.distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
+        for clause in list.clauses {
+            match clause {
+                ast::FunctionArgumentClause::OrderBy(keys) => call.order_by = self.sort_keys(keys)?,
+                other => return Err(PgError::unsupported(format!("{other} in a function call"))),
+            }
+        }
+        for argument in list.args {
+            match self.argument(argument)? {
+                Some(argument) => call.arguments.push(argument),
+                None => call.star = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` is `*`.
+    pub fn argument(&mut self, argument: ast::FunctionArg) -> PgResult<Option<Argument>> {
+        let (name, value) = match argument {
+            ast::FunctionArg::Unnamed(value) => (None, value),
+            ast::FunctionArg::Named { name, arg, .. } => (Some(self.identifier(name).text), arg),
+            ast::FunctionArg::ExprNamed { name: ast::Expr::Identifier(name), arg, .. } => {
+                (Some(self.identifier(name).text), arg)
+            }
+            ast::FunctionArg::ExprNamed { .. } => {
+                return Err(PgError::unsupported("an expression as an argument name"));
+            }
+        };
+        match value {
+            ast::FunctionArgExpr::Expr(value) => Ok(Some(Argument { name, value: self.expr(value)? })),
+            ast::FunctionArgExpr::Wildcard => Ok(None),
+            _ => Err(PgError::unsupported("a qualified * as an argument")),
+        }
+    }
+}
+
+/// The place of an expression's first name or literal. Not the library's own `span`, which recurses.
+fn first_token(mut expr: &ast::Expr) -> Option<Location> {
+    loop {
+        let span = match expr {
+            ast::Expr::BinaryOp { left, .. } => {
+                expr = left;
+                continue;
+            }
+            ast::Expr::Nested(inner) | ast::Expr::UnaryOp { expr: inner, .. } | ast::Expr::Cast { expr: inner, .. } => {
+                expr = inner;
+                continue;
+            }
+            ast::Expr::Identifier(ident) => ident.span,
+            ast::Expr::CompoundIdentifier(idents) => idents.first()?.span,
+            ast::Expr::Value(value) => value.span,
+            ast::Expr::Function(function) => match function.name.0.first()? {
+                ast::ObjectNamePart::Identifier(ident) => ident.span,
+                ast::ObjectNamePart::Function(_) => return None,
+            },
+            _ => return None,
+        };
+        return (span.start.line > 0).then_some(span.start);
+    }
+}
+
+/// A call of one of PostgreSQL's own functions, whatever the search path says.
+fn built_in(function: &str, arguments: Vec<Expr>) -> ExprKind {
+    let part = |text: &str| Name { text: text.to_owned(), place: Place::default() };
+    ExprKind::Function(FunctionCall {
+        name: QualifiedName { parts: vec![part("pg_catalog"), part(function)] },
+        arguments: arguments.into_iter().map(|value| Argument { name: None, value }).collect(),
+        star: false,
+        distinct: false,
+        order_by: Vec::new(),
+        filter: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+fn shortened(text: &str) -> String {
+    const SHOWN_CHARACTERS: usize = 40;
+    if text.chars().count() <= SHOWN_CHARACTERS {
+        format!("\"{text}\"")
+    } else {
+        format!("\"{} ...\"", text.chars().take(SHOWN_CHARACTERS).collect::<String>())
+    }
+}

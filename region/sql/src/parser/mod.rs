@@ -1,0 +1,186 @@
+//! SQL text to [`tree`]: sqlparser's grammar behind [`dialect`], converted at once; [`utility`] reads by hand the statements that
+//! the library cannot. The parser knows no catalog.
+//!
+//! Bounds, so that no text can exhaust the stack: nesting is limited while parsing, left-deep operator chains while converting
+//! (AND and OR chains are flattened instead), and a long text is parsed on a thread with room for the library's own recursion.
+mod convert;
+mod dialect;
+mod error;
+pub mod tree;
+mod utility;
+
+use error::Source;
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use std::collections::VecDeque;
+use tree::Statement;
+use trivet_txn::LockStrength;
+use trivet_types::{PgError, PgResult, sqlstate};
+
+const DIALECT: dialect::TrivetDialect = dialect::TrivetDialect::new();
+/// Nesting of parentheses, subqueries, CASE ...
+const NESTING_MAX: usize = 120;
+/// Above this many tokens the library's recursion (also when it drops its tree) gets a stack of its own.
+const TOKENS_ON_THIS_STACK: usize = 250;
+const LONG_TEXT_STACK_BYTES: usize = 512 << 20;
+
+/// One statement of a query text.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Parsed {
+    pub statement: Statement,
+    /// Its text, without the semicolon.
+    pub text: String,
+}
+
+/// All statements of a query text; none for an empty one. 42601 with a position, 0A000 with a name, 54001 for nesting.
+pub fn parse(sql: &str) -> PgResult<Vec<Parsed>> {
+    let source = Source::new(sql);
+    let tokens = tokenize(&source)?;
+    if tokens.len() <= TOKENS_ON_THIS_STACK {
+        return parse_tokens(&source, tokens);
+    }
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("parse".into())
+            .stack_size(LONG_TEXT_STACK_BYTES)
+            .spawn_scoped(scope, || parse_tokens(&source, tokens))
+            .map_err(|error| PgError::new(sqlstate::OUT_OF_MEMORY, format!("could not parse a long query: {error}")))?
+            .join()
+            .unwrap_or_else(|_| Err(PgError::internal("the parser failed")))
+    })
+}
+
+fn tokenize(source: &Source<'_>) -> PgResult<Vec<TokenWithSpan>> {
+    let mut tokens = Vec::new();
+    Tokenizer::new(&DIALECT, source.text)
+        .tokenize_with_location_into_buf(&mut tokens)
+        .map_err(|error| source.tokenizer_error(&error))?;
+    tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
+    spell_out_isnull(&mut tokens);
+    Ok(tokens)
+}
+
+/// `a ISNULL`, which the library reads as a column called a under the name "isnull", becomes `a IS NULL`.
+fn spell_out_isnull(tokens: &mut Vec<TokenWithSpan>) {
+    let is_isnull = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("isnull"));
+    if !tokens.iter().any(is_isnull) {
+        return;
+    }
+    let mut given = std::mem::take(tokens).into_iter().peekable();
+    while let Some(token) = given.next() {
+        if is_isnull(&token) && given.peek().is_none_or(|next| next.token != Token::LParen) {
+            tokens.extend(["IS", "NULL"].map(|word| TokenWithSpan::new(Token::make_keyword(word), token.span)));
+        } else {
+            tokens.push(token);
+        }
+    }
+}
+
+fn parse_tokens(source: &Source<'_>, tokens: Vec<TokenWithSpan>) -> PgResult<Vec<Parsed>> {
+    let mut statements = Vec::new();
+    let ends_statement = |token: &TokenWithSpan| matches!(token.token, Token::SemiColon | Token::EOF);
+    for tokens in tokens.split_inclusive(ends_statement) {
+        let (tokens, end) = match tokens.split_last() {
+            Some((end, before)) if ends_statement(end) => (before, Some(end)),
+            _ => (tokens, None),
+        };
+        if let (Some(first), Some(last)) = (tokens.first(), tokens.last()) {
+            let text = source.slice(first.span.start, last.span.end).to_owned();
+            let statement = parse_one(source, tokens).map_err(|error| match end {
+                // The statement ends too early: PostgreSQL points at what ends it.
+                Some(end) if error.message == "syntax error at end of input" => source.syntax_error(end),
+                _ => error,
+            })?;
+            statements.push(Parsed { statement, text });
+        }
+    }
+    Ok(statements)
+}
+
+/// The words that begin a statement of PostgreSQL's which nothing here reads: refused by name.
+const UNREAD_STATEMENTS: &[&str] =
+    &["call", "cluster", "do", "import", "load", "merge", "reassign", "refresh", "reindex", "security"];
+/// The words that begin a statement which the library reads. Anything else is a syntax error at its first token.
+const LIBRARY_STATEMENTS: &[&str] = &[
+    "alter", "comment", "create", "delete", "drop", "grant", "insert", "revoke", "select", "table", "truncate",
+    "update", "values", "with",
+];
+
+fn parse_one(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statement> {
+    let begins_as = |words: &[&str]| match &tokens[0].token {
+        Token::Word(word) if word.quote_style.is_none() => words.iter().any(|one| word.value.eq_ignore_ascii_case(one)),
+        _ => false,
+    };
+    if begins_as(UNREAD_STATEMENTS) {
+        return Err(PgError::unsupported(tokens[0].token.to_string().to_ascii_uppercase()));
+    }
+    match utility::parse(source, tokens)? {
+        None if !begins_as(LIBRARY_STATEMENTS) && tokens[0].token != Token::LParen => {
+            Err(source.syntax_error(&tokens[0]))
+        }
+        Some(statement) => Ok(statement),
+        None => parse_with_library(source, tokens),
+    }
+}
+
+fn parse_with_library(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statement> {
+    let (tokens, lock_strengths) = weaken_locks(tokens);
+    let mut parser = Parser::new(&DIALECT).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
+    let statement = parser.parse_statement().map_err(|error| source.parser_error(&error, parser.peek_token_ref()))?;
+    let next = parser.peek_token_ref();
+    if next.token != Token::EOF {
+        return Err(source.syntax_error(next));
+    }
+    let mut converter = convert::Converter::new(source);
+    converter.lock_strengths = lock_strengths;
+    converter.statement(statement)
+}
+
+/// `FOR NO KEY UPDATE` and `FOR KEY SHARE`, which the library does not know, become `FOR UPDATE` and `FOR SHARE`; what they
+/// were is remembered, with the others, in the order of the text.
+fn weaken_locks(tokens: &[TokenWithSpan]) -> (Vec<TokenWithSpan>, VecDeque<LockStrength>) {
+    let word = |at: usize| match tokens.get(at).map(|token| &token.token) {
+        Some(Token::Word(word)) if word.quote_style.is_none() => word.value.to_ascii_lowercase(),
+        _ => String::new(),
+    };
+    let mut kept = Vec::with_capacity(tokens.len());
+    let mut strengths = VecDeque::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        kept.push(tokens[at].clone());
+        let is_for = matches!(&tokens[at].token, Token::Word(word) if word.keyword == Keyword::FOR);
+        at += 1;
+        if !is_for {
+            continue;
+        }
+        let (skipped, strength) = match (word(at).as_str(), word(at + 1).as_str(), word(at + 2).as_str()) {
+            ("no", "key", "update") => (2, LockStrength::NoKeyUpdate),
+            ("key", "share", _) => (1, LockStrength::KeyShare),
+            ("update", _, _) => (0, LockStrength::Update),
+            ("share", _, _) => (0, LockStrength::Share),
+            _ => continue,
+        };
+        at += skipped;
+        strengths.push_back(strength);
+    }
+    (kept, strengths)
+}
+
+/// A part of a statement, for the hand-written parser: `parse` runs on the library's parser over `tokens`, which must use all of them.
+fn parse_part<T>(
+    source: &Source<'_>,
+    tokens: &[TokenWithSpan],
+    parse: impl FnOnce(&mut Parser<'_>) -> Result<T, sqlparser::parser::ParserError>,
+) -> PgResult<T> {
+    let mut parser =
+        Parser::new(&DIALECT).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens.to_vec());
+    let part = parse(&mut parser).map_err(|error| source.parser_error(&error, parser.peek_token_ref()))?;
+    match parser.peek_token_ref() {
+        next if next.token == Token::EOF => Ok(part),
+        next => Err(source.syntax_error(next)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,324 @@
+//! Typed expressions to compiled ones: every column finds its slot, or becomes a request to a row further out.
+use super::expr::{Compiled, ElementWay};
+use super::node::{Node, Subplan, SubplanKind};
+use super::planner::Planner;
+use crate::analyze::GROUPED_ROW;
+use crate::typed::{Expr, ExprKind, SubqueryKind};
+use std::collections::HashMap;
+use std::sync::Arc;
+use trivet_types::modifier::Strictness;
+use trivet_types::registry::{Body, CastContext, Coercion, coercion};
+use trivet_types::{Datum, Oid, PgError, PgResult, element_of, oid};
+
+/// Where the columns of the current query's relations are in a row.
+#[derive(Clone, Debug, Default)]
+pub struct Layout {
+    /// Relation to the slot of its first column.
+    offsets: HashMap<usize, usize>,
+    pub width: usize,
+    /// After grouping: keys first, then this many aggregates.
+    pub grouped_keys: Option<usize>,
+    /// Columns of relations that are not here come from the row beside (a lateral join).
+    pub lateral: bool,
+}
+
+impl Layout {
+    pub fn of_relation(relation: usize, width: usize) -> Layout {
+        Layout { offsets: HashMap::from([(relation, 0)]), width, ..Layout::default() }
+    }
+    pub fn grouped(keys: usize, aggregates: usize) -> Layout {
+        Layout { width: keys + aggregates, grouped_keys: Some(keys), ..Layout::default() }
+    }
+    /// No columns of its own; if `lateral`, those of a row beside it are in reach.
+    pub fn empty(lateral: bool) -> Layout {
+        Layout { lateral, ..Layout::default() }
+    }
+    /// This row with another one after it.
+    pub fn joined(&self, right: &Layout) -> Layout {
+        let mut joined = self.clone();
+        joined.offsets.extend(right.offsets.iter().map(|(relation, offset)| (*relation, offset + self.width)));
+        joined.width += right.width;
+        joined
+    }
+    pub fn offset(&self, relation: usize) -> Option<usize> {
+        self.offsets.get(&relation).copied()
+    }
+    pub fn has(&self, relation: usize) -> bool {
+        self.offsets.contains_key(&relation)
+    }
+    pub fn slot(&self, relation: usize, column: usize) -> Option<usize> {
+        if relation == GROUPED_ROW {
+            return self.grouped_keys.map(|_| column);
+        }
+        self.offset(relation).map(|offset| offset + column)
+    }
+}
+
+/// A column of a row further out that something inside needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Request {
+    pub relation: usize,
+    pub column: usize,
+    pub parameter: usize,
+}
+
+/// Expressions compiled together, with the subqueries that they need beneath them.
+#[derive(Default)]
+pub struct Compilation {
+    pub subplans: Vec<Subplan>,
+}
+
+impl Planner {
+    /// Ask level `up` (0 = the current query's own row beside) for a column.
+    fn request(&mut self, up: usize, relation: usize, column: usize) -> PgResult<usize> {
+        let level = self.levels.len().checked_sub(1 + up).ok_or_else(|| PgError::internal("a column of no query"))?;
+        let requests = &mut self.levels[level];
+        if let Some(known) = requests.iter().find(|request| request.relation == relation && request.column == column) {
+            return Ok(known.parameter);
+        }
+        let parameter = self.outer_count;
+        self.outer_count += 1;
+        self.levels[level].push(Request { relation, column, parameter });
+        Ok(parameter)
+    }
+
+    /// What was asked of the current level, answered from a row of this layout.
+    pub(super) fn answer(&mut self, layout: &Layout, from: usize) -> PgResult<Vec<(usize, usize)>> {
+        let level = self.levels.last_mut().expect("planning happens inside a query");
+        let requests: Vec<Request> = level.drain(from.min(level.len())..).collect();
+        let mut sets = Vec::with_capacity(requests.len());
+        for request in requests {
+            match layout.slot(request.relation, request.column) {
+                Some(slot) => sets.push((request.parameter, slot)),
+                // Not here, then from beside this row: pass it on.
+                None if layout.lateral => {
+                    self.levels.last_mut().expect("planning happens inside a query").push(request);
+                }
+                None => return Err(PgError::internal("a subquery uses a column that is not in reach")),
+            }
+        }
+        Ok(sets)
+    }
+
+    pub(super) fn requests(&self) -> usize {
+        self.levels.last().map_or(0, Vec::len)
+    }
+
+    /// Compile where no subquery may be (keys of probes, lateral arguments).
+    pub(super) fn compile_plain(&mut self, expr: &Expr, layout: &Layout) -> PgResult<Compiled> {
+        let mut compilation = Compilation::default();
+        let compiled = self.compile(expr, layout, &mut compilation)?;
+        if compilation.subplans.is_empty() {
+            return Ok(compiled);
+        }
+        Err(PgError::unsupported("a subquery in this place"))
+    }
+
+    /// Compile expressions over a node's rows; subqueries are put beneath, as further slots.
+    pub(super) fn compile_over(
+        &mut self,
+        node: Node,
+        layout: &mut Layout,
+        exprs: &[&Expr],
+    ) -> PgResult<(Node, Vec<Compiled>)> {
+        let mut compilation = Compilation::default();
+        let compiled =
+            exprs.iter().map(|expr| self.compile(expr, layout, &mut compilation)).collect::<PgResult<Vec<_>>>()?;
+        Ok((apply(node, layout, compilation), compiled))
+    }
+
+    pub(super) fn compile(
+        &mut self,
+        expr: &Expr,
+        layout: &Layout,
+        compilation: &mut Compilation,
+    ) -> PgResult<Compiled> {
+        let mut boxed = |planner: &mut Self, expr: &Expr| planner.compile(expr, layout, compilation).map(Box::new);
+        Ok(match &expr.kind {
+            ExprKind::Constant(datum) => Compiled::Constant(datum.clone()),
+            ExprKind::Parameter(index) => Compiled::Parameter(*index),
+            ExprKind::Column { up: 0, relation, column } => match layout.slot(*relation, *column) {
+                Some(slot) => Compiled::Slot(slot),
+                None if layout.lateral => Compiled::Outer(self.request(0, *relation, *column)?),
+                None => return Err(PgError::internal("a column has no place in the row")),
+            },
+            ExprKind::Column { up, relation, column } => Compiled::Outer(self.request(*up, *relation, *column)?),
+            ExprKind::GroupKey(index) => Compiled::Slot(*index),
+            ExprKind::Aggregate(index) => {
+                let keys =
+                    layout.grouped_keys.ok_or_else(|| PgError::internal("an aggregate outside of a grouped row"))?;
+                Compiled::Slot(keys + index)
+            }
+            ExprKind::Call { procedure, arguments } => {
+                let Body::Scalar(function) = procedure.body else {
+                    return Err(PgError::unsupported("a set-returning function in this place"));
+                };
+                self.note_procedure(procedure);
+                let arguments = self.compile_all(arguments, layout, compilation)?;
+                Compiled::Call { function, strict: procedure.is_strict(), arguments }
+            }
+            ExprKind::Convert(operand) => {
+                self.note_conversion(operand.type_oid, expr.type_oid);
+                Compiled::Convert { source: operand.type_oid, target: expr.type_oid, operand: boxed(self, operand)? }
+            }
+            ExprKind::ConvertElements(operand) => {
+                let (source, target) = (
+                    element_of(operand.type_oid).ok_or_else(|| PgError::internal("not an array"))?,
+                    element_of(expr.type_oid).ok_or_else(|| PgError::internal("not an array"))?,
+                );
+                self.note_conversion(source, target);
+                let way = match coercion(source, target, CastContext::Explicit) {
+                    Some(Coercion::Procedure(procedure)) => match procedure.body {
+                        Body::Scalar(function) => ElementWay::Function(function),
+                        _ => ElementWay::Text,
+                    },
+                    Some(Coercion::Relabel) => ElementWay::Keep,
+                    _ => ElementWay::Text,
+                };
+                Compiled::ConvertElements { operand: boxed(self, operand)?, source, target, way }
+            }
+            ExprKind::Relabel(operand) => return self.compile(operand, layout, compilation),
+            ExprKind::Fit { operand, explicit } => Compiled::Fit {
+                operand: boxed(self, operand)?,
+                target: expr.type_oid,
+                modifier: expr.modifier,
+                strictness: if *explicit { Strictness::Explicit } else { Strictness::Assignment },
+            },
+            ExprKind::And(terms) => Compiled::And(self.compile_all(terms, layout, compilation)?),
+            ExprKind::Or(terms) => Compiled::Or(self.compile_all(terms, layout, compilation)?),
+            ExprKind::Not(operand) => Compiled::Not(boxed(self, operand)?),
+            ExprKind::IsNull { operand, negated } => {
+                Compiled::IsNull { operand: boxed(self, operand)?, negated: *negated }
+            }
+            ExprKind::IsBoolean { operand, value, negated } => {
+                Compiled::IsBoolean { operand: boxed(self, operand)?, value: *value, negated: *negated }
+            }
+            ExprKind::Distinct { left, right, negated } => Compiled::Distinct {
+                type_oid: left.type_oid,
+                left: boxed(self, left)?,
+                right: boxed(self, right)?,
+                negated: *negated,
+            },
+            ExprKind::Case { branches, otherwise } => {
+                let mut compiled = Vec::with_capacity(branches.len());
+                for (when, then) in branches {
+                    compiled.push((self.compile(when, layout, compilation)?, self.compile(then, layout, compilation)?));
+                }
+                let otherwise = match otherwise {
+                    Some(otherwise) => Some(Box::new(self.compile(otherwise, layout, compilation)?)),
+                    None => None,
+                };
+                Compiled::Case { branches: compiled, otherwise }
+            }
+            ExprKind::Coalesce(arguments) => Compiled::Coalesce(self.compile_all(arguments, layout, compilation)?),
+            ExprKind::Extreme { arguments, greatest } => Compiled::Extreme {
+                arguments: self.compile_all(arguments, layout, compilation)?,
+                type_oid: expr.type_oid,
+                greatest: *greatest,
+            },
+            ExprKind::Quantified { procedure, left, right, all } => {
+                let Body::Scalar(function) = procedure.body else {
+                    return Err(PgError::internal("an operator that is no scalar function"));
+                };
+                Compiled::Quantified { function, left: boxed(self, left)?, right: boxed(self, right)?, all: *all }
+            }
+            ExprKind::Array(items) => Compiled::Array {
+                element: element_of(expr.type_oid).unwrap_or(oid::TEXT),
+                items: self.compile_all(items, layout, compilation)?,
+            },
+            ExprKind::Subscript { operand, indexes } => Compiled::Subscript {
+                operand: boxed(self, operand)?,
+                indexes: self.compile_all(indexes, layout, compilation)?,
+            },
+            ExprKind::Row(items) => Compiled::Row(self.compile_all(items, layout, compilation)?),
+            ExprKind::Subquery(subquery) => {
+                let kind = match &subquery.kind {
+                    SubqueryKind::Scalar => SubplanKind::Scalar,
+                    SubqueryKind::Exists => SubplanKind::Exists,
+                    SubqueryKind::Array => SubplanKind::Array(element_of(expr.type_oid).unwrap_or(oid::TEXT)),
+                    SubqueryKind::Quantified { left, procedures, all, negate } => SubplanKind::Quantified {
+                        left: self.compile_all(left, layout, compilation)?,
+                        procedures: procedures.clone(),
+                        all: *all,
+                        negate: *negate,
+                    },
+                };
+                let slot = layout.width + compilation.subplans.len();
+                let before = self.requests();
+                let all_before: usize = self.levels.iter().map(Vec::len).sum();
+                let root = Arc::new(self.subquery(&subquery.query)?);
+                let all_after: usize = self.levels.iter().map(Vec::len).sum();
+                let sets = self.answer(layout, before)?;
+                compilation.subplans.push(Subplan { root, kind, sets, constant: all_before == all_after });
+                Compiled::Slot(slot)
+            }
+        })
+    }
+
+    fn compile_all(
+        &mut self,
+        exprs: &[Expr],
+        layout: &Layout,
+        compilation: &mut Compilation,
+    ) -> PgResult<Vec<Compiled>> {
+        exprs.iter().map(|expr| self.compile(expr, layout, compilation)).collect()
+    }
+
+    /// Catalog functions and `reg*` types need the catalog in memory.
+    pub(super) fn note_procedure(&mut self, procedure: &trivet_types::registry::Procedure) {
+        const CATALOG_FUNCTIONS: &[&str] = &[
+            "pg_table_is_visible",
+            "pg_get_indexdef",
+            "pg_get_constraintdef",
+            "pg_get_expr",
+            "obj_description",
+            "col_description",
+            "to_regclass",
+            "pg_relation_size",
+            "pg_total_relation_size",
+            "pg_table_size",
+            "current_schema",
+            "current_schemas",
+            "pg_indexes_size",
+            "regclass",
+        ];
+        if CATALOG_FUNCTIONS.contains(&procedure.name) {
+            self.needs_catalog = true;
+        }
+    }
+
+    pub(super) fn note_conversion(&mut self, source: Oid, target: Oid) {
+        let named =
+            |type_oid| matches!(type_oid, oid::REGCLASS | oid::REGNAMESPACE | oid::REGROLE | oid::REGCLASS_ARRAY);
+        if named(source) || named(target) {
+            self.needs_catalog = true;
+        }
+    }
+}
+
+/// Put subqueries beneath whatever uses their slots.
+pub(super) fn apply(node: Node, layout: &mut Layout, compilation: Compilation) -> Node {
+    if compilation.subplans.is_empty() {
+        return node;
+    }
+    layout.width += compilation.subplans.len();
+    Node::Apply { input: Box::new(node), subplans: Arc::new(compilation.subplans) }
+}
+
+/// AND's terms as a list.
+pub(super) fn conjuncts(expr: Expr, out: &mut Vec<Expr>) {
+    match expr.kind {
+        ExprKind::And(terms) => terms.into_iter().for_each(|term| conjuncts(term, out)),
+        ExprKind::Constant(Datum::Bool(true)) => {}
+        _ => out.push(expr),
+    }
+}
+
+/// Several conditions as one.
+pub(super) fn conjunction(mut terms: Vec<Compiled>) -> Option<Compiled> {
+    match terms.len() {
+        0 => None,
+        1 => terms.pop(),
+        _ => Some(Compiled::And(terms)),
+    }
+}

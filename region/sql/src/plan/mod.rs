@@ -1,0 +1,22 @@
+//! Plans: how a typed statement is carried out. Immutable, shared by all sessions that run the same text.
+//!
+//! A plan is a tree of nodes; each yields rows of a fixed width. Rows are concatenations: a table's columns and its
+//! row id, then the next relation's. The planner places every column; expressions are compiled once, to slots.
+//!
+//! - Joins are ordered greedily: what is looked up by key first, then what connects to what is there.
+//! - A scan takes the index whose columns the conditions fix best: all columns of a unique one is a point lookup.
+//! - A subquery in an expression becomes an `Apply` beneath it: its value is one more slot of the row. What it uses of
+//!   the row around travels in outer parameters.
+mod access;
+mod compile;
+mod explain;
+mod expr;
+mod from;
+mod node;
+mod planner;
+
+pub use access::{Access, Bound, KeySource, Lookup, Probe, lookup};
+pub use explain::explain;
+pub use expr::{Compiled, EvalContext, quantified, row_count};
+pub use node::*;
+pub use planner::{plan_checks, plan_expr, plan_statement};

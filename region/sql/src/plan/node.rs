@@ -1,0 +1,297 @@
+//! The nodes of a plan.
+use super::access::Access;
+use super::expr::Compiled;
+use crate::catalog::Table;
+use crate::catalog::system::VirtualTable;
+use crate::parser::tree::{JoinKind, SetOperation};
+use std::sync::Arc;
+use trivet_txn::{LockStrength, LockWait};
+use trivet_types::Oid;
+use trivet_types::registry::Procedure;
+
+/// A column of a result, for RowDescription and output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResultColumn {
+    pub name: String,
+    pub type_oid: Oid,
+    pub modifier: i32,
+    pub origin: Option<(Oid, i16)>,
+}
+
+/// A whole statement's plan.
+#[derive(Debug)]
+pub struct Plan {
+    pub root: Node,
+    /// What the client sees; empty for a change without RETURNING.
+    pub columns: Vec<ResultColumn>,
+    pub returns_rows: bool,
+    pub command: Command,
+    /// How many outer parameters the nodes use.
+    pub outer_count: usize,
+    /// Needs the whole catalog in memory: virtual tables, catalog functions.
+    pub needs_catalog: bool,
+    /// Takes row locks or writes.
+    pub writes: bool,
+    /// Tables that the plan touches: their descriptors guard what it writes.
+    pub tables: Vec<Oid>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Command {
+    Select,
+    Insert,
+    Update,
+    Delete,
+}
+
+#[derive(Clone, Debug)]
+pub struct SortKey {
+    pub expr: Compiled,
+    pub type_oid: Oid,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+#[derive(Debug)]
+pub struct ScanNode {
+    pub table: Arc<Table>,
+    pub access: Access,
+    pub filter: Option<Compiled>,
+    /// Which columns anybody reads.
+    pub needed: Vec<bool>,
+    /// Columns to decode: up to the last needed one.
+    pub decode: usize,
+}
+
+#[derive(Debug)]
+pub struct AggregateCall {
+    pub procedure: &'static Procedure,
+    pub arguments: Vec<Compiled>,
+    pub argument_types: Vec<Oid>,
+    pub distinct: bool,
+    pub filter: Option<Compiled>,
+    pub order_by: Vec<SortKey>,
+    /// Skip rows with a NULL argument.
+    pub skips_null: bool,
+}
+
+/// Setting outer parameters from a row: (parameter, slot).
+pub type OuterSets = Vec<(usize, usize)>;
+
+#[derive(Debug)]
+pub struct Subplan {
+    pub root: Arc<Node>,
+    pub kind: SubplanKind,
+    pub sets: OuterSets,
+    /// Depends on nothing outside: run at most once.
+    pub constant: bool,
+}
+
+#[derive(Debug)]
+pub enum SubplanKind {
+    Scalar,
+    Exists,
+    Array(Oid),
+    Quantified { left: Vec<Compiled>, procedures: Vec<&'static Procedure>, all: bool, negate: bool },
+}
+
+#[derive(Debug)]
+pub struct LockNode {
+    pub table: Arc<Table>,
+    /// Slot of the table's first column; its row id follows its columns.
+    pub offset: usize,
+    pub strength: LockStrength,
+    pub wait: LockWait,
+}
+
+#[derive(Debug)]
+pub enum Node {
+    /// Rows of expressions; one row without columns for a SELECT without FROM.
+    Values {
+        rows: Arc<Vec<Vec<Compiled>>>,
+        width: usize,
+    },
+    Scan(Arc<ScanNode>),
+    Virtual {
+        table: &'static VirtualTable,
+        filter: Option<Arc<Compiled>>,
+    },
+    Function {
+        procedure: &'static Procedure,
+        arguments: Arc<Vec<Compiled>>,
+        ordinality: bool,
+        width: usize,
+    },
+    Filter {
+        input: Box<Node>,
+        predicate: Arc<Compiled>,
+    },
+    Project {
+        input: Box<Node>,
+        exprs: Arc<Vec<Compiled>>,
+    },
+    /// Set-returning functions in a select list: each `Some` yields rows, the others repeat.
+    ProjectSet {
+        input: Box<Node>,
+        exprs: Arc<Vec<SetTarget>>,
+    },
+    NestedLoop {
+        kind: JoinKind,
+        left: Box<Node>,
+        right: Arc<Node>,
+        condition: Option<Arc<Compiled>>,
+        /// The right side is run anew for each left row with these set; without any it is kept.
+        sets: Arc<OuterSets>,
+        lateral: bool,
+        left_width: usize,
+        right_width: usize,
+    },
+    HashJoin {
+        kind: JoinKind,
+        left: Box<Node>,
+        right: Box<Node>,
+        left_keys: Arc<Vec<(Compiled, Oid)>>,
+        right_keys: Arc<Vec<(Compiled, Oid)>>,
+        condition: Option<Arc<Compiled>>,
+        left_width: usize,
+        right_width: usize,
+    },
+    Apply {
+        input: Box<Node>,
+        subplans: Arc<Vec<Subplan>>,
+    },
+    Aggregate {
+        input: Box<Node>,
+        keys: Arc<Vec<(Compiled, Oid)>>,
+        calls: Arc<Vec<AggregateCall>>,
+    },
+    Sort {
+        input: Box<Node>,
+        keys: Arc<Vec<SortKey>>,
+        limit: Option<Arc<Compiled>>,
+    },
+    /// First row of each group of equal values.
+    Distinct {
+        input: Box<Node>,
+        columns: Arc<Vec<(usize, Oid)>>,
+    },
+    Limit {
+        input: Box<Node>,
+        limit: Option<Arc<Compiled>>,
+        offset: Option<Arc<Compiled>>,
+    },
+    /// Cut rows to their first columns.
+    Cut {
+        input: Box<Node>,
+        width: usize,
+    },
+    Set {
+        operation: SetOperation,
+        all: bool,
+        left: Box<Node>,
+        right: Box<Node>,
+        types: Arc<Vec<Oid>>,
+    },
+    Lock {
+        input: Box<Node>,
+        locks: Arc<Vec<LockNode>>,
+        recheck: Option<Arc<Compiled>>,
+    },
+    Insert {
+        input: Box<Node>,
+        insert: Arc<InsertNode>,
+    },
+    Update {
+        input: Box<Node>,
+        update: Arc<UpdateNode>,
+    },
+    Delete {
+        input: Box<Node>,
+        delete: Arc<DeleteNode>,
+    },
+}
+
+impl Node {
+    /// The nodes that this one reads.
+    pub fn inputs(&self) -> Vec<&Node> {
+        match self {
+            Node::Values { .. } | Node::Scan(_) | Node::Virtual { .. } | Node::Function { .. } => vec![],
+            Node::Filter { input, .. }
+            | Node::Project { input, .. }
+            | Node::ProjectSet { input, .. }
+            | Node::Apply { input, .. }
+            | Node::Aggregate { input, .. }
+            | Node::Sort { input, .. }
+            | Node::Distinct { input, .. }
+            | Node::Limit { input, .. }
+            | Node::Cut { input, .. }
+            | Node::Lock { input, .. }
+            | Node::Insert { input, .. }
+            | Node::Update { input, .. }
+            | Node::Delete { input, .. } => vec![input],
+            Node::NestedLoop { left, right, .. } => vec![left, right],
+            Node::HashJoin { left, right, .. } | Node::Set { left, right, .. } => vec![left, right],
+        }
+    }
+}
+
+#[derive(Debug)]
+pub enum SetTarget {
+    Plain(Compiled),
+    Set { procedure: &'static Procedure, arguments: Vec<Compiled> },
+}
+
+/// A CHECK, with its name.
+#[derive(Debug)]
+pub struct CheckExpr {
+    pub name: String,
+    pub expr: Compiled,
+}
+
+#[derive(Debug)]
+pub struct InsertNode {
+    pub table: Arc<Table>,
+    /// One per stored column, over the source row.
+    pub values: Vec<Compiled>,
+    pub checks: Vec<CheckExpr>,
+    pub conflict: Option<ConflictNode>,
+    pub returning: Option<Vec<Compiled>>,
+}
+
+#[derive(Debug)]
+pub struct ConflictNode {
+    pub indexes: Vec<Oid>,
+    pub update: Option<ConflictUpdateNode>,
+}
+
+/// Over the existing row with its row id, then the proposed row with a NULL for its row id.
+#[derive(Debug)]
+pub struct ConflictUpdateNode {
+    pub assignments: Vec<(usize, Compiled)>,
+    pub filter: Option<Compiled>,
+}
+
+/// The target table's row is at `offset` of the input row.
+#[derive(Debug)]
+pub struct UpdateNode {
+    pub table: Arc<Table>,
+    pub offset: usize,
+    pub assignments: Vec<(usize, Compiled)>,
+    pub checks: Vec<CheckExpr>,
+    /// All conditions, to look at a newer version of the row again.
+    pub recheck: Option<Compiled>,
+    pub returning: Option<Vec<Compiled>>,
+    /// The assignments change a column of a unique index.
+    pub changes_key: bool,
+    /// More than the target table takes part: a row may be met twice.
+    pub joined: bool,
+}
+
+#[derive(Debug)]
+pub struct DeleteNode {
+    pub table: Arc<Table>,
+    pub offset: usize,
+    pub recheck: Option<Compiled>,
+    pub returning: Option<Vec<Compiled>>,
+    pub joined: bool,
+}

@@ -1,0 +1,506 @@
+//! From a typed statement to a plan.
+use super::compile::{Compilation, Layout, Request, apply, conjunction};
+use super::expr::Compiled;
+use super::from::{visit_columns, visit_query};
+use super::node::*;
+use crate::typed::{self, Body, DistinctOn, Expr, ExprKind, Query, RelationSource, Statement, Target};
+use std::sync::Arc;
+use trivet_types::registry::Body as ProcedureBody;
+use trivet_types::{Datum, Oid, PgError, PgResult};
+
+#[derive(Default)]
+pub struct Planner {
+    /// Requests to each query being planned, innermost last.
+    pub(super) levels: Vec<Vec<Request>>,
+    pub(super) outer_count: usize,
+    pub(super) needs_catalog: bool,
+    tables: Vec<Oid>,
+    /// Per query being planned: which columns of which relation anybody reads.
+    needed: Vec<Vec<Vec<bool>>>,
+}
+
+/// Plan a statement.
+pub fn plan_statement(statement: Statement) -> PgResult<Plan> {
+    let statement = &statement;
+    let mut planner = Planner::new();
+    let (root, columns, returns_rows, command, writes) = match statement {
+        Statement::Query(query) => {
+            let root = planner.subquery(query)?;
+            let columns = result_columns(query.visible_targets());
+            (root, columns, true, Command::Select, !query.locks.is_empty())
+        }
+        Statement::Insert(insert) => {
+            let root = planner.insert(insert)?;
+            let columns = insert.returning.as_ref().map(|targets| result_columns(targets.iter()));
+            (root, columns.clone().unwrap_or_default(), columns.is_some(), Command::Insert, true)
+        }
+        Statement::Update(update) => {
+            let root = planner.update(update)?;
+            let columns = update.returning.as_ref().map(|targets| result_columns(targets.iter()));
+            (root, columns.clone().unwrap_or_default(), columns.is_some(), Command::Update, true)
+        }
+        Statement::Delete(delete) => {
+            let root = planner.delete(delete)?;
+            let columns = delete.returning.as_ref().map(|targets| result_columns(targets.iter()));
+            (root, columns.clone().unwrap_or_default(), columns.is_some(), Command::Delete, true)
+        }
+    };
+    // reg* columns show names.
+    for column in &columns {
+        planner.note_conversion(column.type_oid, column.type_oid);
+    }
+    Ok(Plan {
+        root,
+        columns,
+        returns_rows,
+        command,
+        outer_count: planner.outer_count,
+        needs_catalog: planner.needs_catalog,
+        writes,
+        tables: planner.tables,
+    })
+}
+
+/// An expression without a row: a default, an argument of EXECUTE.
+pub fn plan_expr(expr: &Expr) -> PgResult<Compiled> {
+    let mut planner = Planner::new();
+    planner.levels.push(Vec::new());
+    planner.compile_plain(expr, &Layout::default())
+}
+
+/// CHECKs over a table's row.
+pub fn plan_checks(checks: &[(String, Expr)]) -> PgResult<Vec<CheckExpr>> {
+    let mut planner = Planner::new();
+    planner.levels.push(Vec::new());
+    planner.checks(checks)
+}
+
+fn result_columns<'t>(targets: impl Iterator<Item = &'t Target>) -> Vec<ResultColumn> {
+    let column = |target: &Target| ResultColumn {
+        name: target.name.clone(),
+        type_oid: target.expr.type_oid,
+        modifier: target.expr.modifier,
+        origin: target.origin,
+    };
+    targets.map(column).collect()
+}
+
+impl Planner {
+    fn new() -> Planner {
+        Planner::default()
+    }
+
+    pub(super) fn note_table(&mut self, oid: Oid) {
+        if !self.tables.contains(&oid) {
+            self.tables.push(oid);
+        }
+    }
+
+    pub(super) fn needed_columns(&self, relation: usize, count: usize) -> Vec<bool> {
+        self.needed.last().and_then(|needed| needed.get(relation)).cloned().unwrap_or_else(|| vec![true; count])
+    }
+
+    fn note_needed(&mut self, query: &Query, more: &[&Expr]) {
+        let mut needed: Vec<Vec<bool>> =
+            query.relations.iter().map(|relation| vec![false; relation.columns.len()]).collect();
+        let mut visit = |relation: usize, column: usize| {
+            if let Some(needed) = needed.get_mut(relation).and_then(|columns| columns.get_mut(column)) {
+                *needed = true;
+            }
+        };
+        visit_query(query, 0, &mut visit);
+        more.iter().for_each(|expr| visit_columns(expr, 0, &mut visit));
+        self.needed.push(needed);
+    }
+
+    /// A query, one level in. Its rows are its visible targets.
+    pub(super) fn subquery(&mut self, query: &Query) -> PgResult<Node> {
+        self.levels.push(Vec::new());
+        self.note_needed(query, &[]);
+        let result = self.query(query);
+        self.needed.pop();
+        let left = self.levels.pop().expect("pushed above");
+        let node = result?;
+        if !left.is_empty() {
+            return Err(PgError::internal("a subquery asked for a column that nobody gave"));
+        }
+        Ok(node)
+    }
+
+    fn query(&mut self, query: &Query) -> PgResult<Node> {
+        match &query.body {
+            Body::Select { from, filter, grouping } => {
+                let mut part = self.from_where(&query.relations, from, filter.as_ref())?;
+                if let Some(grouping) = grouping {
+                    (part.node, part.layout) = self.grouping(part.node, part.layout, grouping)?;
+                }
+                if !query.locks.is_empty() {
+                    return self.locked_select(query, part.node, part.layout, filter.as_ref());
+                }
+                self.select_list(query, part.node, part.layout)
+            }
+            Body::Values(rows) => {
+                let mut compiled = Vec::with_capacity(rows.len());
+                let mut compilation = Compilation::default();
+                let layout = Layout::default();
+                for row in rows {
+                    let row = row.iter().map(|expr| self.compile(expr, &layout, &mut compilation));
+                    compiled.push(row.collect::<PgResult<Vec<_>>>()?);
+                }
+                let width = query.targets.len();
+                let node = if compilation.subplans.is_empty() {
+                    Node::Values { rows: Arc::new(compiled), width }
+                } else if compiled.len() == 1 {
+                    let one = Node::Values { rows: Arc::new(vec![vec![]]), width: 0 };
+                    let mut layout = Layout::default();
+                    let input = apply(one, &mut layout, compilation);
+                    Node::Project { input: Box::new(input), exprs: Arc::new(compiled.remove(0)) }
+                } else {
+                    return Err(PgError::unsupported("a subquery in VALUES of several rows"));
+                };
+                self.order_and_limit(query, node)
+            }
+            Body::Set { operation, all, left, right } => {
+                let left = self.subquery(left)?;
+                let right = self.subquery(right)?;
+                let types = Arc::new(query.targets.iter().map(|target| target.expr.type_oid).collect());
+                let node =
+                    Node::Set { operation: *operation, all: *all, left: Box::new(left), right: Box::new(right), types };
+                self.order_and_limit(query, node)
+            }
+        }
+    }
+
+    fn grouping(&mut self, node: Node, mut layout: Layout, grouping: &typed::Grouping) -> PgResult<(Node, Layout)> {
+        let mut compilation = Compilation::default();
+        let mut keys = Vec::with_capacity(grouping.keys.len());
+        for key in &grouping.keys {
+            keys.push((self.compile(key, &layout, &mut compilation)?, key.type_oid));
+        }
+        let mut calls = Vec::with_capacity(grouping.aggregates.len());
+        for aggregate in &grouping.aggregates {
+            calls.push(self.aggregate(aggregate, &layout, &mut compilation)?);
+        }
+        let input = apply(node, &mut layout, compilation);
+        let mut grouped = Layout::grouped(keys.len(), calls.len());
+        grouped.lateral = layout.lateral;
+        let mut node = Node::Aggregate { input: Box::new(input), keys: Arc::new(keys), calls: Arc::new(calls) };
+        if let Some(having) = &grouping.having {
+            let (beneath, mut compiled) = self.compile_over(node, &mut grouped, &[having])?;
+            let predicate = Arc::new(compiled.remove(0));
+            node = Node::Filter { input: Box::new(beneath), predicate };
+        }
+        Ok((node, grouped))
+    }
+
+    fn aggregate(
+        &mut self,
+        aggregate: &typed::Aggregate,
+        layout: &Layout,
+        compilation: &mut Compilation,
+    ) -> PgResult<AggregateCall> {
+        let arguments = aggregate.arguments.iter().map(|argument| self.compile(argument, layout, compilation));
+        let arguments = arguments.collect::<PgResult<Vec<_>>>()?;
+        let filter = match &aggregate.filter {
+            Some(filter) => Some(self.compile(filter, layout, compilation)?),
+            None => None,
+        };
+        let mut order_by = Vec::with_capacity(aggregate.order_by.len());
+        for (expr, descending, nulls_first) in &aggregate.order_by {
+            let (descending, nulls_first) = (*descending, *nulls_first);
+            let compiled = self.compile(expr, layout, compilation)?;
+            order_by.push(SortKey { expr: compiled, type_oid: expr.type_oid, descending, nulls_first });
+        }
+        Ok(AggregateCall {
+            procedure: aggregate.procedure,
+            arguments,
+            argument_types: aggregate.argument_types.clone(),
+            distinct: aggregate.distinct,
+            filter,
+            order_by,
+            skips_null: !aggregate.star && aggregate.procedure.name != "array_agg",
+        })
+    }
+
+    /// Targets, then DISTINCT, ORDER BY, LIMIT; at last only what is visible.
+    fn select_list(&mut self, query: &Query, node: Node, mut layout: Layout) -> PgResult<Node> {
+        let exprs: Vec<&Expr> = query.targets.iter().map(|target| &target.expr).collect();
+        let has_set = |expr: &Expr| {
+            expr.any(&mut |part| matches!(&part.kind, ExprKind::Call { procedure, .. } if procedure.returns_set()))
+        };
+        let node = if exprs.iter().any(|expr| has_set(expr)) {
+            self.project_set(node, &mut layout, &exprs)?
+        } else {
+            let (beneath, compiled) = self.compile_over(node, &mut layout, &exprs)?;
+            Node::Project { input: Box::new(beneath), exprs: Arc::new(compiled) }
+        };
+        self.order_and_limit(query, node)
+    }
+
+    /// Set-returning functions may be a target, or an argument of what is computed from one.
+    fn project_set(&mut self, node: Node, layout: &mut Layout, exprs: &[&Expr]) -> PgResult<Node> {
+        let mut compilation = Compilation::default();
+        let mut targets = Vec::with_capacity(exprs.len());
+        for expr in exprs {
+            match &expr.kind {
+                ExprKind::Call { procedure, arguments } if matches!(procedure.body, ProcedureBody::Set(_)) => {
+                    let arguments = arguments.iter().map(|argument| self.compile(argument, layout, &mut compilation));
+                    targets.push(SetTarget::Set { procedure, arguments: arguments.collect::<PgResult<_>>()? });
+                }
+                _ => targets.push(SetTarget::Plain(self.compile(expr, layout, &mut compilation)?)),
+            }
+        }
+        let input = apply(node, layout, compilation);
+        Ok(Node::ProjectSet { input: Box::new(input), exprs: Arc::new(targets) })
+    }
+
+    /// Over rows that are the targets.
+    fn order_and_limit(&mut self, query: &Query, mut node: Node) -> PgResult<Node> {
+        let type_of = |target: usize| query.targets[target].expr.type_oid;
+        let sort_keys = || {
+            let key = |key: &typed::SortTarget| SortKey {
+                expr: Compiled::Slot(key.target),
+                type_oid: type_of(key.target),
+                descending: key.descending,
+                nulls_first: key.nulls_first,
+            };
+            Arc::new(query.sort.iter().map(key).collect::<Vec<_>>())
+        };
+        let (limit, offset) = self.limits(query)?;
+        match &query.distinct {
+            Some(DistinctOn::All) => {
+                let columns =
+                    (0..query.targets.len()).filter(|at| !query.targets[*at].hidden).map(|at| (at, type_of(at)));
+                node = Node::Distinct { input: Box::new(node), columns: Arc::new(columns.collect()) };
+                if !query.sort.is_empty() {
+                    node = Node::Sort { input: Box::new(node), keys: sort_keys(), limit: None };
+                }
+            }
+            Some(DistinctOn::Targets(on)) => {
+                if !query.sort.is_empty() {
+                    node = Node::Sort { input: Box::new(node), keys: sort_keys(), limit: None };
+                }
+                let columns = on.iter().map(|at| (*at, type_of(*at))).collect();
+                node = Node::Distinct { input: Box::new(node), columns: Arc::new(columns) };
+            }
+            None if !query.sort.is_empty() => {
+                // With a plain LIMIT only the first rows need to be kept.
+                let top = if offset.is_none() { limit.clone() } else { None };
+                node = Node::Sort { input: Box::new(node), keys: sort_keys(), limit: top };
+            }
+            None => {}
+        }
+        if limit.is_some() || offset.is_some() {
+            node = Node::Limit { input: Box::new(node), limit, offset };
+        }
+        Ok(cut(node, &query.targets))
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn limits(&mut self, query: &Query) -> PgResult<(Option<Arc<Compiled>>, Option<Arc<Compiled>>)> {
+        let mut compiled = |expr: &Option<Expr>| -> PgResult<Option<Arc<Compiled>>> {
+            match expr {
+                None => Ok(None),
+                Some(expr) => Ok(Some(Arc::new(self.compile_plain(expr, &Layout::default())?))),
+            }
+        };
+        Ok((compiled(&query.limit)?, compiled(&query.offset)?))
+    }
+
+    /// With row locks the order is: sort, lock, project, limit. Only rows that are returned are locked.
+    fn locked_select(
+        &mut self,
+        query: &Query,
+        node: Node,
+        mut layout: Layout,
+        filter: Option<&Expr>,
+    ) -> PgResult<Node> {
+        let mut locks = Vec::with_capacity(query.locks.len());
+        for lock in &query.locks {
+            let RelationSource::Table(table) = &query.relations[lock.relation].source else {
+                return Err(PgError::internal("only tables are locked"));
+            };
+            let offset =
+                layout.offset(lock.relation).ok_or_else(|| PgError::internal("a locked table has no place"))?;
+            locks.push(LockNode { table: Arc::clone(table), offset, strength: lock.strength, wait: lock.wait });
+        }
+        let recheck = self.recheck(filter, query, &layout)?;
+        let mut node = node;
+        if !query.sort.is_empty() {
+            let exprs: Vec<&Expr> = query.sort.iter().map(|key| &query.targets[key.target].expr).collect();
+            let (beneath, compiled) = self.compile_over(node, &mut layout, &exprs)?;
+            let keys = query.sort.iter().zip(compiled).map(|(key, expr)| SortKey {
+                expr,
+                type_oid: query.targets[key.target].expr.type_oid,
+                descending: key.descending,
+                nulls_first: key.nulls_first,
+            });
+            node = Node::Sort { input: Box::new(beneath), keys: Arc::new(keys.collect()), limit: None };
+        }
+        node = Node::Lock { input: Box::new(node), locks: Arc::new(locks), recheck: recheck.map(Arc::new) };
+        let exprs: Vec<&Expr> = query.targets.iter().map(|target| &target.expr).collect();
+        let (beneath, compiled) = self.compile_over(node, &mut layout, &exprs)?;
+        node = Node::Project { input: Box::new(beneath), exprs: Arc::new(compiled) };
+        let (limit, offset) = self.limits(query)?;
+        if limit.is_some() || offset.is_some() {
+            node = Node::Limit { input: Box::new(node), limit, offset };
+        }
+        Ok(cut(node, &query.targets))
+    }
+
+    /// All conditions of a query in one, over its whole row: to look at a newer version of a row again. Conditions with
+    /// subqueries keep the answer that they had.
+    fn recheck(&mut self, filter: Option<&Expr>, query: &Query, layout: &Layout) -> PgResult<Option<Compiled>> {
+        let mut terms = Vec::new();
+        if let Some(filter) = filter {
+            super::compile::conjuncts(filter.clone(), &mut terms);
+        }
+        if let Body::Select { from, .. } = &query.body {
+            from.iter().for_each(|part| inner_conditions(part, &mut terms));
+        }
+        terms.retain(|term| !term.any(&mut |part| matches!(part.kind, ExprKind::Subquery(_))));
+        let compiled = terms.iter().map(|term| self.compile_plain(term, layout)).collect::<PgResult<Vec<_>>>()?;
+        Ok(conjunction(compiled))
+    }
+
+    fn checks(&mut self, checks: &[(String, Expr)]) -> PgResult<Vec<CheckExpr>> {
+        let mut compiled = Vec::with_capacity(checks.len());
+        for (name, expr) in checks {
+            let columns = Layout::of_relation(0, usize::MAX / 2);
+            compiled.push(CheckExpr { name: name.clone(), expr: self.compile_plain(expr, &columns)? });
+        }
+        Ok(compiled)
+    }
+
+    fn insert(&mut self, insert: &typed::Insert) -> PgResult<Node> {
+        self.note_table(insert.table.oid);
+        let source = self.subquery(&insert.source)?;
+        self.levels.push(Vec::new());
+        let width = insert.source.visible_targets().count();
+        let layout = Layout::of_relation(0, width);
+        let mut values = Vec::with_capacity(insert.values.len());
+        for value in &insert.values {
+            values.push(match value {
+                typed::InsertValue::Null => Compiled::Constant(Datum::Null),
+                typed::InsertValue::Expr(expr) => self.compile_plain(expr, &layout)?,
+            });
+        }
+        let row = Layout::of_relation(0, insert.table.columns.len() + 1);
+        let conflict = match &insert.on_conflict {
+            None => None,
+            Some(conflict) => {
+                let both = row.joined(&Layout::of_relation(1, insert.table.columns.len() + 1));
+                let update = match &conflict.update {
+                    None => None,
+                    Some(update) => {
+                        let mut assignments = Vec::with_capacity(update.assignments.len());
+                        for (column, expr) in &update.assignments {
+                            assignments.push((*column, self.compile_plain(expr, &both)?));
+                        }
+                        let filter = match &update.filter {
+                            Some(filter) => Some(self.compile_plain(filter, &both)?),
+                            None => None,
+                        };
+                        Some(ConflictUpdateNode { assignments, filter })
+                    }
+                };
+                Some(ConflictNode { indexes: conflict.indexes.clone(), update })
+            }
+        };
+        let returning = self.returning(&insert.returning, &row)?;
+        let checks = self.checks(&insert.checks)?;
+        self.levels.pop();
+        let node = InsertNode { table: Arc::clone(&insert.table), values, checks, conflict, returning };
+        Ok(Node::Insert { input: Box::new(source), insert: Arc::new(node) })
+    }
+
+    fn returning(&mut self, returning: &Option<Vec<Target>>, layout: &Layout) -> PgResult<Option<Vec<Compiled>>> {
+        let Some(targets) = returning else { return Ok(None) };
+        let compiled = targets.iter().map(|target| self.compile_plain(&target.expr, layout));
+        Ok(Some(compiled.collect::<PgResult<_>>()?))
+    }
+
+    fn update(&mut self, update: &typed::Update) -> PgResult<Node> {
+        self.note_table(update.table.oid);
+        self.levels.push(Vec::new());
+        let mut more: Vec<&Expr> = update.assignments.iter().map(|(_, expr)| expr).collect();
+        more.extend(update.returning.iter().flatten().map(|target| &target.expr));
+        self.note_needed(&update.query, &more);
+        let result = self.update_node(update);
+        self.needed.pop();
+        self.levels.pop();
+        result
+    }
+
+    fn update_node(&mut self, update: &typed::Update) -> PgResult<Node> {
+        let Body::Select { from, filter, .. } = &update.query.body else {
+            return Err(PgError::internal("UPDATE reads like a SELECT"));
+        };
+        let part = self.from_where(&update.query.relations, from, filter.as_ref())?;
+        let (node, mut layout) = (part.node, part.layout);
+        let offset = layout.offset(0).ok_or_else(|| PgError::internal("the updated table has no place"))?;
+        let recheck = self.recheck(filter.as_ref(), &update.query, &layout)?;
+        let exprs: Vec<&Expr> = update.assignments.iter().map(|(_, expr)| expr).collect();
+        let (node, compiled) = self.compile_over(node, &mut layout, &exprs)?;
+        let assignments: Vec<(usize, Compiled)> =
+            update.assignments.iter().map(|(column, _)| *column).zip(compiled).collect();
+        let changes_key = assignments.iter().any(|(column, _)| update.table.is_in_unique_index(*column));
+        let node_update = UpdateNode {
+            table: Arc::clone(&update.table),
+            offset,
+            assignments,
+            checks: self.checks(&update.checks)?,
+            recheck,
+            returning: self.returning(&update.returning, &layout)?,
+            changes_key,
+            joined: update.query.relations.len() > 1,
+        };
+        Ok(Node::Update { input: Box::new(node), update: Arc::new(node_update) })
+    }
+
+    fn delete(&mut self, delete: &typed::Delete) -> PgResult<Node> {
+        self.note_table(delete.table.oid);
+        self.levels.push(Vec::new());
+        let more: Vec<&Expr> = delete.returning.iter().flatten().map(|target| &target.expr).collect();
+        self.note_needed(&delete.query, &more);
+        let result = self.delete_node(delete);
+        self.needed.pop();
+        self.levels.pop();
+        result
+    }
+
+    fn delete_node(&mut self, delete: &typed::Delete) -> PgResult<Node> {
+        let Body::Select { from, filter, .. } = &delete.query.body else {
+            return Err(PgError::internal("DELETE reads like a SELECT"));
+        };
+        let part = self.from_where(&delete.query.relations, from, filter.as_ref())?;
+        let layout = part.layout;
+        let node_delete = DeleteNode {
+            table: Arc::clone(&delete.table),
+            offset: layout.offset(0).ok_or_else(|| PgError::internal("the table has no place"))?,
+            recheck: self.recheck(filter.as_ref(), &delete.query, &layout)?,
+            returning: self.returning(&delete.returning, &layout)?,
+            joined: delete.query.relations.len() > 1,
+        };
+        Ok(Node::Delete { input: Box::new(part.node), delete: Arc::new(node_delete) })
+    }
+}
+
+/// Drop the columns that were only there to sort by: they are the last.
+fn cut(node: Node, targets: &[Target]) -> Node {
+    let visible = targets.iter().filter(|target| !target.hidden).count();
+    if visible == targets.len() {
+        return node;
+    }
+    debug_assert!(targets[..visible].iter().all(|target| !target.hidden), "hidden targets come last");
+    Node::Cut { input: Box::new(node), width: visible }
+}
+
+fn inner_conditions(from: &typed::From, out: &mut Vec<Expr>) {
+    use crate::parser::tree::JoinKind;
+    if let typed::From::Join { kind: JoinKind::Inner | JoinKind::Cross, left, right, condition } = from {
+        condition.iter().for_each(|condition| super::compile::conjuncts(condition.clone(), out));
+        inner_conditions(left, out);
+        inner_conditions(right, out);
+    }
+}

@@ -1,0 +1,439 @@
+//! One client's session: what the gateway calls.
+use super::block::{Active, Block, SharedSettings, isolation_name};
+use super::copy;
+use super::engine::SqlEngine;
+use super::environment::{SessionEnvironment, clock_now};
+use super::query::{Portal, Prepared, Progress};
+use crate::parser::tree::Statement;
+use crate::parser::{self, Parsed};
+use crate::settings::Settings;
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use trivet_gateway::{
+    Client, Column, Executed, Format, IdleLimits, OutputMark, Parameter, Session, Startup, StatementDescription,
+    TransactionStatus,
+};
+use trivet_types::{PgError, PgResult, sqlstate};
+
+/// How often a unit is run again after 40001 before the client gets the error.
+const RETRIES_MAX: usize = 10;
+
+pub(super) struct SqlSession {
+    pub engine: Arc<SqlEngine>,
+    pub startup: Startup,
+    pub user: Arc<str>,
+    pub region: Arc<str>,
+    pub settings: SharedSettings,
+    pub block: Block,
+    pub statements: HashMap<String, Arc<Prepared>>,
+    pub portals: HashMap<String, Portal>,
+    /// What `set_config` asked for.
+    pub changes: Arc<Mutex<Vec<(String, String, bool)>>>,
+    /// The one Execute since the last Sync, if there was just one and nothing was written after it: what may run again.
+    last_execute: Option<LastExecute>,
+    /// A simple Query describes its rows itself; in the extended protocol Describe does.
+    pub describes_rows: bool,
+}
+
+struct LastExecute {
+    portal: String,
+    began: OutputMark,
+    ended: OutputMark,
+}
+
+/// How one statement may end its unit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    /// Alone in its message: commit after it.
+    Single,
+    /// One of several; committed after the last.
+    Several,
+}
+
+impl SqlSession {
+    pub fn new(engine: Arc<SqlEngine>, startup: Startup, settings: Settings) -> SqlSession {
+        let (user, region) = (Arc::from(startup.user.as_str()), Arc::from(engine.region.as_str()));
+        SqlSession {
+            engine,
+            startup,
+            user,
+            region,
+            settings: Arc::new(settings),
+            block: Block::default(),
+            statements: HashMap::new(),
+            portals: HashMap::new(),
+            changes: Arc::default(),
+            last_execute: None,
+            describes_rows: true,
+        }
+    }
+
+    pub fn settings_mut(&mut self) -> &mut Settings {
+        Arc::make_mut(&mut self.settings)
+    }
+
+    /// The transaction, an implicit one if there is none.
+    pub fn open(&mut self) -> &mut Active {
+        self.block.open(&*self.engine.database, &self.settings)
+    }
+
+    pub fn environment(&mut self) -> SessionEnvironment {
+        let settings = Arc::clone(&self.settings);
+        let (transaction_time, isolation, read_only) = match self.block.active() {
+            Some(active) => (active.began_at, isolation_name(active.transaction.isolation()), active.read_only),
+            None => (clock_now(), "read committed", false),
+        };
+        SessionEnvironment {
+            settings,
+            user: Arc::clone(&self.user),
+            region: Arc::clone(&self.region),
+            process_id: self.startup.process_id,
+            transaction_time,
+            statement_time: clock_now(),
+            isolation,
+            read_only,
+            catalog: None,
+            changes: Arc::clone(&self.changes),
+        }
+    }
+
+    /// 25P02 in a failed block, for everything but its end.
+    pub fn check_not_failed(&self, statement: &Statement) -> PgResult<()> {
+        let ends =
+            matches!(statement, Statement::Commit { .. } | Statement::Rollback { .. } | Statement::RollbackTo(_));
+        if !self.block.is_failed() || ends {
+            return Ok(());
+        }
+        let message = "current transaction is aborted, commands ignored until end of transaction block";
+        Err(PgError::new(sqlstate::IN_FAILED_SQL_TRANSACTION, message))
+    }
+
+    /// Tell the client of settings that changed, after doing what `set_config` asked for.
+    pub fn report_settings(&mut self, client: &mut dyn Client) {
+        let asked = std::mem::take(&mut *self.changes.lock());
+        for (name, value, local) in asked {
+            // It was tried before it was asked for.
+            let _ = self.settings_mut().set(&name, &[value], local);
+        }
+        for (name, value) in self.settings_mut().take_reports() {
+            client.parameter_status(name, &value);
+        }
+    }
+
+    /// Commits an implicit transaction; a block stays.
+    pub async fn end_unit(&mut self) -> PgResult<()> {
+        if self.block.is_explicit() {
+            return Ok(());
+        }
+        self.commit_active().await
+    }
+
+    /// Commits whatever is open. On an error it is rolled back, and an implicit one can be `restart`ed by the caller, who
+    /// gets it back.
+    async fn commit_active(&mut self) -> PgResult<()> {
+        let Some(mut active) = self.block.take() else { return Ok(()) };
+        self.close_portals(false);
+        // Not cancellable: once proposed, only the verdict counts (T9).
+        match active.transaction.commit().await {
+            Ok(_) => {
+                self.settings_mut().commit();
+                Ok(())
+            }
+            Err(error) => {
+                self.settings_mut().rollback();
+                if error.code == sqlstate::SERIALIZATION_FAILURE && !active.explicit {
+                    self.block.put_back(active);
+                } else {
+                    active.transaction.rollback();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    pub async fn commit_block(&mut self) -> PgResult<()> {
+        self.commit_active().await
+    }
+
+    /// Portals end with their transaction.
+    pub fn close_portals(&mut self, all: bool) {
+        self.portals.retain(|_, portal| !all && portal.is_held());
+    }
+
+    /// May the unit run again? Takes the output back if so.
+    fn may_retry(&mut self, error: &PgError, attempt: usize, mark: OutputMark, client: &mut dyn Client) -> bool {
+        error.code == sqlstate::SERIALIZATION_FAILURE
+            && attempt < RETRIES_MAX
+            && !self.startup.cancel.is_raised()
+            && client.unsent_since(mark)
+            && client.rewind(mark)
+    }
+
+    /// Prepares the open implicit transaction for another run, with its locks (T14).
+    fn restart_unit(&mut self) {
+        metrics::counter!("trivet_sql_retries_total").increment(1);
+        self.settings_mut().rollback();
+        if let Some(active) = self.block.active() {
+            active.transaction.restart();
+            active.used = false;
+        }
+    }
+
+    /// Statements that share a transaction unless they end it themselves, run until they are done or really failed.
+    async fn run_unit(&mut self, unit: &[Parsed], client: &mut dyn Client) -> PgResult<()> {
+        let repeatable = unit.iter().all(|parsed| is_repeatable(&parsed.statement)) && !self.block.is_open();
+        let mark = client.mark();
+        let kind = if unit.len() == 1 { Unit::Single } else { Unit::Several };
+        for attempt in 0.. {
+            let result = self.run_once(unit, kind, client).await;
+            match result {
+                Err(error) if repeatable && self.may_retry(&error, attempt, mark, client) => self.restart_unit(),
+                other => return other,
+            }
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    async fn run_once(&mut self, unit: &[Parsed], kind: Unit, client: &mut dyn Client) -> PgResult<()> {
+        for parsed in unit {
+            self.check_not_failed(&parsed.statement)?;
+            client.limit_statement(self.statement_limit());
+            self.statement(parsed, kind == Unit::Single, client).await?;
+            self.report_settings(client);
+        }
+        self.end_unit().await
+    }
+
+    fn statement_limit(&self) -> Option<Duration> {
+        let milliseconds = self.settings.milliseconds("statement_timeout");
+        (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+    }
+
+    /// Runs cancellable work: the token ends it at its next wait.
+    pub async fn cancellable<T>(
+        cancel: &trivet_gateway::CancelToken,
+        work: impl std::future::Future<Output = PgResult<T>>,
+    ) -> PgResult<T> {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(cancel.error()),
+            result = work => result,
+        }
+    }
+
+    async fn statement(&mut self, parsed: &Parsed, alone: bool, client: &mut dyn Client) -> PgResult<()> {
+        match &parsed.statement {
+            Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
+                let prepared = self.prepare(parsed, None).await?;
+                let mut portal = Portal::new(Arc::new(prepared), Vec::new(), vec![]);
+                self.show_row_description(&portal, client);
+                match self.run_portal(&mut portal, 0, client).await? {
+                    Progress::Done | Progress::Suspended => Ok(()),
+                }
+            }
+            Statement::Copy(copy) => copy::run(self, copy, parsed, client).await,
+            _ => self.utility(parsed, alone, client).await,
+        }
+    }
+}
+
+/// Statements of which a second run, after the first was rolled back whole, shows the client the same as one run.
+fn is_repeatable(statement: &Statement) -> bool {
+    match statement {
+        Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => true,
+        Statement::Explain { .. } | Statement::Execute { .. } => true,
+        Statement::Copy(copy) => !copy.from_client,
+        other => crate::define::is_definition(other),
+    }
+}
+
+#[async_trait]
+impl Session for SqlSession {
+    fn transaction_status(&self) -> TransactionStatus {
+        self.block.status()
+    }
+
+    fn initial_parameters(&self) -> Vec<(String, String)> {
+        self.settings.reported()
+    }
+
+    async fn simple_query(&mut self, sql: &str, client: &mut dyn Client) -> PgResult<()> {
+        // A simple Query ends the unnamed statement and portal.
+        self.statements.remove("");
+        self.portals.remove("");
+        self.last_execute = None;
+        let parsed = parser::parse(sql)?;
+        if parsed.is_empty() {
+            client.empty_query();
+            return Ok(());
+        }
+        self.run_unit(&parsed, client).await
+    }
+
+    async fn parse(&mut self, name: &str, sql: &str, parameter_types: &[u32]) -> PgResult<()> {
+        if !name.is_empty() && self.statements.contains_key(name) {
+            let message = format!("prepared statement \"{name}\" already exists");
+            return Err(PgError::new(sqlstate::DUPLICATE_PREPARED_STATEMENT, message));
+        }
+        let mut parsed = parser::parse(sql)?;
+        let prepared = match (parsed.pop(), parsed.is_empty()) {
+            (None, _) => Prepared::empty(),
+            (Some(only), true) => {
+                self.check_not_failed(&only.statement)?;
+                self.prepare(&only, Some(parameter_types)).await?
+            }
+            (Some(_), false) => {
+                let message = "cannot insert multiple commands into a prepared statement";
+                return Err(PgError::new(sqlstate::SYNTAX_ERROR, message));
+            }
+        };
+        self.statements.insert(name.to_owned(), Arc::new(prepared));
+        Ok(())
+    }
+
+    async fn describe_statement(&mut self, name: &str) -> PgResult<StatementDescription> {
+        let prepared = self.prepared(name)?;
+        Ok(StatementDescription {
+            parameter_types: prepared.parameter_types().iter().map(|oid| oid.0).collect(),
+            columns: prepared.columns().map(<[Column]>::to_vec),
+        })
+    }
+
+    async fn bind(
+        &mut self,
+        portal: &str,
+        statement: &str,
+        parameters: Vec<Parameter>,
+        result_formats: &[Format],
+    ) -> PgResult<()> {
+        if !portal.is_empty() && self.portals.contains_key(portal) {
+            let message = format!("cursor \"{portal}\" already exists");
+            return Err(PgError::new(sqlstate::DUPLICATE_CURSOR, message));
+        }
+        let prepared = self.prepared(statement)?;
+        if let Some(statement) = prepared.statement() {
+            self.check_not_failed(statement)?;
+        }
+        let bound = self.bind_parameters(statement, &prepared, parameters)?;
+        let portal_made = Portal::bound(prepared, bound, result_formats)?;
+        self.portals.insert(portal.to_owned(), portal_made);
+        Ok(())
+    }
+
+    async fn describe_portal(&mut self, portal: &str) -> PgResult<Option<(Vec<Column>, Vec<Format>)>> {
+        let portal = self.portals.get(portal).ok_or_else(|| no_such_portal(portal))?;
+        Ok(portal.columns().map(|columns| (columns.to_vec(), portal.formats().to_vec())))
+    }
+
+    async fn execute(&mut self, portal: &str, max_rows: u32, client: &mut dyn Client) -> PgResult<Executed> {
+        let began = client.mark();
+        client.limit_statement(self.statement_limit());
+        let alone = self.last_execute.is_none() && !self.block.is_open();
+        let mut taken = self.portals.remove(portal).ok_or_else(|| no_such_portal(portal))?;
+        if let Some(statement) = taken.statement() {
+            if let Err(error) = self.check_not_failed(statement) {
+                self.portals.insert(portal.to_owned(), taken);
+                return Err(error);
+            }
+        }
+        let mut attempt = 0;
+        let result = loop {
+            let result = self.execute_portal(&mut taken, max_rows, client).await;
+            match result {
+                // A lock met a newer row of the other region, for example: nothing was shown yet, so run it again.
+                Err(error) if alone && taken.is_repeatable() && self.may_retry(&error, attempt, began, client) => {
+                    attempt += 1;
+                    self.restart_unit();
+                    taken.rewind();
+                }
+                other => break other,
+            }
+        };
+        self.report_settings(client);
+        // The portal may have ended the transaction it lived in.
+        if self.block.is_open() || taken.is_held() {
+            let repeatable = alone && taken.is_repeatable();
+            self.portals.insert(portal.to_owned(), taken);
+            self.last_execute =
+                Some(LastExecute { portal: portal.to_owned(), began, ended: client.mark() }).filter(|_| repeatable);
+        }
+        Ok(match result? {
+            Progress::Done => Executed::Complete,
+            Progress::Suspended => Executed::Suspended,
+        })
+    }
+
+    async fn close_statement(&mut self, name: &str) -> PgResult<()> {
+        self.statements.remove(name);
+        Ok(())
+    }
+
+    async fn close_portal(&mut self, name: &str) -> PgResult<()> {
+        self.portals.remove(name);
+        Ok(())
+    }
+
+    async fn sync(&mut self, client: &mut dyn Client) -> PgResult<()> {
+        let last = self.last_execute.take().filter(|last| last.ended == client.mark());
+        if self.block.is_explicit() || !self.block.is_open() {
+            return Ok(());
+        }
+        // The portal is kept over the commit, which would close it, for the case that it runs again.
+        let mut again = last.and_then(|last| self.portals.remove(&last.portal).map(|portal| (portal, last.began)));
+        for attempt in 0.. {
+            let error = match self.end_unit().await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let Some((portal, began)) = again.as_mut().filter(|(portal, _)| portal.is_repeatable()) else {
+                return Err(error);
+            };
+            if !self.may_retry(&error, attempt, *began, client) {
+                return Err(error);
+            }
+            self.restart_unit();
+            portal.rewind();
+            self.execute_portal(portal, 0, client).await?;
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    fn error_sent(&mut self) {
+        self.last_execute = None;
+        self.changes.lock().clear();
+        let settings = Arc::make_mut(&mut self.settings);
+        self.block.fail(settings);
+        if !self.block.is_explicit() {
+            self.close_portals(false);
+        }
+    }
+
+    async fn terminate(&mut self) {
+        let settings = Arc::make_mut(&mut self.settings);
+        self.block.roll_back(settings);
+    }
+
+    fn idle_limits(&self) -> IdleLimits {
+        let limit = |name| Some(self.settings.milliseconds(name)).filter(|limit| *limit > 0).map(Duration::from_millis);
+        IdleLimits {
+            session: limit("idle_session_timeout"),
+            in_transaction: limit("idle_in_transaction_session_timeout"),
+        }
+    }
+}
+
+impl Drop for SqlSession {
+    /// After a panic the gateway drops the session without a word: locks must not stay behind.
+    fn drop(&mut self) {
+        if let Some(mut active) = self.block.take() {
+            active.transaction.rollback();
+        }
+    }
+}
+
+pub(super) fn no_such_portal(name: &str) -> Box<PgError> {
+    PgError::new(sqlstate::INVALID_CURSOR_NAME, format!("portal \"{name}\" does not exist"))
+}

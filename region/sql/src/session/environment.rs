@@ -1,0 +1,283 @@
+//! What a function may ask of the session that calls it.
+use super::block::SharedSettings;
+use crate::catalog::{CatalogSnapshot, DATABASE_NAME, POSTGRES_ROLE, ROLE_NAME};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use trivet_types::{Array, Datum, Environment, FormatSettings, Oid, PgError, PgResult, SystemCall, oid, sqlstate};
+
+/// Microseconds between 1970 and 2000.
+const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+
+/// Microseconds since 2000-01-01 UTC.
+pub(super) fn clock_now() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    i64::try_from(since_1970).unwrap_or(i64::MAX).saturating_sub(POSTGRES_EPOCH)
+}
+
+/// Made for each statement; shares everything large.
+pub(super) struct SessionEnvironment {
+    pub settings: SharedSettings,
+    pub user: Arc<str>,
+    pub region: Arc<str>,
+    pub process_id: i32,
+    pub transaction_time: i64,
+    pub statement_time: i64,
+    pub isolation: &'static str,
+    pub read_only: bool,
+    /// Loaded for statements that look at the catalog.
+    pub catalog: Option<Arc<CatalogSnapshot>>,
+    /// What `set_config` asked for, to be done once the statement is over.
+    pub changes: Arc<Mutex<Vec<(String, String, bool)>>>,
+}
+
+impl SessionEnvironment {
+    fn catalog(&self) -> PgResult<&CatalogSnapshot> {
+        self.catalog
+            .as_deref()
+            .ok_or_else(|| PgError::internal("a statement that looks at the catalog did not load it"))
+    }
+
+    /// The search path with `$user` replaced, as far as the schemas are there.
+    fn path(&self) -> Vec<String> {
+        search_path(&self.settings, &self.user)
+    }
+
+    fn setting(&self, name: &str) -> PgResult<String> {
+        match name.to_ascii_lowercase().as_str() {
+            "transaction_isolation" => Ok(self.isolation.to_owned()),
+            "transaction_read_only" => Ok(if self.read_only { "on" } else { "off" }.to_owned()),
+            _ => self.settings.show(name),
+        }
+    }
+
+    fn relation_shown(&self, relation: Oid) -> Option<String> {
+        let catalog = self.catalog.as_deref()?;
+        let (schema, name) = catalog.relation_name(relation)?;
+        let visible = catalog.is_visible(relation, &self.path()).unwrap_or(false);
+        Some(if visible { quoted(name) } else { format!("{}.{}", quoted(catalog.schema_name(schema)?), quoted(name)) })
+    }
+}
+
+pub(super) fn search_path(settings: &crate::settings::Settings, user: &str) -> Vec<String> {
+    let replace = |name: String| if name == "$user" { user.to_owned() } else { name };
+    settings.search_path().into_iter().map(replace).collect()
+}
+
+fn quoted(name: &str) -> String {
+    let plain = name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
+        && name.chars().all(|character| matches!(character, 'a'..='z' | '0'..='9' | '_' | '$'));
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+fn text(datum: Option<&Datum>) -> &str {
+    datum.and_then(Datum::as_str).unwrap_or("")
+}
+
+fn oid_of(datum: Option<&Datum>) -> Oid {
+    Oid(datum.and_then(Datum::as_i64).and_then(|number| u32::try_from(number).ok()).unwrap_or(0))
+}
+
+fn or_null(text: Option<String>) -> Datum {
+    text.map_or(Datum::Null, Datum::from)
+}
+
+impl Environment for SessionEnvironment {
+    fn format(&self) -> &FormatSettings {
+        self.settings.format()
+    }
+    fn transaction_time(&self) -> i64 {
+        self.transaction_time
+    }
+    fn statement_time(&self) -> i64 {
+        self.statement_time
+    }
+    fn clock_time(&self) -> i64 {
+        clock_now()
+    }
+    fn random(&self) -> u64 {
+        use std::hash::{BuildHasher, Hasher};
+        std::collections::hash_map::RandomState::new().build_hasher().finish()
+    }
+    fn relation_name(&self, relation: Oid) -> Option<String> {
+        self.relation_shown(relation)
+    }
+
+    fn system(&self, call: SystemCall, arguments: &[Datum]) -> PgResult<Datum> {
+        use SystemCall as S;
+        let first = arguments.first();
+        Ok(match call {
+            S::CurrentDatabase => DATABASE_NAME.into(),
+            S::CurrentUser | S::SessionUser => (*self.user).into(),
+            S::CurrentSchema => {
+                let catalog = self.catalog.as_deref();
+                let there = |name: &String| catalog.is_none_or(|catalog| catalog.schema_named(name).is_some());
+                // Without the catalog at hand: `public` is always there, the user's own schema seldom.
+                or_null(self.path().into_iter().filter(|name| catalog.is_some() || *name != *self.user).find(there))
+            }
+            S::CurrentSchemas => {
+                let mut names = self.path();
+                if let Some(catalog) = self.catalog.as_deref() {
+                    names.retain(|name| catalog.schema_named(name).is_some());
+                } else {
+                    names.retain(|name| *name != *self.user);
+                }
+                if first.is_some_and(Datum::is_true) && !names.iter().any(|name| name == "pg_catalog") {
+                    names.insert(0, "pg_catalog".to_owned());
+                }
+                Datum::array(Array::from_values(oid::NAME, names.into_iter().map(Datum::from).collect()))
+            }
+            S::CurrentSetting => match self.setting(text(first)) {
+                Ok(value) => value.into(),
+                Err(_) if arguments.get(1).is_some_and(Datum::is_true) => Datum::Null,
+                Err(error) => return Err(error),
+            },
+            S::AllSettings => {
+                let row = |(name, value, about): (&str, String, &str)| {
+                    Datum::Record(vec![name.into(), value.into(), about.into()].into())
+                };
+                let rows = self.settings.show_all().into_iter().map(row).collect();
+                Datum::array(Array::from_values(oid::RECORD, rows))
+            }
+            S::SetConfig => {
+                let (name, value) = (text(first).to_owned(), text(arguments.get(1)).to_owned());
+                let local = arguments.get(2).is_some_and(Datum::is_true);
+                // Checked here, so that the error is the statement's; done when it is over.
+                let mut trial = (*self.settings).clone();
+                trial.set(&name, std::slice::from_ref(&value), local)?;
+                let shown = trial.show(&name)?;
+                self.changes.lock().push((name, value, local));
+                shown.into()
+            }
+            S::BackendPid => self.process_id.into(),
+            S::Version => format!(
+                "PostgreSQL 15.0 (Trivet {}) on {}-linux, region {}",
+                env!("CARGO_PKG_VERSION"),
+                std::env::consts::ARCH,
+                self.region
+            )
+            .into(),
+            S::Region => (*self.region).into(),
+            S::TableIsVisible => {
+                self.catalog()?.is_visible(oid_of(first), &self.path()).map_or(Datum::Null, Datum::from)
+            }
+            S::TypeIsVisible | S::FunctionIsVisible | S::OperatorIsVisible => true.into(),
+            S::UserById => match oid_of(first) {
+                POSTGRES_ROLE => ROLE_NAME.into(),
+                other => format!("unknown (OID={})", other.0).into(),
+            },
+            S::IndexDefinition => {
+                or_null(self.index_definition(oid_of(first), arguments.get(1).and_then(Datum::as_i64))?)
+            }
+            S::ConstraintDefinition => or_null(self.constraint_definition(oid_of(first))?),
+            S::ExpressionText => first.cloned().unwrap_or_default(),
+            S::ViewDefinition => Datum::Null,
+            S::Description | S::ShortDescription => {
+                let table = self.catalog()?.table(oid_of(first));
+                or_null(table.and_then(|table| table.comment.clone()))
+            }
+            S::RelationSize => Datum::Int8(0),
+            S::HasPrivilege => true.into(),
+            S::RegclassIn if arguments.get(1) == Some(&Datum::Oid(oid::REGNAMESPACE.0)) => {
+                let missing = || {
+                    PgError::new(sqlstate::INVALID_SCHEMA_NAME, format!("schema \"{}\" does not exist", text(first)))
+                };
+                self.catalog()?.schema_named(text(first)).ok_or_else(missing)?.into()
+            }
+            S::RegclassIn if arguments.get(1) == Some(&Datum::Oid(oid::REGROLE.0)) => {
+                if text(first) != ROLE_NAME {
+                    let message = format!("role \"{}\" does not exist", text(first));
+                    return Err(PgError::new(sqlstate::UNDEFINED_OBJECT, message));
+                }
+                POSTGRES_ROLE.into()
+            }
+            S::RegclassIn | S::ToRegclass => {
+                let found = self.relation_by_text(text(first))?;
+                match found {
+                    Some(found) => found.into(),
+                    None if call == S::ToRegclass => Datum::Null,
+                    None => {
+                        let message = format!("relation \"{}\" does not exist", text(first));
+                        return Err(PgError::new(sqlstate::UNDEFINED_TABLE, message));
+                    }
+                }
+            }
+            S::RegclassOut => {
+                let relation = oid_of(first);
+                self.relation_shown(relation).unwrap_or_else(|| relation.0.to_string()).into()
+            }
+            S::RegtypeOut => trivet_types::display_name(oid_of(first), -1).into(),
+            S::RegprocOut => {
+                let procedure = trivet_types::registry::registry().procedure(oid_of(first));
+                procedure.map_or_else(|| oid_of(first).0.to_string(), |procedure| procedure.name.to_string()).into()
+            }
+            S::RegroleOut => ROLE_NAME.into(),
+            S::RegnamespaceOut => {
+                let schema = oid_of(first);
+                let name = self.catalog.as_deref().and_then(|catalog| catalog.schema_name(schema));
+                name.map_or_else(|| schema.0.to_string(), quoted).into()
+            }
+            S::InRecovery => false.into(),
+            S::TransactionId => Datum::Int8(self.transaction_time),
+            S::AdvisoryLock => return Err(PgError::unsupported("advisory locks")),
+            S::SerialSequence => Datum::Null,
+        })
+    }
+}
+
+impl SessionEnvironment {
+    fn relation_by_text(&self, name: &str) -> PgResult<Option<Oid>> {
+        let parts: Vec<String> = name
+            .split('.')
+            .map(|part| match part.strip_prefix('"').and_then(|part| part.strip_suffix('"')) {
+                Some(inside) => inside.replace("\"\"", "\""),
+                None => part.to_ascii_lowercase(),
+            })
+            .collect();
+        let catalog = self.catalog()?;
+        Ok(match parts.as_slice() {
+            [name] => catalog.relation(None, name, &self.path()),
+            [schema, name] => catalog.relation(Some(schema), name, &self.path()),
+            _ => None,
+        })
+    }
+
+    /// `CREATE UNIQUE INDEX a ON public.t USING btree (b, c DESC)`, or one of its columns.
+    fn index_definition(&self, index: Oid, column: Option<i64>) -> PgResult<Option<String>> {
+        let catalog = self.catalog()?;
+        let Some((table, index)) = catalog.table_of_index(index).and_then(|table| Some((table, table.index(index)?)))
+        else {
+            return Ok(None);
+        };
+        let shown = |key: &crate::catalog::IndexKey| {
+            let direction = if key.descending { " DESC" } else { "" };
+            format!("{}{direction}", quoted(&table.columns[key.column].name))
+        };
+        if let Some(number) = column.filter(|number| *number > 0) {
+            let key = usize::try_from(number - 1).ok().and_then(|at| index.keys.get(at));
+            return Ok(Some(key.map(|key| quoted(&table.columns[key.column].name)).unwrap_or_default()));
+        }
+        let columns: Vec<String> = index.keys.iter().map(shown).collect();
+        let unique = if index.unique { "UNIQUE " } else { "" };
+        let (name, schema, of) = (quoted(&index.name), quoted(&table.schema_name), quoted(&table.name));
+        Ok(Some(format!("CREATE {unique}INDEX {name} ON {schema}.{of} USING btree ({})", columns.join(", "))))
+    }
+
+    fn constraint_definition(&self, constraint: Oid) -> PgResult<Option<String>> {
+        use crate::catalog::ConstraintKind;
+        for table in &self.catalog()?.tables {
+            if let Some(check) = table.checks.iter().find(|check| check.oid == constraint) {
+                return Ok(Some(format!("CHECK ({})", check.expression)));
+            }
+            let Some(found) = table.constraints.iter().find(|found| found.oid == constraint) else { continue };
+            let Some(index) = table.index(found.index) else { continue };
+            let columns: Vec<String> = index.keys.iter().map(|key| quoted(&table.columns[key.column].name)).collect();
+            let word = match found.kind {
+                ConstraintKind::PrimaryKey => "PRIMARY KEY",
+                ConstraintKind::Unique => "UNIQUE",
+            };
+            return Ok(Some(format!("{word} ({})", columns.join(", "))));
+        }
+        Ok(None)
+    }
+}

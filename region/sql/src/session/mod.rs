@@ -1,0 +1,24 @@
+//! Sessions: from a message of the client to statements that run in a transaction, and back.
+//!
+//! ```text
+//!   engine        one a region: plans, descriptors, the database
+//!   connection    one a client: the `Session` that the gateway calls
+//!   block         the transaction it is in, and how it ends
+//!   statement     what a statement that is not a query does
+//!   query         plans, portals, rows
+//!   copy          COPY
+//!   environment   what functions may ask of a session
+//! ```
+//!
+//! **Retries (T16).** A statement outside a block, or a simple Query of several, is a *unit*: its output is buffered, and if its
+//! commit is refused with 40001 and nothing of it was sent, the output is taken back and the unit runs again with its row
+//! locks kept (T14). What cannot be repeated (COPY FROM STDIN, anything that changes the session) is never in such a unit.
+mod block;
+mod connection;
+mod copy;
+mod engine;
+mod environment;
+mod query;
+mod statement;
+
+pub use engine::{SharedEngine, SqlEngine, index_builder};

@@ -1,0 +1,610 @@
+//! Statements that are planned: preparing them, binding them, running them, showing their rows.
+//!
+//! A plan is shared by all sessions that send the same text under the same search path. It says which catalog rows it relied
+//! on; before it runs, those are read again at the statement's snapshot, writes in flight included (T10), and if one changed it is
+//! made anew. What it writes is guarded by the descriptors of its tables (T19).
+use super::connection::SqlSession;
+use super::environment::{SessionEnvironment, search_path};
+use super::statement::{no_such_statement, text_column, text_row};
+use crate::analyze::{Analyzer, ParameterTypes, Relations, mentioned, with_room};
+use crate::catalog::{Catalog, CatalogSnapshot, Dependency, descriptor_key, still_valid};
+use crate::execute::{Row, Run};
+use crate::parser::Parsed;
+use crate::parser::tree::{self, Statement};
+use crate::plan::{Command, Plan, plan_statement};
+use bytes::{BufMut, Bytes, BytesMut};
+use quick_cache::sync::Cache;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use trivet_gateway::{Client, Column, Format, Parameter};
+use trivet_types::{Datum, Environment, Oid, PgError, PgResult, binary, sqlstate, text, type_info};
+
+/// Plans that a region keeps.
+const PLANS_MAX: usize = 4096;
+/// What a suspended portal may keep of its result, in bytes.
+const KEPT_BYTES_MAX: usize = 512 << 20;
+
+/// What a plan was made of; equal keys give equal plans as long as the dependencies hold.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct PlanKey {
+    text: Arc<str>,
+    parameter_types: Option<Vec<u32>>,
+    search_path: String,
+    /// Constants are read with these: DateStyle, TimeZone.
+    format: String,
+}
+
+pub(super) struct CachedPlan {
+    plan: Arc<Plan>,
+    parameter_types: Vec<Oid>,
+    columns: Option<Vec<Column>>,
+    dependencies: Vec<Dependency>,
+    /// Keys of the dependencies, to read them at once.
+    dependency_keys: Vec<Bytes>,
+    /// Descriptors of the plan's tables: what its writes are guarded by.
+    guards: Vec<Bytes>,
+}
+
+pub(super) struct PlanCache {
+    plans: Cache<PlanKey, Arc<CachedPlan>>,
+}
+
+impl Default for PlanCache {
+    fn default() -> Self {
+        PlanCache { plans: Cache::new(PLANS_MAX) }
+    }
+}
+
+/// A prepared statement.
+pub(super) struct Prepared {
+    /// `None`: an empty query.
+    parsed: Option<Parsed>,
+    given_types: Option<Vec<u32>>,
+    kind: PreparedKind,
+}
+
+enum PreparedKind {
+    Planned(Arc<CachedPlan>),
+    /// Runs without a plan; what its rows look like, if it has any.
+    Utility(Option<Vec<Column>>),
+}
+
+impl Prepared {
+    pub fn empty() -> Prepared {
+        Prepared { parsed: None, given_types: None, kind: PreparedKind::Utility(None) }
+    }
+    pub fn statement(&self) -> Option<&Statement> {
+        self.parsed.as_ref().map(|parsed| &parsed.statement)
+    }
+    pub fn parameter_types(&self) -> &[Oid] {
+        match &self.kind {
+            PreparedKind::Planned(cached) => &cached.parameter_types,
+            PreparedKind::Utility(_) => &[],
+        }
+    }
+    pub fn columns(&self) -> Option<&[Column]> {
+        match &self.kind {
+            PreparedKind::Planned(cached) => cached.columns.as_deref(),
+            PreparedKind::Utility(columns) => columns.as_deref(),
+        }
+    }
+}
+
+/// A bound statement on its way through its rows.
+pub(super) struct Portal {
+    prepared: Arc<Prepared>,
+    parameters: Arc<Vec<Datum>>,
+    formats: Vec<Format>,
+    run: Option<Run>,
+    /// What the statement loaded of the catalog: `reg*` columns are shown with it.
+    catalog: Option<Arc<CatalogSnapshot>>,
+    /// Rows that were computed and not yet shown. A portal that pauses computes the rest at once: the transaction's
+    /// snapshot moves on with the next statement.
+    kept: VecDeque<Row>,
+    begun: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Progress {
+    Done,
+    Suspended,
+}
+
+impl Portal {
+    pub fn new(prepared: Arc<Prepared>, parameters: Vec<Datum>, formats: Vec<Format>) -> Portal {
+        let count = prepared.columns().map_or(0, <[Column]>::len);
+        let formats = match formats.as_slice() {
+            [] => vec![Format::Text; count],
+            [one] => vec![*one; count],
+            _ => formats,
+        };
+        Portal {
+            prepared,
+            parameters: Arc::new(parameters),
+            formats,
+            run: None,
+            catalog: None,
+            kept: VecDeque::new(),
+            begun: false,
+        }
+    }
+
+    /// As Bind sends it; 08P01 for a wrong number of formats.
+    pub fn bound(prepared: Arc<Prepared>, parameters: Vec<Datum>, formats: &[Format]) -> PgResult<Portal> {
+        let count = prepared.columns().map_or(0, <[Column]>::len);
+        if formats.len() > 1 && formats.len() != count {
+            let message = format!("bind message has {} result formats but query has {count} columns", formats.len());
+            return Err(PgError::new(sqlstate::PROTOCOL_VIOLATION, message));
+        }
+        Ok(Portal::new(prepared, parameters, formats.to_vec()))
+    }
+
+    pub fn statement(&self) -> Option<&Statement> {
+        self.prepared.statement()
+    }
+    pub fn columns(&self) -> Option<&[Column]> {
+        self.prepared.columns()
+    }
+    pub fn formats(&self) -> &[Format] {
+        &self.formats
+    }
+    /// Outlives its transaction. No cursor does yet.
+    pub fn is_held(&self) -> bool {
+        false
+    }
+    /// A second run after a rollback shows the client what one run would.
+    pub fn is_repeatable(&self) -> bool {
+        matches!(self.prepared.kind, PreparedKind::Planned(_))
+            || self.statement().is_some_and(crate::define::is_definition)
+    }
+    pub fn rewind(&mut self) {
+        self.run = None;
+        self.kept.clear();
+        self.begun = false;
+    }
+}
+
+impl SqlSession {
+    pub(super) fn prepared(&self, name: &str) -> PgResult<Arc<Prepared>> {
+        if name.is_empty() {
+            let missing =
+                || PgError::new(sqlstate::INVALID_SQL_STATEMENT_NAME, "unnamed prepared statement does not exist");
+            return self.statements.get(name).cloned().ok_or_else(missing);
+        }
+        self.statements.get(name).cloned().ok_or_else(|| no_such_statement(name))
+    }
+
+    /// Plans a statement, or finds out that it needs none.
+    /// `given_types`: `None` if the statement may have no parameters.
+    pub(super) async fn prepare(&mut self, parsed: &Parsed, given_types: Option<&[u32]>) -> PgResult<Prepared> {
+        let kind = match &parsed.statement {
+            Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
+                let cancel = self.startup.cancel.clone();
+                PreparedKind::Planned(SqlSession::cancellable(&cancel, self.plan(parsed, given_types)).await?)
+            }
+            other => PreparedKind::Utility(self.utility_columns(other)),
+        };
+        Ok(Prepared { parsed: Some(parsed.clone()), given_types: given_types.map(<[u32]>::to_vec), kind })
+    }
+
+    fn utility_columns(&self, statement: &Statement) -> Option<Vec<Column>> {
+        match statement {
+            Statement::Show(Some(name)) => Some(vec![text_column(&crate::settings::Settings::canonical_name(name))]),
+            Statement::Show(None) => Some(["name", "setting", "description"].map(text_column).to_vec()),
+            Statement::Explain { .. } => Some(vec![text_column("QUERY PLAN")]),
+            Statement::Execute { name, .. } => {
+                self.statements.get(&name.text).and_then(|prepared| prepared.columns()).map(<[Column]>::to_vec)
+            }
+            Statement::Fetch { cursor, moves: false, .. } => {
+                self.portals.get(&cursor.text).and_then(Portal::columns).map(<[Column]>::to_vec)
+            }
+            _ => None,
+        }
+    }
+
+    fn plan_key(&self, parsed: &Parsed, given_types: Option<&[u32]>) -> PlanKey {
+        let format = format!("{} {}", self.settings.value("DateStyle"), self.settings.value("TimeZone"));
+        PlanKey {
+            text: Arc::from(parsed.text.as_str()),
+            parameter_types: given_types.map(<[u32]>::to_vec),
+            search_path: self.settings.value("search_path").to_owned(),
+            format,
+        }
+    }
+
+    /// A plan that is valid at a new statement snapshot of the open transaction.
+    async fn plan(&mut self, parsed: &Parsed, given_types: Option<&[u32]>) -> PgResult<Arc<CachedPlan>> {
+        let engine = Arc::clone(&self.engine);
+        let key = self.plan_key(parsed, given_types);
+        let active = self.open();
+        active.transaction.statement().await?;
+        if let Some(cached) = engine.plans.plans.get(&key) {
+            if still_valid(&mut *active.transaction, &cached.dependencies, &cached.dependency_keys).await? {
+                return Ok(cached);
+            }
+        }
+        let path = search_path(&self.settings, &self.user);
+        let mut environment = self.environment();
+        let active = self.open();
+        let mut catalog = Catalog::new(&mut *active.transaction, &engine.descriptors, &path);
+        let mut relations = Relations::new();
+        let mentioned = mentioned(&parsed.statement);
+        for (schema, name) in mentioned.relations {
+            if let Some(found) = catalog.relation(schema.as_deref(), &name).await? {
+                relations.insert((schema, name), found);
+            }
+        }
+        let dependencies = std::mem::take(&mut catalog.dependencies);
+        let depth = mentioned.depth;
+        let analyze = |environment: &SessionEnvironment| {
+            with_room(depth, || {
+                let parameters = given_types.map_or_else(ParameterTypes::none, ParameterTypes::new);
+                let mut analyzer = Analyzer::new(&relations, environment, parameters).with_depth(depth);
+                let typed = analyzer.statement(&parsed.statement)?;
+                let parameter_types = std::mem::take(&mut analyzer.parameters).finish()?;
+                Ok((plan_statement(typed)?, parameter_types))
+            })
+        };
+        let (plan, parameter_types) = match analyze(&environment) {
+            // A constant like 'pg_class'::regclass looks at the catalog while it is read.
+            Err(error) if error.code == sqlstate::INTERNAL_ERROR => {
+                let snapshot = CatalogSnapshot::load(&mut *self.open().transaction, &engine.descriptors).await?;
+                environment.catalog = Some(Arc::new(snapshot));
+                analyze(&environment)?
+            }
+            other => other?,
+        };
+        let plan = Arc::new(plan);
+        let columns = plan.returns_rows.then(|| plan.columns.iter().map(column).collect());
+        let cached = Arc::new(CachedPlan {
+            dependency_keys: dependencies.iter().map(|dependency| dependency.key.clone()).collect(),
+            guards: plan.tables.iter().map(|table| descriptor_key(*table)).collect(),
+            plan,
+            parameter_types,
+            columns,
+            dependencies,
+        });
+        engine.plans.plans.insert(key, Arc::clone(&cached));
+        Ok(cached)
+    }
+
+    pub(super) fn bind_parameters(
+        &mut self,
+        name: &str,
+        prepared: &Prepared,
+        parameters: Vec<Parameter>,
+    ) -> PgResult<Vec<Datum>> {
+        let types = prepared.parameter_types();
+        if parameters.len() != types.len() {
+            let message = format!(
+                "bind message supplies {} parameters, but prepared statement \"{name}\" requires {}",
+                parameters.len(),
+                types.len()
+            );
+            return Err(PgError::new(sqlstate::PROTOCOL_VIOLATION, message));
+        }
+        if types.is_empty() {
+            return Ok(Vec::new());
+        }
+        let environment = self.environment();
+        let bind = |(parameter, type_oid): (Parameter, &Oid)| match (parameter.value, parameter.format) {
+            (None, _) => Ok(Datum::Null),
+            (Some(bytes), Format::Binary) => binary::input(*type_oid, bytes, &environment),
+            (Some(bytes), Format::Text) => {
+                let given = std::str::from_utf8(&bytes).map_err(|_| {
+                    PgError::new(sqlstate::CHARACTER_NOT_IN_REPERTOIRE, "invalid byte sequence for encoding \"UTF8\"")
+                })?;
+                text::input(*type_oid, -1, given, &environment)
+            }
+        };
+        parameters.into_iter().zip(types).map(bind).collect()
+    }
+
+    /// EXECUTE's arguments, which may be any expression without columns.
+    pub(super) fn evaluate_arguments(
+        &mut self,
+        name: &str,
+        prepared: &Prepared,
+        arguments: &[tree::Expr],
+    ) -> PgResult<Vec<Datum>> {
+        let types = prepared.parameter_types();
+        if arguments.len() != types.len() {
+            let message = format!("wrong number of parameters for prepared statement \"{name}\"");
+            return Err(PgError::new(sqlstate::SYNTAX_ERROR, message).detail(format!(
+                "Expected {} parameters but got {}.",
+                types.len(),
+                arguments.len()
+            )));
+        }
+        let environment = self.environment();
+        let relations = Relations::new();
+        let mut values = Vec::with_capacity(arguments.len());
+        for (at, (argument, type_oid)) in arguments.iter().zip(types).enumerate() {
+            let mut analyzer = Analyzer::new(&relations, &environment, ParameterTypes::default());
+            let typed = analyzer.standalone(argument, *type_oid, -1, &format!("${}", at + 1))?;
+            values.push(crate::plan::plan_expr(&typed)?.evaluate_alone(&environment)?);
+        }
+        Ok(values)
+    }
+
+    pub(super) fn show_row_description(&self, portal: &Portal, client: &mut dyn Client) {
+        if let Some(columns) = portal.columns() {
+            client.row_description(columns, portal.formats());
+        }
+    }
+
+    /// Execute, of anything.
+    pub(super) async fn execute_portal(
+        &mut self,
+        portal: &mut Portal,
+        max_rows: u32,
+        client: &mut dyn Client,
+    ) -> PgResult<Progress> {
+        match (&portal.prepared.kind, &portal.prepared.parsed) {
+            (_, None) => {
+                client.empty_query();
+                Ok(Progress::Done)
+            }
+            (PreparedKind::Planned(_), _) => self.run_portal(portal, max_rows, client).await,
+            (PreparedKind::Utility(_), Some(parsed)) => {
+                let parsed = parsed.clone();
+                let alone = !self.block.is_open();
+                self.describes_rows = false;
+                let result = match &parsed.statement {
+                    Statement::Copy(copy) => super::copy::run(self, copy, &parsed, client).await,
+                    _ => Box::pin(self.utility(&parsed, alone, client)).await,
+                };
+                self.describes_rows = true;
+                result.map(|()| Progress::Done)
+            }
+        }
+    }
+
+    /// Runs a planned portal, or goes on with it, and shows at most `max_rows` rows (0: all) and the command tag.
+    pub(super) async fn run_portal(
+        &mut self,
+        portal: &mut Portal,
+        max_rows: u32,
+        client: &mut dyn Client,
+    ) -> PgResult<Progress> {
+        let limit = if max_rows == 0 { u64::MAX } else { u64::from(max_rows) };
+        let mut environment = self.environment();
+        let types = output_types(portal);
+        let writes = portal_writes(portal);
+        let mut shown = 0u64;
+        loop {
+            environment.catalog.clone_from(&portal.catalog);
+            while shown < limit {
+                let Some(row) = portal.kept.pop_front() else { break };
+                show_row(client, &row, &types, &portal.formats, &environment);
+                shown += 1;
+            }
+            if shown == limit && max_rows > 0 {
+                // A portal that pauses ends exactly at its last row only by being asked again, as in PostgreSQL.
+                self.keep_rest(portal).await?;
+                client.portal_suspended();
+                return Ok(Progress::Suspended);
+            }
+            // Rows of a statement that writes wait for the verdict (T16).
+            if !writes {
+                client.flow().await?;
+            }
+            match self.next_rows(portal).await? {
+                Some(rows) => portal.kept.extend(rows),
+                None => break,
+            }
+        }
+        client.command_complete(&tag(portal, shown));
+        Ok(Progress::Done)
+    }
+
+    /// FETCH and MOVE: the rows without a tag.
+    pub(super) async fn fetch_rows(
+        &mut self,
+        portal: &mut Portal,
+        limit: u32,
+        moves: bool,
+        client: &mut dyn Client,
+    ) -> PgResult<u64> {
+        let mut environment = self.environment();
+        let types = output_types(portal);
+        if !portal.begun {
+            self.keep_rest(portal).await?;
+        }
+        environment.catalog.clone_from(&portal.catalog);
+        let mut fetched = 0u64;
+        while fetched < u64::from(limit) {
+            let Some(row) = portal.kept.pop_front() else { break };
+            if !moves {
+                show_row(client, &row, &types, &portal.formats, &environment);
+            }
+            fetched += 1;
+        }
+        Ok(fetched)
+    }
+
+    async fn keep_rest(&mut self, portal: &mut Portal) -> PgResult<()> {
+        let mut bytes: usize = portal.kept.iter().map(row_memory).sum();
+        while let Some(rows) = self.next_rows(portal).await? {
+            bytes += rows.iter().map(row_memory).sum::<usize>();
+            if bytes > KEPT_BYTES_MAX {
+                return Err(PgError::new(
+                    sqlstate::OUT_OF_MEMORY,
+                    "the rest of a paused result does not fit in memory",
+                )
+                .hint("Fetch all rows at once, or fewer with LIMIT."));
+            }
+            portal.kept.extend(rows);
+        }
+        Ok(())
+    }
+
+    /// The next batch of a planned portal's rows; begins it if need be.
+    pub(super) async fn next_rows(&mut self, portal: &mut Portal) -> PgResult<Option<Vec<Row>>> {
+        let cancel = self.startup.cancel.clone();
+        SqlSession::cancellable(&cancel, async {
+            if !portal.begun {
+                self.begin_run(portal).await?;
+            }
+            let Some(run) = portal.run.as_mut() else { return Ok(None) };
+            let active = self.open();
+            let rows = run.next(&mut *active.transaction).await?;
+            Ok(rows)
+        })
+        .await
+    }
+
+    async fn begin_run(&mut self, portal: &mut Portal) -> PgResult<()> {
+        let (Some(parsed), given) = (&portal.prepared.parsed, &portal.prepared.given_types) else {
+            return Err(PgError::internal("an empty query was run"));
+        };
+        let cached = self.plan(parsed, given.as_deref()).await?;
+        if !same_result(cached.columns.as_deref(), portal.columns()) {
+            return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, "cached plan must not change result type"));
+        }
+        let engine = Arc::clone(&self.engine);
+        let mut environment = self.environment();
+        let active = self.open();
+        active.used = true;
+        if cached.plan.writes {
+            active.check_writable(command_word(cached.plan.command))?;
+            for key in &cached.guards {
+                active.transaction.guard_schema(key.clone());
+            }
+        }
+        if cached.plan.needs_catalog {
+            let snapshot = CatalogSnapshot::load(&mut *active.transaction, &engine.descriptors).await?;
+            environment.catalog = Some(Arc::new(snapshot));
+        }
+        let catalog = environment.catalog.clone();
+        portal.catalog.clone_from(&catalog);
+        let environment: Arc<dyn Environment> = Arc::new(environment);
+        portal.run = Some(Run::new(
+            Arc::clone(&cached.plan),
+            Arc::clone(&portal.parameters),
+            environment,
+            catalog,
+            Arc::clone(&engine.database),
+        ));
+        portal.begun = true;
+        Ok(())
+    }
+
+    pub(super) async fn explain(
+        &mut self,
+        statement: &Statement,
+        analyze: bool,
+        options: &[(String, String)],
+        client: &mut dyn Client,
+    ) -> PgResult<()> {
+        if let Some((name, _)) = options.iter().find(|(name, value)| name == "format" && value != "text") {
+            return Err(PgError::unsupported(format!("EXPLAIN with another {name} than text")));
+        }
+        let text = format!("{statement:?}");
+        let parsed = Parsed { statement: statement.clone(), text };
+        let prepared = self.prepare(&parsed, None).await?;
+        let PreparedKind::Planned(cached) = &prepared.kind else {
+            return Err(PgError::unsupported("EXPLAIN of a statement without a plan"));
+        };
+        let cached = Arc::clone(cached);
+        let mut lines = crate::plan::explain(&cached.plan);
+        if analyze {
+            let began = std::time::Instant::now();
+            let mut portal = Portal::new(Arc::new(prepared), Vec::new(), vec![]);
+            let mut rows = 0;
+            while let Some(batch) = self.next_rows(&mut portal).await? {
+                rows += batch.len();
+            }
+            lines.push(format!("Rows: {rows}"));
+            lines.push(format!("Execution Time: {:.3} ms", began.elapsed().as_secs_f64() * 1000.0));
+        }
+        if self.describes_rows {
+            client.row_description(&[text_column("QUERY PLAN")], &[Format::Text]);
+        }
+        for line in lines {
+            text_row(client, &[line]);
+        }
+        client.command_complete("EXPLAIN");
+        Ok(())
+    }
+}
+
+fn column(column: &crate::plan::ResultColumn) -> Column {
+    let (table_oid, attribute) = column.origin.map_or((0, 0), |(table, attribute)| (table.0, attribute));
+    Column {
+        name: column.name.clone(),
+        table_oid,
+        attribute,
+        type_oid: column.type_oid.0,
+        type_len: type_info(column.type_oid).map_or(-1, |info| info.length),
+        type_modifier: column.modifier,
+    }
+}
+
+/// Names and types are what a client was told; which table they come from may change.
+fn same_result(left: Option<&[Column]>, right: Option<&[Column]>) -> bool {
+    let (Some(left), Some(right)) = (left, right) else { return left.is_some() == right.is_some() };
+    let told = |column: &Column| (column.name.clone(), column.type_oid, column.type_modifier);
+    left.iter().map(told).eq(right.iter().map(told))
+}
+
+fn output_types(portal: &Portal) -> Vec<Oid> {
+    portal.columns().unwrap_or_default().iter().map(|column| Oid(column.type_oid)).collect()
+}
+
+fn portal_writes(portal: &Portal) -> bool {
+    matches!(&portal.prepared.kind, PreparedKind::Planned(cached) if cached.plan.writes)
+}
+
+fn row_memory(row: &Row) -> usize {
+    row.iter().map(Datum::memory).sum()
+}
+
+fn command_word(command: Command) -> &'static str {
+    match command {
+        Command::Select => "SELECT FOR UPDATE",
+        Command::Insert => "INSERT",
+        Command::Update => "UPDATE",
+        Command::Delete => "DELETE",
+    }
+}
+
+fn tag(portal: &Portal, shown: u64) -> String {
+    let PreparedKind::Planned(cached) = &portal.prepared.kind else { return String::new() };
+    let affected = portal.run.as_ref().map_or(0, Run::affected);
+    match cached.plan.command {
+        Command::Select => format!("SELECT {shown}"),
+        Command::Insert => format!("INSERT 0 {affected}"),
+        Command::Update => format!("UPDATE {affected}"),
+        Command::Delete => format!("DELETE {affected}"),
+    }
+}
+
+/// One DataRow, straight into the connection's buffer.
+fn show_row(client: &mut dyn Client, row: &Row, types: &[Oid], formats: &[Format], environment: &SessionEnvironment) {
+    let mut scratch = String::new();
+    client.data_row(types.len(), &mut |buffer| {
+        for ((value, type_oid), format) in row.iter().zip(types).zip(formats) {
+            if value.is_null() {
+                buffer.put_i32(-1);
+                continue;
+            }
+            let at = buffer.len();
+            buffer.put_i32(0);
+            match format {
+                Format::Binary => binary::output(*type_oid, value, environment, buffer),
+                Format::Text => {
+                    scratch.clear();
+                    text::write(*type_oid, value, environment, &mut scratch);
+                    buffer.extend_from_slice(scratch.as_bytes());
+                }
+            }
+            set_length(buffer, at);
+        }
+    });
+}
+
+fn set_length(buffer: &mut BytesMut, at: usize) {
+    let length = i32::try_from(buffer.len() - at - 4).unwrap_or(i32::MAX);
+    buffer[at..at + 4].copy_from_slice(&length.to_be_bytes());
+}

@@ -1,0 +1,465 @@
+//! Statements that are not queries: transaction control, settings, prepared statements, cursors, DDL, maintenance.
+use super::connection::SqlSession;
+use super::environment::search_path;
+use super::query::{Portal, Progress};
+use crate::define::{self, Definer};
+use crate::parser::Parsed;
+use crate::parser::tree::{Discard, FetchCount, Name, SetValue, Statement, TransactionModes};
+use crate::settings::Settings;
+use std::sync::Arc;
+use trivet_gateway::{Client, Column, Format};
+use trivet_types::{PgError, PgResult, Severity, oid, sqlstate};
+
+impl SqlSession {
+    /// `alone`: nothing shares its message, for the statements that must not be in a transaction.
+    pub(super) async fn utility(&mut self, parsed: &Parsed, alone: bool, client: &mut dyn Client) -> PgResult<()> {
+        let tag = match &parsed.statement {
+            Statement::Begin { modes } => self.begin(*modes, client)?,
+            Statement::Commit { chain } => return self.commit(*chain, client).await,
+            Statement::Rollback { chain } => self.rollback(*chain, client)?,
+            Statement::Savepoint(name) => {
+                self.require_block("SAVEPOINT")?;
+                let settings = Arc::clone(&self.settings);
+                self.open().savepoint(name, &settings);
+                "SAVEPOINT".into()
+            }
+            Statement::Release(name) => {
+                self.require_block("RELEASE SAVEPOINT")?;
+                self.open().release(name)?;
+                "RELEASE".into()
+            }
+            Statement::RollbackTo(name) => self.rollback_to(name)?,
+            Statement::SetTransaction { modes, session } => self.set_transaction(*modes, *session, client)?,
+            Statement::Set { name, value, local } => self.set(name, value, *local, client)?,
+            Statement::Reset(name) => {
+                match name {
+                    Some(name) => self.settings_mut().reset(name, false)?,
+                    None => self.settings_mut().reset_all(),
+                }
+                self.settle_settings();
+                "RESET".into()
+            }
+            Statement::Show(name) => return self.show(name.as_deref(), client),
+            Statement::Discard(what) => self.discard(*what, alone)?,
+            Statement::Prepare { name, types, statement, text } => {
+                self.prepare_statement(name, types, statement, text).await?;
+                "PREPARE".into()
+            }
+            Statement::Execute { name, arguments } => return self.execute_statement(name, arguments, client).await,
+            Statement::Deallocate(name) => self.deallocate(name.as_ref())?,
+            Statement::Declare { name, query, hold, scroll } => {
+                self.declare(name, query, *hold, *scroll, parsed).await?;
+                "DECLARE CURSOR".into()
+            }
+            Statement::Fetch { cursor, count, moves } => return self.fetch(cursor, *count, *moves, client).await,
+            Statement::CloseCursor(name) => {
+                match name {
+                    None => self.portals.clear(),
+                    Some(name) if self.portals.remove(&name.text).is_none() => return Err(no_such_cursor(name)),
+                    Some(_) => {}
+                }
+                "CLOSE CURSOR".into()
+            }
+            Statement::Explain { statement, analyze, verbose: _, options } => {
+                return self.explain(statement, *analyze, options, client).await;
+            }
+            Statement::Vacuum { tables, .. } => {
+                if !alone || self.block.is_explicit() {
+                    let message = "VACUUM cannot run inside a transaction block";
+                    return Err(PgError::new(sqlstate::ACTIVE_SQL_TRANSACTION, message));
+                }
+                self.check_tables(tables).await?;
+                "VACUUM".into()
+            }
+            Statement::Analyze { tables } => {
+                self.check_tables(tables).await?;
+                "ANALYZE".into()
+            }
+            Statement::Checkpoint => "CHECKPOINT".into(),
+            Statement::CreateTableAs { .. } => return Err(PgError::unsupported("CREATE TABLE AS")),
+            Statement::LockTable { .. } => return Err(PgError::unsupported("LOCK TABLE")),
+            Statement::Listen(_) | Statement::Unlisten(_) | Statement::Notify { .. } => {
+                return Err(PgError::unsupported("LISTEN and NOTIFY"));
+            }
+            definition if define::is_definition(definition) => {
+                // Execute may be followed by another before Sync; a simple Query of one statement is all there is.
+                let last = alone && self.describes_rows && !self.block.is_open();
+                self.define(definition, last, client).await?
+            }
+            _ => return Err(PgError::internal("a statement that nothing runs")),
+        };
+        client.command_complete(&tag);
+        Ok(())
+    }
+
+    fn warn(client: &mut dyn Client, code: trivet_types::SqlState, message: &str) {
+        client.notice(&PgError::new(code, message).severity(Severity::Warning));
+    }
+
+    fn begin(&mut self, modes: TransactionModes, client: &mut dyn Client) -> PgResult<String> {
+        if self.block.is_explicit() {
+            Self::warn(client, sqlstate::ACTIVE_SQL_TRANSACTION, "there is already a transaction in progress");
+        } else {
+            self.block.begin(&*self.engine.database, &self.settings, modes)?;
+        }
+        Ok("BEGIN".into())
+    }
+
+    async fn commit(&mut self, chain: bool, client: &mut dyn Client) -> PgResult<()> {
+        if !self.block.is_explicit() {
+            if chain {
+                return Err(only_in_block("COMMIT AND CHAIN"));
+            }
+            Self::warn(client, sqlstate::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+            self.end_unit().await?;
+            client.command_complete("COMMIT");
+            return Ok(());
+        }
+        let failed = self.block.is_failed();
+        let modes = self.block.active().map(|active| active.modes()).unwrap_or_default();
+        if failed {
+            let settings = Arc::make_mut(&mut self.settings);
+            self.block.roll_back(settings);
+            self.close_portals(false);
+        } else {
+            self.commit_block().await?;
+        }
+        if chain {
+            self.block.chain(&*self.engine.database, &self.settings, modes);
+        }
+        client.command_complete(if failed { "ROLLBACK" } else { "COMMIT" });
+        Ok(())
+    }
+
+    fn rollback(&mut self, chain: bool, client: &mut dyn Client) -> PgResult<String> {
+        let explicit = self.block.is_explicit();
+        if !explicit {
+            if chain {
+                return Err(only_in_block("ROLLBACK AND CHAIN"));
+            }
+            Self::warn(client, sqlstate::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+        }
+        let settings = Arc::make_mut(&mut self.settings);
+        let modes = self.block.roll_back(settings);
+        self.close_portals(false);
+        if let (true, Some(modes)) = (chain, modes) {
+            self.block.chain(&*self.engine.database, &self.settings, modes);
+        }
+        Ok("ROLLBACK".into())
+    }
+
+    fn require_block(&self, what: &str) -> PgResult<()> {
+        if self.block.is_explicit() { Ok(()) } else { Err(only_in_block(what)) }
+    }
+
+    fn rollback_to(&mut self, name: &Name) -> PgResult<String> {
+        self.require_block("ROLLBACK TO SAVEPOINT")?;
+        let settings = Arc::make_mut(&mut self.settings);
+        match self.block.active() {
+            Some(active) => active.roll_back_to(name, settings)?,
+            None => return Err(only_in_block("ROLLBACK TO SAVEPOINT")),
+        }
+        Ok("ROLLBACK".into())
+    }
+
+    fn set_transaction(&mut self, modes: TransactionModes, session: bool, client: &mut dyn Client) -> PgResult<String> {
+        if session {
+            let settings = self.settings_mut();
+            if let Some(isolation) = modes.isolation {
+                let value = super::block::isolation_name(isolation).to_owned();
+                settings.set("default_transaction_isolation", &[value], false)?;
+            }
+            for (name, value) in [
+                ("default_transaction_read_only", modes.read_only),
+                ("default_transaction_deferrable", modes.deferrable),
+            ] {
+                if let Some(on) = value {
+                    settings.set(name, &[if on { "on" } else { "off" }.to_owned()], false)?;
+                }
+            }
+            self.settle_settings();
+        } else if self.block.is_explicit() {
+            self.open().set_modes(modes)?;
+        } else {
+            Self::warn(
+                client,
+                sqlstate::NO_ACTIVE_SQL_TRANSACTION,
+                "SET TRANSACTION can only be used in transaction blocks",
+            );
+        }
+        Ok("SET".into())
+    }
+
+    fn set(&mut self, name: &str, value: &SetValue, local: bool, client: &mut dyn Client) -> PgResult<String> {
+        if local && !self.block.is_explicit() {
+            Self::warn(client, sqlstate::NO_ACTIVE_SQL_TRANSACTION, "SET LOCAL can only be used in transaction blocks");
+            return Ok("SET".into());
+        }
+        let modes = match (name.to_ascii_lowercase().as_str(), value) {
+            ("transaction_isolation", SetValue::Values(values)) => Some(isolation_mode(values)?),
+            ("transaction_read_only", SetValue::Values(values)) => {
+                let on = values.first().is_some_and(|value| matches!(value.as_str(), "on" | "true" | "1" | "yes"));
+                Some(TransactionModes { read_only: Some(on), ..TransactionModes::default() })
+            }
+            _ => None,
+        };
+        if let Some(modes) = modes {
+            return self.set_transaction(modes, false, client);
+        }
+        if matches!(name, "role" | "session_authorization") {
+            let own = |value: &String| *value == *self.user || value == "none";
+            if !matches!(value, SetValue::Default)
+                && !matches!(value, SetValue::Values(values) if values.iter().all(own))
+            {
+                return Err(PgError::unsupported(format!("SET {}", name.to_uppercase())));
+            }
+        }
+        match value {
+            SetValue::Default => self.settings_mut().reset(name, local)?,
+            SetValue::Values(values) => self.settings_mut().set(name, values, local)?,
+        }
+        self.settle_settings();
+        Ok("SET".into())
+    }
+
+    /// Outside a block a change of settings lasts at once.
+    fn settle_settings(&mut self) {
+        if !self.block.is_open() {
+            self.settings_mut().commit();
+        }
+    }
+
+    fn show(&mut self, name: Option<&str>, client: &mut dyn Client) -> PgResult<()> {
+        let rows: Vec<Vec<String>> = match name {
+            Some(name) => {
+                if self.describes_rows {
+                    client.row_description(&[text_column(&Settings::canonical_name(name))], &[Format::Text]);
+                }
+                vec![vec![self.setting_shown(name)?]]
+            }
+            None => {
+                let columns = ["name", "setting", "description"].map(text_column);
+                if self.describes_rows {
+                    client.row_description(&columns, &[Format::Text; 3]);
+                }
+                let all = self.settings.show_all();
+                all.into_iter().map(|(name, value, about)| vec![name.to_owned(), value, about.to_owned()]).collect()
+            }
+        };
+        for row in &rows {
+            text_row(client, row);
+        }
+        client.command_complete("SHOW");
+        Ok(())
+    }
+
+    fn setting_shown(&mut self, name: &str) -> PgResult<String> {
+        match (name.to_ascii_lowercase().as_str(), self.block.active()) {
+            ("transaction_isolation", Some(active)) => {
+                Ok(super::block::isolation_name(active.transaction.isolation()).to_owned())
+            }
+            ("transaction_isolation", None) => self.settings.show("default_transaction_isolation"),
+            ("transaction_read_only", Some(active)) => Ok(if active.read_only { "on" } else { "off" }.to_owned()),
+            _ => self.settings.show(name),
+        }
+    }
+
+    fn discard(&mut self, what: Discard, alone: bool) -> PgResult<String> {
+        Ok(match what {
+            Discard::All => {
+                if !alone || self.block.is_explicit() {
+                    let message = "DISCARD ALL cannot run inside a transaction block";
+                    return Err(PgError::new(sqlstate::ACTIVE_SQL_TRANSACTION, message));
+                }
+                self.close_portals(true);
+                self.statements.clear();
+                self.settings_mut().reset_all();
+                self.settle_settings();
+                "DISCARD ALL".into()
+            }
+            Discard::Plans => "DISCARD PLANS".into(),
+            Discard::Sequences => "DISCARD SEQUENCES".into(),
+            Discard::Temporary => "DISCARD TEMP".into(),
+        })
+    }
+
+    async fn prepare_statement(
+        &mut self,
+        name: &Name,
+        types: &[crate::parser::tree::TypeName],
+        statement: &Statement,
+        text: &str,
+    ) -> PgResult<()> {
+        if self.statements.contains_key(&name.text) {
+            let message = format!("prepared statement \"{}\" already exists", name.text);
+            return Err(PgError::new(sqlstate::DUPLICATE_PREPARED_STATEMENT, message));
+        }
+        let types = types
+            .iter()
+            .map(|name| crate::analyze::resolve_type_name(name).map(|(oid, _)| oid.0))
+            .collect::<PgResult<Vec<_>>>()?;
+        let parsed = Parsed { statement: statement.clone(), text: text.to_owned() };
+        let prepared = self.prepare(&parsed, Some(&types)).await?;
+        self.statements.insert(name.text.clone(), Arc::new(prepared));
+        Ok(())
+    }
+
+    async fn execute_statement(
+        &mut self,
+        name: &Name,
+        arguments: &[crate::parser::tree::Expr],
+        client: &mut dyn Client,
+    ) -> PgResult<()> {
+        let prepared = self.prepared(&name.text)?;
+        let values = self.evaluate_arguments(&name.text, &prepared, arguments)?;
+        let mut portal = Portal::new(prepared, values, vec![]);
+        if self.describes_rows {
+            self.show_row_description(&portal, client);
+        }
+        match self.execute_portal(&mut portal, 0, client).await? {
+            Progress::Done | Progress::Suspended => Ok(()),
+        }
+    }
+
+    fn deallocate(&mut self, name: Option<&Name>) -> PgResult<String> {
+        match name {
+            None => {
+                self.statements.clear();
+                Ok("DEALLOCATE ALL".into())
+            }
+            Some(name) if self.statements.remove(&name.text).is_some() => Ok("DEALLOCATE".into()),
+            Some(name) => Err(no_such_statement(&name.text)),
+        }
+    }
+
+    async fn declare(
+        &mut self,
+        name: &Name,
+        query: &crate::parser::tree::Query,
+        hold: bool,
+        scroll: bool,
+        parsed: &Parsed,
+    ) -> PgResult<()> {
+        if hold {
+            return Err(PgError::unsupported("WITH HOLD cursors"));
+        }
+        if scroll {
+            return Err(PgError::unsupported("SCROLL cursors"));
+        }
+        self.require_block("DECLARE CURSOR")?;
+        if self.portals.contains_key(&name.text) {
+            return Err(PgError::new(sqlstate::DUPLICATE_CURSOR, format!("cursor \"{}\" already exists", name.text)));
+        }
+        let inner = Parsed { statement: Statement::Query(query.clone()), text: parsed.text.clone() };
+        let prepared = self.prepare(&inner, None).await?;
+        self.portals.insert(name.text.clone(), Portal::new(Arc::new(prepared), Vec::new(), vec![]));
+        Ok(())
+    }
+
+    async fn fetch(&mut self, name: &Name, count: FetchCount, moves: bool, client: &mut dyn Client) -> PgResult<()> {
+        let rows = match count {
+            FetchCount::All => u32::MAX,
+            FetchCount::Rows(rows) if rows >= 0 => u32::try_from(rows).unwrap_or(u32::MAX),
+            FetchCount::Rows(_) | FetchCount::BackwardAll => {
+                return Err(PgError::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, "cursor can only scan forward")
+                    .hint("Declare it with SCROLL option to enable backward scan."));
+            }
+        };
+        let mut portal = self.portals.remove(&name.text).ok_or_else(|| no_such_cursor(name))?;
+        if !moves && self.describes_rows {
+            self.show_row_description(&portal, client);
+        }
+        let fetched = self.fetch_rows(&mut portal, rows, moves, client).await;
+        self.portals.insert(name.text.clone(), portal);
+        let fetched = fetched?;
+        client.command_complete(&format!("{} {fetched}", if moves { "MOVE" } else { "FETCH" }));
+        Ok(())
+    }
+
+    /// VACUUM and ANALYZE have nothing to do, but their tables must be there.
+    async fn check_tables(&mut self, tables: &[crate::parser::tree::QualifiedName]) -> PgResult<()> {
+        for name in tables {
+            let path = search_path(&self.settings, &self.user);
+            let engine = Arc::clone(&self.engine);
+            let active = self.open();
+            active.transaction.statement().await?;
+            let mut catalog = crate::catalog::Catalog::new(&mut *active.transaction, &engine.descriptors, &path);
+            if catalog.relation(name.schema(), name.last()).await?.is_none() {
+                return Err(crate::analyze::undefined_table(name));
+            }
+        }
+        Ok(())
+    }
+
+    async fn define(&mut self, statement: &Statement, last: bool, client: &mut dyn Client) -> PgResult<String> {
+        let path = search_path(&self.settings, &self.user);
+        let environment = self.environment();
+        let engine = Arc::clone(&self.engine);
+        let cancel = self.startup.cancel.clone();
+        let active = self.open();
+        active.check_writable("DDL")?;
+        active.used = true;
+        // A definition that fails half-way leaves nothing of itself in a block that goes on after ROLLBACK TO; the block is
+        // failed until then, so no statement savepoint is needed.
+        let mut definer = Definer {
+            transaction: &mut *active.transaction,
+            database: &*engine.database,
+            cache: &engine.descriptors,
+            search_path: &path,
+            environment: &environment,
+            last,
+            notices: Vec::new(),
+        };
+        let tag = SqlSession::cancellable(&cancel, async {
+            definer.transaction.statement().await?;
+            define::run(&mut definer, statement).await
+        })
+        .await?;
+        for notice in &definer.notices {
+            client.notice(notice);
+        }
+        Ok(tag)
+    }
+}
+
+fn isolation_mode(values: &[String]) -> PgResult<TransactionModes> {
+    use trivet_txn::Isolation;
+    let isolation = match values.first().map(String::as_str) {
+        Some("serializable") => Isolation::Serializable,
+        Some("repeatable read") => Isolation::RepeatableRead,
+        Some("read committed" | "read uncommitted") => Isolation::ReadCommitted,
+        other => {
+            let message =
+                format!("invalid value for parameter \"transaction_isolation\": \"{}\"", other.unwrap_or_default());
+            return Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message));
+        }
+    };
+    Ok(TransactionModes { isolation: Some(isolation), ..TransactionModes::default() })
+}
+
+fn only_in_block(what: &str) -> Box<PgError> {
+    PgError::new(sqlstate::NO_ACTIVE_SQL_TRANSACTION, format!("{what} can only be used in transaction blocks"))
+}
+
+fn no_such_cursor(name: &Name) -> Box<PgError> {
+    PgError::new(sqlstate::INVALID_CURSOR_NAME, format!("cursor \"{}\" does not exist", name.text))
+}
+
+pub(super) fn no_such_statement(name: &str) -> Box<PgError> {
+    let message = format!("prepared statement \"{name}\" does not exist");
+    PgError::new(sqlstate::INVALID_SQL_STATEMENT_NAME, message)
+}
+
+/// A column of type text that no table has.
+pub(super) fn text_column(name: &str) -> Column {
+    Column { name: name.to_owned(), table_oid: 0, attribute: 0, type_oid: oid::TEXT.0, type_len: -1, type_modifier: -1 }
+}
+
+pub(super) fn text_row(client: &mut dyn Client, fields: &[String]) {
+    client.data_row(fields.len(), &mut |buffer| {
+        for field in fields {
+            bytes::BufMut::put_i32(buffer, i32::try_from(field.len()).unwrap_or(i32::MAX));
+            buffer.extend_from_slice(field.as_bytes());
+        }
+    });
+}

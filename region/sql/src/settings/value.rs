@@ -1,0 +1,187 @@
+//! Reading and showing a setting's value.
+use super::definitions::{Definition, Kind};
+use trivet_types::{PgError, PgResult, datetime::TimeZone, sqlstate};
+
+/// What was given, checked, in the one form that is stored.
+pub(super) fn canonical(definition: &Definition, values: &[String]) -> PgResult<String> {
+    let single = || match values {
+        [only] => Ok(only.trim()),
+        _ => {
+            let message = format!("SET {} takes only one argument", definition.name);
+            Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message))
+        }
+    };
+    match definition.kind {
+        Kind::Bool => boolean(single()?).map(|on| if on { "on" } else { "off" }.to_owned()).ok_or_else(|| {
+            let message = format!("parameter \"{}\" requires a Boolean value", definition.name);
+            PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message)
+        }),
+        Kind::Integer(low, high) => {
+            let given = single()?;
+            let number: i64 = given.parse().map_err(|_| invalid(definition, given))?;
+            within(definition, number, low, high, "")
+        }
+        Kind::Milliseconds => {
+            let given = single()?;
+            let number = duration_ms(given).ok_or_else(|| {
+                invalid(definition, given)
+                    .hint("Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".")
+            })?;
+            within(definition, number, 0, i64::from(i32::MAX), " ms")
+        }
+        Kind::Kilobytes => {
+            let given = single()?;
+            let units = [("TB", 1 << 30), ("GB", 1 << 20), ("MB", 1 << 10), ("kB", 1), ("", 1)];
+            let number = with_unit(given, &units).ok_or_else(|| {
+                invalid(definition, given)
+                    .hint("Valid units for this parameter are \"B\", \"kB\", \"MB\", \"GB\", and \"TB\".")
+            })?;
+            within(definition, number, 64, i64::from(i32::MAX), " kB")
+        }
+        Kind::Real => {
+            let given = single()?;
+            match given.parse::<f64>() {
+                Ok(number) if number.is_finite() && number >= 0.0 => Ok(number.to_string()),
+                _ => Err(invalid(definition, given)),
+            }
+        }
+        Kind::Choice(choices) => {
+            let given = single()?;
+            let synonym = match given.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "1" if choices.contains(&"on") => "on".to_owned(),
+                other => other.to_owned(),
+            };
+            let found = choices.iter().find(|choice| choice.eq_ignore_ascii_case(&synonym));
+            found
+                .map(|choice| (*choice).to_owned())
+                .ok_or_else(|| invalid(definition, given).hint(format!("Available values: {}.", choices.join(", "))))
+        }
+        Kind::Text => Ok(values.join(", ")),
+        Kind::NameList => Ok(values
+            .iter()
+            .flat_map(|value| if values.len() == 1 { list(value) } else { vec![value.clone()] })
+            .map(|name| quoted(&name))
+            .collect::<Vec<_>>()
+            .join(", ")),
+        Kind::DateStyle => date_style(definition, values),
+        Kind::TimeZone => {
+            let given = single()?;
+            let zone = TimeZone::parse(given).ok_or_else(|| invalid(definition, given))?;
+            Ok(zone.name())
+        }
+        Kind::Encoding => {
+            let given = single()?;
+            let plain: String = given.chars().filter(char::is_ascii_alphanumeric).collect();
+            match plain.to_ascii_uppercase().as_str() {
+                "UTF8" | "UNICODE" => Ok("UTF8".to_owned()),
+                "SQLASCII" => Ok("SQL_ASCII".to_owned()),
+                _ => Err(invalid(definition, given).detail("Trivet speaks UTF8 to its clients.")),
+            }
+        }
+    }
+}
+
+/// As SHOW prints it: with the largest unit that divides.
+pub(super) fn shown(definition: &Definition, value: &str) -> String {
+    let units: &[(&str, i64)] = match definition.kind {
+        Kind::Milliseconds => &[("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)],
+        Kind::Kilobytes => &[("TB", 1 << 30), ("GB", 1 << 20), ("MB", 1 << 10), ("kB", 1)],
+        _ => return value.to_owned(),
+    };
+    match value.parse::<i64>() {
+        Ok(number) if number > 0 => {
+            let (unit, size) = units.iter().find(|(_, size)| number % size == 0).expect("the last unit is 1");
+            format!("{}{unit}", number / size)
+        }
+        _ => value.to_owned(),
+    }
+}
+
+/// `5s`, `100`, `1.5 min` in milliseconds.
+pub fn duration_ms(text: &str) -> Option<i64> {
+    with_unit(text, &[("ms", 1), ("s", 1000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("", 1)])
+}
+
+fn with_unit(text: &str, units: &[(&str, i64)]) -> Option<i64> {
+    let text = text.trim();
+    let end = text.find(|character: char| !matches!(character, '0'..='9' | '.' | '-' | '+')).unwrap_or(text.len());
+    let (number, unit) = (text[..end].parse::<f64>().ok()?, text[end..].trim());
+    let size = units.iter().find(|(name, _)| *name == unit)?.1;
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+    let scaled = (number * size as f64).round();
+    (scaled.abs() < 9e15).then_some(scaled as i64)
+}
+
+fn within(definition: &Definition, number: i64, low: i64, high: i64, unit: &str) -> PgResult<String> {
+    if (low..=high).contains(&number) {
+        return Ok(number.to_string());
+    }
+    let message = format!(
+        "{number}{unit} is outside the valid range for parameter \"{}\" ({low}{unit} .. {high}{unit})",
+        definition.name
+    );
+    Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message))
+}
+
+fn invalid(definition: &Definition, given: &str) -> Box<PgError> {
+    let message = format!("invalid value for parameter \"{}\": \"{given}\"", definition.name);
+    PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message)
+}
+
+/// PostgreSQL's words for true and false, and their unambiguous beginnings.
+fn boolean(text: &str) -> Option<bool> {
+    let text = text.to_ascii_lowercase();
+    let begins = |word: &str, least: usize| text.len() >= least && word.starts_with(text.as_str());
+    if begins("true", 1) || begins("yes", 1) || text == "on" || text == "1" {
+        Some(true)
+    } else if begins("false", 1) || begins("no", 1) || begins("off", 2) || text == "0" {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// `ISO, DMY` in any order, either part alone; only ISO output is there.
+fn date_style(definition: &Definition, values: &[String]) -> PgResult<String> {
+    let mut order = "MDY";
+    for word in values.iter().flat_map(|value| value.split(',')) {
+        match word.trim().to_ascii_uppercase().as_str() {
+            "ISO" => {}
+            "YMD" => order = "YMD",
+            "DMY" | "EUROPEAN" | "EURO" => order = "DMY",
+            "MDY" | "US" | "NONEUROPEAN" => order = "MDY",
+            "SQL" | "POSTGRES" | "GERMAN" => {
+                return Err(PgError::unsupported(format!("DateStyle {}", word.trim())));
+            }
+            _ => return Err(invalid(definition, &values.join(", "))),
+        }
+    }
+    Ok(format!("ISO, {order}"))
+}
+
+/// Names of a comma-separated list, quotes taken off.
+pub(super) fn list(text: &str) -> Vec<String> {
+    let (mut names, mut name, mut quoted) = (Vec::new(), String::new(), false);
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' if quoted && characters.peek() == Some(&'"') => {
+                characters.next();
+                name.push('"');
+            }
+            '"' => quoted = !quoted,
+            ',' if !quoted => names.push(std::mem::take(&mut name)),
+            blank if !quoted && blank.is_whitespace() => {}
+            other => name.push(other),
+        }
+    }
+    names.push(name);
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+fn quoted(name: &str) -> String {
+    let plain = name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
+        && name.chars().all(|character| matches!(character, 'a'..='z' | '0'..='9' | '_'));
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}

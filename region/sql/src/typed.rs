@@ -1,0 +1,352 @@
+//! The typed tree: what a statement means. Names are resolved, every expression has a type, every conversion is spelled out.
+//!
+//! A query is a list of relations, a join tree over them, and what is computed from their columns. A column is named by
+//! how many queries out, which relation, which column; the planner turns that into places in rows.
+use crate::catalog::Table;
+use crate::catalog::system::VirtualTable;
+use crate::parser::tree::{JoinKind, Place, SetOperation};
+use std::sync::Arc;
+use trivet_txn::{LockStrength, LockWait};
+use trivet_types::registry::Procedure;
+use trivet_types::{Datum, Oid};
+
+#[derive(Clone, Debug)]
+pub struct Expr {
+    pub kind: ExprKind,
+    pub type_oid: Oid,
+    pub modifier: i32,
+    pub place: Place,
+}
+
+#[derive(Clone, Debug)]
+pub enum ExprKind {
+    Constant(Datum),
+    /// 0-based.
+    Parameter(usize),
+    Column {
+        up: usize,
+        relation: usize,
+        column: usize,
+    },
+    /// The n-th aggregate of this query.
+    Aggregate(usize),
+    /// The n-th grouping expression of this query.
+    GroupKey(usize),
+    Call {
+        procedure: &'static Procedure,
+        arguments: Vec<Expr>,
+    },
+    /// Through the text form, to this expression's type.
+    Convert(Box<Expr>),
+    /// Each element of an array, to this expression's element type.
+    ConvertElements(Box<Expr>),
+    /// Another type with the same representation.
+    Relabel(Box<Expr>),
+    /// Apply this expression's type modifier.
+    Fit {
+        operand: Box<Expr>,
+        explicit: bool,
+    },
+    And(Vec<Expr>),
+    Or(Vec<Expr>),
+    Not(Box<Expr>),
+    IsNull {
+        operand: Box<Expr>,
+        negated: bool,
+    },
+    /// `IS [NOT] TRUE`, `IS [NOT] FALSE`
+    IsBoolean {
+        operand: Box<Expr>,
+        value: bool,
+        negated: bool,
+    },
+    /// `equals` compares values of the operands' type.
+    Distinct {
+        left: Box<Expr>,
+        right: Box<Expr>,
+        negated: bool,
+    },
+    Case {
+        branches: Vec<(Expr, Expr)>,
+        otherwise: Option<Box<Expr>>,
+    },
+    Coalesce(Vec<Expr>),
+    /// GREATEST or LEAST.
+    Extreme {
+        arguments: Vec<Expr>,
+        greatest: bool,
+    },
+    /// `left op ANY (array)`
+    Quantified {
+        procedure: &'static Procedure,
+        left: Box<Expr>,
+        right: Box<Expr>,
+        all: bool,
+    },
+    Array(Vec<Expr>),
+    Subscript {
+        operand: Box<Expr>,
+        indexes: Vec<Expr>,
+    },
+    Row(Vec<Expr>),
+    Subquery(Box<Subquery>),
+}
+
+#[derive(Clone, Debug)]
+pub struct Subquery {
+    pub query: Query,
+    pub kind: SubqueryKind,
+}
+
+#[derive(Clone, Debug)]
+pub enum SubqueryKind {
+    Scalar,
+    Exists,
+    Array,
+    /// `left op ANY/ALL (query)`; several columns compare as a row, by equality.
+    Quantified {
+        left: Vec<Expr>,
+        procedures: Vec<&'static Procedure>,
+        all: bool,
+        negate: bool,
+    },
+}
+
+/// Something with columns, in FROM or the target of a statement.
+#[derive(Clone, Debug)]
+pub struct Relation {
+    /// What qualifies its columns.
+    pub alias: String,
+    pub columns: Vec<RelationColumn>,
+    pub source: RelationSource,
+    pub lateral: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct RelationColumn {
+    pub name: String,
+    pub type_oid: Oid,
+    pub modifier: i32,
+    /// Neither `*` nor a name finds it: dropped columns.
+    pub hidden: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum RelationSource {
+    Table(Arc<Table>),
+    Virtual(&'static VirtualTable),
+    Query(Box<Query>),
+    /// One call; its columns are the function's, then the ordinality.
+    Function {
+        procedure: &'static Procedure,
+        arguments: Vec<Expr>,
+        ordinality: bool,
+    },
+    /// A function that returns one value, used as a relation of one row.
+    Scalar {
+        value: Expr,
+        ordinality: bool,
+    },
+    /// A common table expression, by its place in `Query::common` of the query `up` levels out.
+    Common {
+        query: Arc<Query>,
+        id: usize,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub enum From {
+    Relation(usize),
+    Join { kind: JoinKind, left: Box<From>, right: Box<From>, condition: Option<Expr> },
+}
+
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub name: String,
+    pub expr: Expr,
+    /// Only there to sort or group by.
+    pub hidden: bool,
+    /// The table column that it shows, for RowDescription.
+    pub origin: Option<(Oid, i16)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SortTarget {
+    pub target: usize,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Aggregate {
+    pub procedure: &'static Procedure,
+    pub arguments: Vec<Expr>,
+    pub argument_types: Vec<Oid>,
+    pub distinct: bool,
+    pub filter: Option<Expr>,
+    pub order_by: Vec<(Expr, bool, bool)>,
+    pub type_oid: Oid,
+    /// `count(*)`: nothing to skip NULLs of.
+    pub star: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Grouping {
+    pub keys: Vec<Expr>,
+    pub aggregates: Vec<Aggregate>,
+    pub having: Option<Expr>,
+}
+
+#[derive(Clone, Debug)]
+pub enum DistinctOn {
+    All,
+    /// Targets.
+    Targets(Vec<usize>),
+}
+
+#[derive(Clone, Debug)]
+pub struct RowLock {
+    pub relation: usize,
+    pub strength: LockStrength,
+    pub wait: LockWait,
+}
+
+#[derive(Clone, Debug)]
+pub enum Body {
+    Select { from: Vec<From>, filter: Option<Expr>, grouping: Option<Grouping> },
+    Values(Vec<Vec<Expr>>),
+    Set { operation: SetOperation, all: bool, left: Box<Query>, right: Box<Query> },
+}
+
+#[derive(Clone, Debug)]
+pub struct Query {
+    pub relations: Vec<Relation>,
+    pub body: Body,
+    pub targets: Vec<Target>,
+    pub distinct: Option<DistinctOn>,
+    pub sort: Vec<SortTarget>,
+    pub limit: Option<Expr>,
+    pub offset: Option<Expr>,
+    pub locks: Vec<RowLock>,
+}
+
+impl Query {
+    pub fn visible_targets(&self) -> impl Iterator<Item = &Target> {
+        self.targets.iter().filter(|target| !target.hidden)
+    }
+}
+
+/// INSERT, with values for every live column in table order.
+#[derive(Clone, Debug)]
+pub struct Insert {
+    pub table: Arc<Table>,
+    pub source: Query,
+    /// For each column of the table: the source's column and its assignment to the column's type, or the default.
+    pub values: Vec<InsertValue>,
+    pub checks: Vec<(String, Expr)>,
+    pub on_conflict: Option<OnConflict>,
+    pub returning: Option<Vec<Target>>,
+}
+
+#[derive(Clone, Debug)]
+pub enum InsertValue {
+    /// An expression over the source's row (relation 0).
+    Expr(Expr),
+    /// Dropped columns.
+    Null,
+}
+
+#[derive(Clone, Debug)]
+pub struct OnConflict {
+    /// The unique indexes that arbitrate; empty: all.
+    pub indexes: Vec<Oid>,
+    /// Over the existing row (relation 0) and the proposed one (relation 1); `None`: do nothing.
+    pub update: Option<ConflictUpdate>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ConflictUpdate {
+    pub assignments: Vec<(usize, Expr)>,
+    pub filter: Option<Expr>,
+}
+
+/// UPDATE; relation 0 of `query` is the table.
+#[derive(Clone, Debug)]
+pub struct Update {
+    pub table: Arc<Table>,
+    pub query: Query,
+    pub assignments: Vec<(usize, Expr)>,
+    pub checks: Vec<(String, Expr)>,
+    pub returning: Option<Vec<Target>>,
+}
+
+/// DELETE; relation 0 of `query` is the table.
+#[derive(Clone, Debug)]
+pub struct Delete {
+    pub table: Arc<Table>,
+    pub query: Query,
+    pub returning: Option<Vec<Target>>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Statement {
+    Query(Query),
+    Insert(Box<Insert>),
+    Update(Box<Update>),
+    Delete(Box<Delete>),
+}
+
+impl Expr {
+    pub fn constant(datum: Datum, type_oid: Oid) -> Expr {
+        Expr { kind: ExprKind::Constant(datum), type_oid, modifier: -1, place: Place::default() }
+    }
+    pub fn is_null_constant(&self) -> bool {
+        matches!(self.kind, ExprKind::Constant(Datum::Null))
+    }
+
+    /// The direct operands; a subquery's inside is not entered, but what it compares with is.
+    pub fn children(&self) -> Vec<&Expr> {
+        use ExprKind::*;
+        match &self.kind {
+            Constant(_) | Parameter(_) | Column { .. } | Aggregate(_) | GroupKey(_) => vec![],
+            Call { arguments, .. } | Extreme { arguments, .. } => arguments.iter().collect(),
+            And(list) | Or(list) | Coalesce(list) | Array(list) | Row(list) => list.iter().collect(),
+            Convert(operand) | ConvertElements(operand) | Relabel(operand) | Not(operand) => vec![operand],
+            Fit { operand, .. } | IsNull { operand, .. } | IsBoolean { operand, .. } => vec![operand],
+            Distinct { left, right, .. } | Quantified { left, right, .. } => vec![left, right],
+            Case { branches, otherwise } => {
+                branches.iter().flat_map(|(when, then)| [when, then]).chain(otherwise.as_deref()).collect()
+            }
+            Subscript { operand, indexes } => std::iter::once(operand.as_ref()).chain(indexes).collect(),
+            Subquery(subquery) => match &subquery.kind {
+                SubqueryKind::Quantified { left, .. } => left.iter().collect(),
+                _ => vec![],
+            },
+        }
+    }
+
+    pub fn children_mut(&mut self) -> Vec<&mut Expr> {
+        use ExprKind::*;
+        match &mut self.kind {
+            Constant(_) | Parameter(_) | Column { .. } | Aggregate(_) | GroupKey(_) => vec![],
+            Call { arguments, .. } | Extreme { arguments, .. } => arguments.iter_mut().collect(),
+            And(list) | Or(list) | Coalesce(list) | Array(list) | Row(list) => list.iter_mut().collect(),
+            Convert(operand) | ConvertElements(operand) | Relabel(operand) | Not(operand) => vec![operand],
+            Fit { operand, .. } | IsNull { operand, .. } | IsBoolean { operand, .. } => vec![operand],
+            Distinct { left, right, .. } | Quantified { left, right, .. } => vec![left, right],
+            Case { branches, otherwise } => {
+                branches.iter_mut().flat_map(|(when, then)| [when, then]).chain(otherwise.as_deref_mut()).collect()
+            }
+            Subscript { operand, indexes } => std::iter::once(operand.as_mut()).chain(indexes).collect(),
+            Subquery(subquery) => match &mut subquery.kind {
+                SubqueryKind::Quantified { left, .. } => left.iter_mut().collect(),
+                _ => vec![],
+            },
+        }
+    }
+
+    /// True if the test holds here or in any operand.
+    pub fn any(&self, test: &mut impl FnMut(&Expr) -> bool) -> bool {
+        test(self) || self.children().into_iter().any(|child| child.any(test))
+    }
+}

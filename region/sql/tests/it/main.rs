@@ -1,0 +1,7 @@
+//! The engine behind the gateway, over a database in memory, asked by a real client.
+mod compat;
+mod concurrency;
+mod conversation;
+mod robustness;
+mod server;
+mod transcripts;

@@ -1,0 +1,129 @@
+//! A server of one region in memory, and clients of it.
+use std::sync::Arc;
+use tokio_postgres::{Client, Config, NoTls};
+use tokio_util::sync::CancellationToken;
+use trivet_gateway::{GatewayConfig, GatewayHandle, ListenAddress, Trust, serve};
+use trivet_sql::{SharedEngine, SqlEngine, index_builder};
+use trivet_storage::MemoryStore;
+
+pub struct Server {
+    handle: GatewayHandle,
+    shutdown: CancellationToken,
+}
+
+impl Server {
+    pub async fn start() -> Server {
+        let database = trivet_txn::local_database(Arc::new(MemoryStore::new()), index_builder());
+        let engine = SqlEngine::new(database, "local");
+        let address = "127.0.0.1:0".parse().expect("an address");
+        let config = GatewayConfig { listen: vec![ListenAddress::Tcp(address)], ..GatewayConfig::default() };
+        let shutdown = CancellationToken::new();
+        let handle = serve(config, Arc::new(SharedEngine(engine)), Arc::new(Trust), shutdown.clone()).await;
+        Server { handle: handle.expect("a loopback port"), shutdown }
+    }
+
+    pub fn config(&self) -> Config {
+        let mut config = Config::new();
+        config.host("127.0.0.1").port(self.handle.local_addr().expect("a TCP address").port());
+        config.user("postgres").dbname("postgres");
+        config
+    }
+
+    pub async fn client(&self) -> Client {
+        connect(&self.config()).await
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+pub async fn connect(config: &Config) -> Client {
+    let (client, connection) = config.connect(NoTls).await.expect("a server that listens");
+    tokio::spawn(async move {
+        // Ends with the client; what went wrong shows in the client's calls.
+        let _ = connection.await;
+    });
+    client
+}
+
+/// The statements of a script: each ends with a semicolon at a line's end. With each comes the line it begins at.
+pub fn statements(script: &str) -> Vec<(usize, String)> {
+    let mut statements = Vec::new();
+    let mut current = String::new();
+    let mut began = 0;
+    for (at, line) in script.lines().enumerate() {
+        let blank = line.trim().is_empty() || line.starts_with("--");
+        if current.is_empty() && blank {
+            continue;
+        }
+        if current.is_empty() {
+            began = at + 1;
+        } else {
+            current.push('\n');
+        }
+        current.push_str(line);
+        if line.trim_end().ends_with(';') {
+            statements.push((began, std::mem::take(&mut current)));
+        }
+    }
+    if !current.is_empty() {
+        statements.push((began, current));
+    }
+    statements
+}
+
+/// Run one text as a simple Query and show everything that came back.
+pub async fn outcome(client: &Client, sql: &str) -> String {
+    use tokio_postgres::SimpleQueryMessage as M;
+    let mut shown = String::new();
+    match client.simple_query(sql).await {
+        Ok(messages) => {
+            for message in messages {
+                match message {
+                    M::RowDescription(columns) => {
+                        let names: Vec<&str> = columns.iter().map(|column| column.name()).collect();
+                        shown.push_str(&format!("[{}]\n", names.join("|")));
+                    }
+                    M::Row(row) => {
+                        let fields: Vec<&str> = (0..row.len()).map(|at| row.get(at).unwrap_or("<null>")).collect();
+                        shown.push_str(&format!("{}\n", fields.join("|")));
+                    }
+                    M::CommandComplete(count) => shown.push_str(&format!("({count})\n")),
+                    _ => {}
+                }
+            }
+        }
+        Err(error) => shown.push_str(&describe(&error)),
+    }
+    shown
+}
+
+/// Every field of a server's error.
+pub fn describe(error: &tokio_postgres::Error) -> String {
+    use tokio_postgres::error::ErrorPosition;
+    let Some(error) = error.as_db_error() else { return format!("client: {error}\n") };
+    let mut shown = format!("{} {}: {}\n", error.severity(), error.code().code(), error.message());
+    let position = error.position().map(|position| match position {
+        ErrorPosition::Original(at) => at.to_string(),
+        ErrorPosition::Internal { position, .. } => format!("internal {position}"),
+    });
+    let fields = [
+        ("detail", error.detail().map(str::to_string)),
+        ("hint", error.hint().map(str::to_string)),
+        ("position", position),
+        ("context", error.where_().map(str::to_string)),
+        ("schema", error.schema().map(str::to_string)),
+        ("table", error.table().map(str::to_string)),
+        ("column", error.column().map(str::to_string)),
+        ("constraint", error.constraint().map(str::to_string)),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            shown.push_str(&format!("  {name}: {value}\n"));
+        }
+    }
+    shown
+}
