@@ -1,8 +1,17 @@
 //! What the gateway asks of the engine. The gateway knows the protocol and no SQL; the engine knows SQL and no protocol.
+//!
+//! What the gateway has checked before a call: texts are UTF-8 without NUL, a Bind has as many format codes as PostgreSQL
+//! asks for (none, one, or one a parameter) and text parameters are UTF-8. What is left to the engine, since it takes the
+//! statement to know: the number of parameters (08P01 `bind message supplies 1 parameters, but prepared statement "s"
+//! requires 2`), the number of result formats, names in use (42P05, 42P03) and names that are not there (26000, 34000).
+//! `result_formats` is as sent: empty = all text, one = for all columns, else one a column.
+//!
+//! An error of severity FATAL or PANIC ends the connection after it was sent. After a panic inside a call the session is
+//! dropped without `terminate`, so `Drop` must release what it holds.
+use crate::cancel::CancelToken;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 use trivet_types::{PgError, PgResult};
 
 /// Who connects, after authentication.
@@ -15,13 +24,6 @@ pub struct Startup {
     pub process_id: i32,
     pub peer: Option<std::net::SocketAddr>,
     pub cancel: CancelToken,
-}
-
-/// Raised by a CancelRequest or by a client that has gone; cleared by the gateway when a new message starts.
-#[derive(Clone, Debug, Default)]
-pub struct CancelToken {
-    pub raised: Arc<AtomicBool>,
-    pub notify: Arc<tokio::sync::Notify>,
 }
 
 /// A result or parameter column, as RowDescription shows it.
@@ -77,6 +79,20 @@ pub trait Client: Send {
     fn copy_out_start(&mut self, format: Format, column_count: usize);
     fn copy_out_data(&mut self, data: &[u8]);
     fn copy_out_end(&mut self);
+    /// A NotificationResponse, for LISTEN.
+    fn notification(&mut self, _process_id: i32, _channel: &str, _payload: &str) {}
+    /// The running statement begins now and may take this long; `None`: as long as it likes. Past it the token is raised
+    /// with [`CancelReason::StatementTimeout`](crate::CancelReason). Ends with the message, or with the next call.
+    fn limit_statement(&mut self, _limit: Option<Duration>) {}
+}
+
+/// How long a client may say nothing. `None`: for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct IdleLimits {
+    /// `idle_session_timeout`: outside a transaction block; ends with 57P05.
+    pub session: Option<Duration>,
+    /// `idle_in_transaction_session_timeout`: inside one; ends with 25P03.
+    pub in_transaction: Option<Duration>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,7 +133,13 @@ pub trait Session: Send {
     async fn simple_query(&mut self, sql: &str, client: &mut dyn Client) -> PgResult<()>;
     async fn parse(&mut self, name: &str, sql: &str, parameter_types: &[u32]) -> PgResult<()>;
     async fn describe_statement(&mut self, name: &str) -> PgResult<StatementDescription>;
-    async fn bind(&mut self, portal: &str, statement: &str, parameters: Vec<Parameter>, result_formats: &[Format]) -> PgResult<()>;
+    async fn bind(
+        &mut self,
+        portal: &str,
+        statement: &str,
+        parameters: Vec<Parameter>,
+        result_formats: &[Format],
+    ) -> PgResult<()>;
     /// `None`: returns no rows.
     async fn describe_portal(&mut self, portal: &str) -> PgResult<Option<(Vec<Column>, Vec<Format>)>>;
     /// `max_rows` 0: all.
@@ -131,6 +153,20 @@ pub trait Session: Send {
     fn error_sent(&mut self);
     /// The client is gone: roll back.
     async fn terminate(&mut self);
+    /// Asked whenever the connection goes idle.
+    fn idle_limits(&self) -> IdleLimits {
+        IdleLimits::default()
+    }
+    /// True while `idle` has something to wait for (LISTEN).
+    fn listening(&self) -> bool {
+        false
+    }
+    /// Awaited between messages while `listening`: wait, write (notifications, parameter changes), return to have it sent.
+    /// Dropped when a message arrives, so: no await between taking something and writing it. An error is sent, and ends
+    /// the connection if it is FATAL.
+    async fn idle(&mut self, _client: &mut dyn Client) -> PgResult<()> {
+        std::future::pending().await
+    }
 }
 
 #[async_trait]
