@@ -1,0 +1,187 @@
+//! Putting a region together, and taking it apart again.
+//!
+//! Order of start, each step needing the one before: the store (what is applied), the journal (which boot is this), the shared
+//! state and the machine (replays the journal above the horizon), the applier, the node (talks), the database, SQL, the
+//! gateway (listens). The stop is the reverse: clients first, then leadership and leases, then the store.
+use crate::config::{Auth, RegionSections};
+use crate::digest::{self, DigestSource};
+use crate::log::NodeLog;
+use anyhow::{Context, bail};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use trivet_gateway::{
+    Authenticator, BoundAddress, Credential, GatewayConfig, GatewayHandle, GatewayTls, ListenAddress, Roles,
+    ScramVerifier, ShutdownMode, Trust,
+};
+use trivet_log::Index;
+use trivet_node::config::ConfigFile;
+use trivet_node::http::{self, HttpOptions};
+use trivet_node::{Node, NodeHandle, NodeOptions, prometheus};
+use trivet_sql::{SharedEngine, SqlEngine};
+use trivet_storage::{RocksOptions, RocksStore, Store};
+use trivet_txn::{Applier, RegionDatabase, RegionMachine, RegionState, Rules, stored_state};
+
+pub type Config = ConfigFile<RegionSections>;
+
+const HORIZON_EVERY: Duration = Duration::from_secs(1);
+
+pub fn read_config(path: &Path) -> anyhow::Result<Config> {
+    let mut config = Config::read(path)?;
+    config.extra.sql.resolve_paths(path.parent().unwrap_or(Path::new("")));
+    if let Err(message) = config.extra.sql.check() {
+        bail!("{}: {message}", path.display());
+    }
+    Ok(config)
+}
+
+pub struct Region {
+    node: NodeHandle,
+    gateway: GatewayHandle,
+    store: Arc<dyn Store>,
+    background: CancellationToken,
+    applier: JoinHandle<()>,
+}
+
+impl Region {
+    pub async fn start(config: Config) -> anyhow::Result<Region> {
+        let metrics = prometheus::install().context("cannot install the metrics recorder")?;
+        let Config { common, extra } = config;
+
+        let state_dir = common.node.data_dir.join("state");
+        let options = RocksOptions {
+            cache_bytes: extra.storage.cache_mb << 20,
+            write_buffer_bytes: extra.storage.write_buffer_mb << 20,
+            ..RocksOptions::default()
+        };
+        let store: Arc<dyn Store> = Arc::new(
+            RocksStore::open(&state_dir, options)
+                .with_context(|| format!("cannot open the store {}", state_dir.display()))?,
+        );
+        let applied = Index(store.applied());
+        let stored = stored_state(&*store)?;
+        let replay_from = stored.as_ref().map_or(Index(0), |stored| stored.horizon.index).min(applied);
+        let opened = Node::open(common.clone(), NodeOptions::default(), replay_from)?;
+
+        let state = RegionState::new(common.node.id, opened.boot());
+        let machine = RegionMachine::new(state.clone(), Rules::ALL, opened.base(), stored, applied);
+        let builder = trivet_sql::index_builder();
+        let applier = Applier::open(state.clone(), store.clone(), builder.clone())?;
+        let quic = common.listen.quic;
+        let (node, work) =
+            opened.start(machine, applied).with_context(|| format!("cannot start the node on {quic}"))?;
+        let applier = crate::applying::spawn(applier, store.clone(), work, node.clone())
+            .context("cannot start the applier's thread")?;
+
+        let log = Arc::new(NodeLog::new(node.clone()));
+        let regions = common.roster.iter().map(|entry| (entry.id, entry.name.clone())).collect();
+        let options = trivet_txn::Options { regions, ..trivet_txn::Options::default() };
+        let database = RegionDatabase::new(log, state.clone(), store.clone(), builder, options);
+        let background = CancellationToken::new();
+        spawn_horizon(database.clone(), background.clone());
+
+        let engine = SqlEngine::new(database, common.node.name.clone());
+        let gateway = listen(&extra, engine, background.clone()).await?;
+        let sql_address = gateway
+            .addresses()
+            .iter()
+            .find_map(|address| match address {
+                BoundAddress::Tcp(address) => Some(*address),
+                BoundAddress::Unix(_) => None,
+            })
+            .context("the gateway listens nowhere")?;
+
+        let mut options = HttpOptions::new(metrics);
+        let halted = state.clone();
+        options.health = Arc::new(move || halted.halted().map_or(Ok(()), |reason| Err(reason.to_owned())));
+        options.status = Arc::new(move || {
+            let mut fields = serde_json::Map::new();
+            fields.insert("sql_address".into(), sql_address.to_string().into());
+            fields
+        });
+        let source = DigestSource { store: store.clone(), state };
+        let http_address = http::serve(common.listen.http, node.clone(), options, digest::routes(source)).await?;
+        tracing::info!(sql = %sql_address, http = %http_address, quic = %node.quic_address(), "region {} is up", common.node.name);
+        Ok(Region { node, gateway, store, background, applier })
+    }
+
+    /// Clients are told, the lead is handed over, leases are released, the store is flushed.
+    pub async fn stop(self) {
+        let drained = self.gateway.shutdown(ShutdownMode::Fast).await;
+        if drained.cut > 0 {
+            tracing::warn!("{} connections did not end in time and were cut", drained.cut);
+        }
+        self.background.cancel();
+        self.node.stop_async().await;
+        let (store, applier) = (self.store, self.applier);
+        let ended = tokio::task::spawn_blocking(move || {
+            // The node has dropped its end of the queue, so the applier ends once it has emptied it.
+            if applier.join().is_err() {
+                tracing::error!("the applier panicked");
+            }
+            store.flush()
+        })
+        .await;
+        match ended {
+            Ok(Ok(())) => tracing::info!("stopped"),
+            Ok(Err(error)) => tracing::error!("the store was not flushed, the journal has the rest: {error}"),
+            Err(error) => tracing::error!("{error}"),
+        }
+    }
+}
+
+/// Says a horizon about once a second while this region leads, so that certification can forget.
+fn spawn_horizon(database: Arc<RegionDatabase>, ended: CancellationToken) {
+    tokio::spawn(async move {
+        let mut every = tokio::time::interval(HORIZON_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = ended.cancelled() => return,
+                _ = every.tick() => database.propose_horizon().await,
+            }
+        }
+    });
+}
+
+async fn listen(
+    sections: &RegionSections,
+    engine: Arc<SqlEngine>,
+    ended: CancellationToken,
+) -> anyhow::Result<GatewayHandle> {
+    let sql = &sections.sql;
+    let authenticator: Arc<dyn Authenticator> = match sql.auth {
+        Auth::Trust => Arc::new(Trust),
+        Auth::Scram => Arc::new(roles(sections)?),
+    };
+    let tls = match (&sql.certificate, &sql.key) {
+        (Some(certificate), Some(key)) => {
+            let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+            Some(GatewayTls::from_pem(&read(certificate)?, &read(key)?)?)
+        }
+        _ => None,
+    };
+    let config = GatewayConfig {
+        listen: vec![ListenAddress::Tcp(sql.listen)],
+        tls,
+        tls_required: sql.tls_required,
+        connections_max: sql.connections_max,
+        ..GatewayConfig::default()
+    };
+    trivet_gateway::serve(config, Arc::new(SharedEngine(engine)), authenticator, ended)
+        .await
+        .with_context(|| format!("sql.listen = \"{}\"", sql.listen))
+}
+
+fn roles(sections: &RegionSections) -> anyhow::Result<Roles> {
+    let mut roles = HashMap::new();
+    for user in &sections.sql.users {
+        let verifier: ScramVerifier =
+            user.verifier.parse().with_context(|| format!("the verifier of [[sql.users]] \"{}\"", user.name))?;
+        roles.insert(user.name.clone(), Credential::Scram(verifier));
+    }
+    Ok(Roles(roles))
+}
