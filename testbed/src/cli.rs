@@ -1,0 +1,297 @@
+//! The command line.
+use crate::bench::Bench;
+use crate::drills::Drill;
+use crate::layout::config::Sabotage;
+use crate::place::{Lane, Place};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+use trivet_netem::Chance;
+use trivet_netem::profile::Profile;
+use trivet_netem::settings::parse_duration;
+
+/// Trivet: a PostgreSQL-compatible database, active in two regions at once. This runs both regions and the witness on
+/// one machine, with a network between them that is as slow and as broken as you ask.
+#[derive(Debug, Parser)]
+#[command(name = "trivet", version, max_term_width = 110, arg_required_else_help = true)]
+pub struct Cli {
+    /// The testbed's directory; found by itself while one testbed runs
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start two regions, a witness and the network between them
+    Up(Up),
+    /// Stop the testbed; its data stays
+    Down,
+    /// What every node and link is doing
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show and change the links between A, B and W
+    Net {
+        #[command(subcommand)]
+        change: Net,
+    },
+    /// End a node at once (SIGKILL)
+    Kill { place: Place },
+    /// Stop a node's clock, as a machine that hangs (SIGSTOP)
+    Pause { place: Place },
+    /// Let a paused node go on (SIGCONT)
+    Resume { place: Place },
+    /// Stop a node in order, if it runs, and start it
+    Restart { place: Place },
+    /// Let the other region lead the log
+    Handover,
+    /// Open psql
+    Sql {
+        /// The region
+        #[arg(default_value = "A")]
+        place: Place,
+        /// What psql is given beside the address
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Break something under load, recover, and check that nothing was lost
+    Drill(DrillArguments),
+    /// Measure what commits and strong reads cost
+    Bench(BenchArguments),
+    /// Ends a private testbed when its drill is gone
+    #[command(hide = true)]
+    Guard { root: PathBuf },
+}
+
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Round trip between any two places: 60ms, or same-zone, same-region, neighbours, cross-country, transatlantic,
+    /// antipodes
+    #[arg(long, default_value = "60ms")]
+    pub rtt: Profile,
+    /// SQL ports of A and B
+    #[arg(long, default_value = "5433,5434", value_parser = parse_ports)]
+    pub ports: Ports,
+    /// Return when it serves, and leave it running
+    #[arg(long)]
+    pub detach: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ports(pub [u16; 2]);
+
+#[derive(Debug, Subcommand)]
+pub enum Net {
+    /// The links, what they were asked and what they did
+    Show {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Nothing passes
+    Cut(Which),
+    /// No longer cut; delay and loss stay
+    Heal(WhichOrAll),
+    /// As the testbed was started
+    Restore(WhichOrAll),
+    /// One-way delay, such as 30ms
+    Delay {
+        #[command(flatten)]
+        which: Which,
+        #[arg(value_parser = parse_duration)]
+        delay: Duration,
+    },
+    /// Up to this much later, each packet by itself
+    Jitter {
+        #[command(flatten)]
+        which: Which,
+        #[arg(value_parser = parse_duration)]
+        jitter: Duration,
+    },
+    /// Share of packets that are lost, such as 1% or 0.01
+    Loss {
+        #[command(flatten)]
+        which: Which,
+        loss: Chance,
+    },
+    /// Bytes a second, or "none"
+    Rate {
+        #[command(flatten)]
+        which: Which,
+        #[arg(value_parser = parse_rate)]
+        rate: Rate,
+    },
+}
+
+/// A link, or one direction of it.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// A-B, A-W or B-W
+    #[arg(value_name = "LINK")]
+    pub lane: Lane,
+    /// Only from the first to the second
+    #[arg(long)]
+    pub one_way: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct WhichOrAll {
+    /// A-B, A-W or B-W; all links if left out
+    #[arg(value_name = "LINK")]
+    pub lane: Option<Lane>,
+    /// Only from the first to the second
+    #[arg(long, requires = "lane")]
+    pub one_way: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate(pub Option<u64>);
+
+#[derive(Debug, Args)]
+pub struct DrillArguments {
+    /// Which; "all" runs one after the other
+    #[arg(value_enum, value_name = "NAME")]
+    pub drill: DrillChoice,
+    /// Write the full result here
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Round trip between places, of a testbed that the drill starts for itself [default: 60ms]
+    #[arg(long)]
+    pub rtt: Option<Profile>,
+    /// How long the fault is held
+    #[arg(long, default_value_t = 6.0, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub seconds: f64,
+    /// Clients in each region
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(6..=256))]
+    pub clients: u16,
+    /// Start a testbed of the drill's own even if one is running
+    #[arg(long)]
+    pub private: bool,
+    /// Make a testbed of the drill's own break a rule
+    #[arg(long, hide = true, value_enum)]
+    pub sabotage: Option<Sabotage>,
+}
+
+/// A drill, or all of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DrillChoice {
+    One(Drill),
+    All,
+}
+
+impl ValueEnum for DrillChoice {
+    fn value_variants<'a>() -> &'a [DrillChoice] {
+        const CHOICES: [DrillChoice; Drill::ALL.len() + 1] = {
+            let mut choices = [DrillChoice::All; Drill::ALL.len() + 1];
+            let mut index = 0;
+            while index < Drill::ALL.len() {
+                choices[index] = DrillChoice::One(Drill::ALL[index]);
+                index += 1;
+            }
+            choices
+        };
+        &CHOICES
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        match self {
+            DrillChoice::One(drill) => drill.to_possible_value(),
+            DrillChoice::All => {
+                Some(clap::builder::PossibleValue::new("all").help("All of these, one after the other"))
+            }
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct BenchArguments {
+    /// Which; all if left out
+    #[arg(value_enum)]
+    pub bench: Option<Bench>,
+    /// Write the full result here
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// How long each run is measured
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub seconds: u64,
+    /// Clients in each region
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub clients: u16,
+    /// Rows of the table
+    #[arg(long, default_value_t = crate::bench::ROWS, value_parser = clap::value_parser!(i32).range(2..))]
+    pub rows: i32,
+    /// Round trip between places, of a testbed that the bench starts for itself [default: 60ms]
+    #[arg(long)]
+    pub rtt: Option<Profile>,
+    /// Start a testbed of the bench's own even if one is running
+    #[arg(long)]
+    pub private: bool,
+}
+
+fn parse_ports(text: &str) -> Result<Ports, String> {
+    let refused = || format!("'{text}' is not two ports, such as 5433,5434");
+    let (a, b) = text.split_once(',').ok_or_else(refused)?;
+    let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(refused);
+    Ok(Ports([port(a)?, port(b)?]))
+}
+
+fn parse_rate(text: &str) -> Result<Rate, String> {
+    match text {
+        "none" => Ok(Rate(None)),
+        _ => match text.parse() {
+            Ok(bytes) if bytes > 0 => Ok(Rate(Some(bytes))),
+            _ => Err(format!("'{text}' is not a number of bytes a second above 0, nor none")),
+        },
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (5.0..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a number from 5 (an outage of 4 s must fit in) to 3600".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_read() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        let up = parse("trivet up --rtt transatlantic --ports 6001,6002 --detach --data /tmp/x").expect("it reads");
+        let Command::Up(up) = up.command else { panic!("not up") };
+        assert_eq!((up.rtt.name.as_str(), up.ports, up.detach), ("transatlantic", Ports([6001, 6002]), true));
+        let Command::Net { change: Net::Cut(which) } = parse("trivet net cut B-A --one-way").expect("reads").command
+        else {
+            panic!("not a cut")
+        };
+        assert_eq!((which.lane, which.one_way), (Lane { from: Place::B, to: Place::A }, true));
+        let Command::Drill(drill) = parse("trivet drill all --sabotage skip-fsync").expect("it reads").command else {
+            panic!("not a drill")
+        };
+        assert_eq!((drill.drill, drill.sabotage), (DrillChoice::All, Some(Sabotage::SkipFsync)));
+        for wrong in [
+            "trivet",
+            "trivet kill X",
+            "trivet up --ports 5433",
+            "trivet up --rtt mars",
+            "trivet drill",
+            "trivet drill nothing",
+            "trivet drill all --seconds 1",
+            "trivet net rate A-B 0",
+            "trivet net loss A-B 200%",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `kill`, `pause`, `resume`, `restart`, `handover`, and `sql`.
+use crate::place::Place;
+use crate::sql::connection_string;
+use crate::terminal::{Progress, say};
+use crate::testbed::Testbed;
+use anyhow::{Context, Result, bail};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+pub async fn kill(data: Option<&Path>, place: Place) -> Result<()> {
+    let testbed = Testbed::find(data)?;
+    testbed.kill(place).await?;
+    say(format!("{place} is gone; `trivet restart {place}` brings it back"));
+    Ok(())
+}
+
+pub fn pause(data: Option<&Path>, place: Place) -> Result<()> {
+    Testbed::find(data)?.pause(place)?;
+    say(format!("{place} is paused; `trivet resume {place}` lets it go on"));
+    Ok(())
+}
+
+pub fn resume(data: Option<&Path>, place: Place) -> Result<()> {
+    Testbed::find(data)?.resume(place)?;
+    say(format!("{place} goes on"));
+    Ok(())
+}
+
+pub async fn restart(data: Option<&Path>, place: Place) -> Result<()> {
+    let testbed = Testbed::find(data)?;
+    let progress = Progress::start();
+    progress.step(format!("restarting {place}"));
+    testbed.restart(place).await?;
+    testbed.wait_answers(place, ANSWERS_WITHIN).await?;
+    progress.done();
+    say(format!("{place} runs"));
+    Ok(())
+}
+
+pub async fn hand_over(data: Option<&Path>) -> Result<()> {
+    let (from, to) = Testbed::find(data)?.hand_over(ANSWERS_WITHIN).await?;
+    say(format!("region {to} leads; it was {from}"));
+    Ok(())
+}
+
+/// Becomes psql.
+pub fn sql(data: Option<&Path>, place: Place, arguments: &[String]) -> Result<()> {
+    let testbed = Testbed::find(data)?;
+    let endpoints = testbed.endpoints()?;
+    let address = endpoints.get(&place).with_context(|| format!("{place} is the witness and speaks no SQL: A or B"))?;
+    let target = connection_string(*address);
+    let error = Command::new("psql").arg(&target).args(arguments).exec();
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            bail!("psql is not installed. Any PostgreSQL client can connect to {target}")
+        }
+        _ => Err(error).context("cannot start psql"),
+    }
+}
