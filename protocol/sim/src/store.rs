@@ -153,7 +153,7 @@ impl Machine for Store {
             return Verdict::Duplicate { position: *position };
         }
         // a verdict that the same proposal may not get at another index: a pure function of the log below, and no more
-        let unlucky = (at.index.0 * 31 + proposal.id.sequence).is_multiple_of(16).then_some("unlucky");
+        let unlucky = (at.index.0 * 31 + proposal.id.sequence).is_multiple_of(9).then_some("unlucky");
         match self.conflict(proposal.snapshot, &keys_of(&proposal.payload)).or(unlucky) {
             Some(reason) => Verdict::Reject { reason: Bytes::from_static(reason.as_bytes()) },
             None => {

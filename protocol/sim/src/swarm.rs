@@ -174,7 +174,7 @@ fn draw(seed: u64, profile: Profile, sabotage: Sabotage, trace: bool) -> World {
             (20 * MILLISECOND, 120 * MILLISECOND),
         ]),
         propose_every: *random.pick(if storm { &[15, 15, 40] } else { &[15, 40, 40, 150] }) * MILLISECOND,
-        keys: if storm { *random.pick(&[2, 8]) } else { 8 },
+        keys: if profile == Profile::Any { 8 } else { *random.pick(&[2, 8, 64]) },
         read_every: *random.pick(&[20, 60, 200]) * MILLISECOND,
         payload,
         append_bytes_max,
@@ -205,7 +205,7 @@ fn draw(seed: u64, profile: Profile, sabotage: Sabotage, trace: bool) -> World {
         Profile::Deposed => {
             world.settings.spite = 0;
             world.settings.crash_at_output = 0;
-            world.network.each(|link| (link.loss, link.jitter) = (0, 0));
+            world.network.each(|link| (link.loss, link.copies, link.jitter) = (0, 200, 8 * MILLISECOND));
         }
         _ => draw_faults(random, &mut world),
     }

@@ -51,6 +51,6 @@ mutations! {
     lease_without_log in Storm: ["I3", "I5"];
     count_older_terms in Storm: ["I1", "I2", "fatal"];
     rejection_believed_at_once in Deposed: ["refused"];
-    id_taken_twice in Storm: ["refused", "once", "resolved once"];
+    id_taken_twice in Deposed: ["refused", "once", "resolved once"];
     late_completion_counts in Storm: ["I1", "I2", "I3", "I4", "fatal"];
 }

@@ -2,23 +2,35 @@
 use crate::engines::*;
 use bytes::Bytes;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 use tempfile::TempDir;
 use trivet_storage::{Batch, KeyRange, MemoryStore, RocksStore, Store, digest};
 
-/// What a crash would leave now: the files as they are, without what is in memory.
+/// What a crash would leave now: the files as they are, without what is in memory. Taken again if a flush or a compaction
+/// changed something meanwhile, for a crash sees one moment.
 fn crash_image(from: &Path) -> TempDir {
-    let image = tempfile::tempdir().expect("a temporary directory can be made");
-    for item in std::fs::read_dir(from).expect("readable") {
-        let item = item.expect("readable");
-        match std::fs::copy(item.path(), image.path().join(item.file_name())) {
-            Ok(_) => {}
-            // An obsolete file may go while we look.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => panic!("cannot copy {:?}: {error}", item.path()),
+    for _ in 0..1000 {
+        let image = tempfile::tempdir().expect("a temporary directory can be made");
+        let before = listing(from);
+        let copied = before.keys().all(|name| std::fs::copy(from.join(name), image.path().join(name)).is_ok());
+        if copied && listing(from) == before {
+            return image;
         }
     }
-    image
+    panic!("the store never stands still");
+}
+
+/// Names and lengths of the files that matter. A manifest only grows.
+fn listing(directory: &Path) -> BTreeMap<OsString, u64> {
+    let items = std::fs::read_dir(directory).expect("readable").map(|item| item.expect("readable"));
+    let matters = |name: &OsString| !name.to_string_lossy().starts_with("LOG");
+    // An obsolete file may go while we look.
+    items
+        .filter_map(|item| Some((item.file_name(), item.metadata().ok()?.len())))
+        .filter(|(name, _)| matters(name))
+        .collect()
 }
 
 fn reopen(image: &TempDir) -> RocksStore {
