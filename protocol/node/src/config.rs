@@ -33,7 +33,6 @@
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -364,9 +363,7 @@ fn node_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NodeKind, D::
     match String::deserialize(deserializer)?.as_str() {
         "region" => Ok(NodeKind::Region),
         "witness" => Ok(NodeKind::Witness),
-        other => Err(serde::de::Error::custom(fmt::format(format_args!(
-            "unknown kind {other:?}, expected \"region\" or \"witness\""
-        )))),
+        other => Err(serde::de::Error::custom(format!("unknown kind {other:?}, expected \"region\" or \"witness\""))),
     }
 }
 

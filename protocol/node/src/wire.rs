@@ -1,5 +1,6 @@
 //! Frames to messages and back, between the transport's thread and the core's.
 use crate::commands::{Command, CommandQueue};
+use crate::failure::Failure;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use trivet_log::{Input, Message, NodeId, decode_message, encode_message};
@@ -36,6 +37,11 @@ impl Sink for Inbound {
         }
         let _ = self.commands.push(Command::Receive { message, received }); // the node has stopped
         Ok(())
+    }
+
+    fn broken(&self, panic: String) {
+        let message = format!("the transport panicked: {panic}");
+        let _ = self.commands.push(Command::Failed(Failure::Bug { message, dump: String::new() })); // it has ended
     }
 
     fn event(&self, event: LinkEvent) {

@@ -60,8 +60,9 @@ pub(crate) async fn accept_all(shared: Arc<Shared>, endpoint: Endpoint) {
             incoming.ignore();
             continue;
         };
+        let spawner = shared.clone();
         let shared = shared.clone();
-        tokio::spawn(async move {
+        spawner.spawn(async move {
             let from = incoming.remote_address();
             let deadline = shared.patience.handshake_deadline;
             let outcome = tokio::time::timeout(deadline, greet(&shared, incoming)).await;
@@ -118,8 +119,9 @@ async fn serve(shared: Arc<Shared>, peer: Arc<Peer>, connection: Connection) {
     // It reaches us: so we probably reach it.
     peer.nudge.notify_one();
     while let Ok(stream) = connection.accept_uni().await {
+        let spawner = &shared;
         let (shared, peer, connection) = (shared.clone(), peer.clone(), connection.clone());
-        tokio::spawn(async move {
+        spawner.spawn(async move {
             let Err(error) = read_stream(&shared, &peer, stream).await else { return };
             if connection.close_reason().is_some() || matches!(error, StreamError::Ended) {
                 return;

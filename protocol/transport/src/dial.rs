@@ -190,11 +190,11 @@ async fn resolve(address: &str) -> Result<SocketAddr, DialError> {
 }
 
 /// Makes it the one that `send` uses, in place of an older one.
-fn install(shared: &Shared, peer: &Peer, dialled: Dialled) -> Connection {
+fn install(shared: &Arc<Shared>, peer: &Peer, dialled: Dialled) -> Connection {
     let Dialled { connection, streams, frame_max } = dialled;
     let (lanes, readers) = Lanes::open(&shared.limits, frame_max);
     let writers = CLASSES.into_iter().zip(streams).zip(readers).map(|((class, stream), reader)| {
-        tokio::spawn(reader.write_to(stream, peer.sent_bytes[class_number(class)].clone()))
+        shared.spawn(reader.write_to(stream, peer.sent_bytes[class_number(class)].clone()))
     });
     let writers: Vec<_> = writers.collect();
     let writers = writers.try_into().unwrap_or_else(|_| unreachable!("one writer a class"));

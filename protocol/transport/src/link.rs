@@ -39,6 +39,8 @@ pub enum LinkEvent {
 pub trait Sink: Send + Sync + 'static {
     fn received(&self, received: Received) -> Result<(), Refused>;
     fn event(&self, event: LinkEvent);
+    /// A task of the transport panicked: our mistake, and a peer may be deaf or mute from now on. End the process.
+    fn broken(&self, panic: String);
 }
 
 /// For status pages.

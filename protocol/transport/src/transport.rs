@@ -15,9 +15,9 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use trivet_log::{Class, ClusterId, NodeId};
 
 /// How long a clean stop waits for what was sent to arrive, and then for the peers to hear of the end.
@@ -43,7 +43,7 @@ pub struct Transport {
     shared: Arc<Shared>,
     local_address: SocketAddr,
     stop: watch::Sender<Stopping>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
 }
 
 /// What the tasks share.
@@ -64,6 +64,24 @@ pub(crate) enum Stopping {
     No,
     AfterFlush,
     AtOnce,
+}
+
+impl Shared {
+    /// Spawns a task whose panic is told to the sink, where a plain one would end in silence.
+    pub(crate) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let shared = self.clone();
+        let task = tokio::spawn(task);
+        tokio::spawn(async move {
+            if let Err(error) = task.await
+                && error.is_panic()
+            {
+                let panic = error.into_panic();
+                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+                shared.sink.broken(text.unwrap_or_else(|| "a panic without words".to_owned()));
+            }
+        })
+    }
 }
 
 impl Transport {
@@ -211,9 +229,9 @@ fn status(peer: &Peer) -> LinkStatus {
 
 async fn run(shared: Arc<Shared>, endpoint: Endpoint) {
     for peer in shared.peers.values() {
-        tokio::spawn(dial::keep_connected(shared.clone(), endpoint.clone(), peer.clone()));
+        shared.spawn(dial::keep_connected(shared.clone(), endpoint.clone(), peer.clone()));
     }
-    tokio::spawn(accept::accept_all(shared.clone(), endpoint.clone()));
+    shared.spawn(accept::accept_all(shared.clone(), endpoint.clone()));
     let mut stopping = shared.stopping.clone();
     // An error means that the handle is gone: stop as well.
     let how = stopping.wait_for(|stopping| *stopping != Stopping::No).await.map_or(Stopping::AtOnce, |how| *how);

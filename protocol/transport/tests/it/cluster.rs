@@ -15,7 +15,7 @@ pub const ONE: NodeId = NodeId(1);
 pub const TWO: NodeId = NodeId(2);
 const BOUND: Duration = Duration::from_secs(20);
 
-/// Everything that arrived, in order. Frames that begin with `!` are refused.
+/// Everything that arrived, in order. Frames that begin with `!` are refused, those with `?` make it panic.
 #[derive(Default)]
 pub struct Inbox {
     state: Mutex<Arrived>,
@@ -26,6 +26,7 @@ pub struct Inbox {
 pub struct Arrived {
     pub frames: Vec<(NodeId, Class, Bytes)>,
     pub events: Vec<LinkEvent>,
+    pub broken: Vec<String>,
     /// Keep what arrives, permits and all, as a node that is stuck would.
     pub hoard: Option<Vec<Received>>,
 }
@@ -72,6 +73,7 @@ impl Sink for Inbox {
         if received.frame.first() == Some(&b'!') {
             return Err(Refused("a frame that means nothing".to_owned()));
         }
+        assert!(!received.frame.starts_with(b"?"), "told to panic");
         let mut state = self.state.lock();
         state.frames.push((received.from, received.class, received.frame.clone()));
         if let Some(hoard) = &mut state.hoard {
@@ -79,6 +81,11 @@ impl Sink for Inbox {
         }
         self.changed.notify_all();
         Ok(())
+    }
+
+    fn broken(&self, panic: String) {
+        self.state.lock().broken.push(panic);
+        self.changed.notify_all();
     }
 
     fn event(&self, event: LinkEvent) {

@@ -98,3 +98,11 @@ fn frames_that_cannot_be_sent_say_so() {
     }
     assert_eq!(two.inbox.wait_frames(1).len(), 1);
 }
+
+#[test]
+fn a_panic_in_the_sink_is_told() {
+    let (one, two) = pair();
+    one.transport.send(TWO, Class::Append, Bytes::from_static(b"?"));
+    let told = two.inbox.wait("the panic", |state| state.broken.pop());
+    assert_eq!(told, "told to panic");
+}

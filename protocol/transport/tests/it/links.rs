@@ -54,7 +54,7 @@ fn a_cut_heals_soon_whatever_its_length() {
     one.inbox.wait_event(LinkEvent::Connected(TWO), 2);
     expect_delivery(&one, &two, b"1 after");
     // redial_after and two round trips are 280 ms; the rest is a busy machine's.
-    assert!(healed.elapsed() < Duration::from_secs(2), "took {:?}", healed.elapsed());
+    assert!(healed.elapsed() < Duration::from_secs(3), "took {:?}", healed.elapsed());
 }
 
 #[test]
