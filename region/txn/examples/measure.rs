@@ -46,6 +46,7 @@ fn small_records() {
             access: Access::Put { value: Bytes::from_static(&[7; 60]), kind: WriteKind::NoKeyUpdate },
             read_at,
             lock_at: read_at,
+            key_at: None,
         });
         let id = ProposalId { region: NodeId(1), boot: Boot(1), sequence: n + 1 };
         let record = Record::Commit(CommitRecord {
@@ -54,7 +55,8 @@ fn small_records() {
             low_water: n.saturating_sub(1000).max(1),
             parts: 0,
             keys: keys.collect(),
-            schema_guards: vec![SchemaGuard { key: Bytes::from_static(b"schema/table"), read_at }],
+            schema_guards: vec![KeyGuard { key: Bytes::from_static(b"schema/table"), read_at }],
+            reads: vec![],
             ranges: vec![],
             actions: vec![],
         });

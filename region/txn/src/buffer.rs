@@ -5,7 +5,7 @@
 //!
 //! Invariants
 //! - B1 (T2): a key's positions are set once, by whatever touches it first; only a rollback to before that takes them
-//!   back.
+//!   back, and only a lock that grows from FOR KEY SHARE moves them (`grow`).
 //! - B2: an entry is `shipped` if a part has said just this of the key, `ever_shipped` if a part has said anything of it.
 use crate::api::{LockStrength, WriteKind};
 use crate::record::{Access, KeyAccess};
@@ -31,6 +31,8 @@ pub(crate) enum Write {
 pub(crate) struct Positions {
     pub(crate) read_at: PositionId,
     pub(crate) lock_at: PositionId,
+    /// As [`KeyAccess::key_at`].
+    pub(crate) key_at: Option<PositionId>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +42,11 @@ pub(crate) struct PositionId(u32);
 const FIRST: PositionId = PositionId(u32::MAX);
 
 impl Positions {
-    pub(crate) const FIRST: Positions = Positions { read_at: FIRST, lock_at: FIRST };
+    pub(crate) const FIRST: Positions = Positions::all(FIRST);
+
+    pub(crate) const fn all(at: PositionId) -> Positions {
+        Positions { read_at: at, lock_at: at, key_at: None }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -133,6 +139,14 @@ impl Buffer {
         if !self.savepoints.is_empty() {
             self.undo.push(Undo::Locked(Bytes::copy_from_slice(key), before));
         }
+    }
+
+    /// A key that was only locked FOR KEY SHARE is locked more strongly, on a newer version (T2): that it is still the
+    /// same row stays relied on since the first lock.
+    pub(crate) fn grow(&mut self, key: &[u8], strength: LockStrength, at: PositionId) {
+        let before = self.entry(key).expect("the caller has looked").positions;
+        let key_at = Some(before.key_at.unwrap_or(before.read_at));
+        self.replace(Bytes::copy_from_slice(key), None, Some(strength), Positions { key_at, ..Positions::all(at) });
     }
 
     /// B1: the key is relied on from these positions on, unless it was already.
@@ -280,7 +294,8 @@ impl Buffer {
         };
         let read_at = self.current(entry.positions.read_at, snapshots);
         let lock_at = self.current(entry.positions.lock_at, snapshots);
-        KeyAccess { key: key.clone(), access, read_at, lock_at }
+        let key_at = entry.positions.key_at.map(|id| self.current(id, snapshots));
+        KeyAccess { key: key.clone(), access, read_at, lock_at, key_at }
     }
 }
 

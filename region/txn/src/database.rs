@@ -28,6 +28,8 @@ pub struct Options {
     pub commit_bytes_max: usize,
     /// About the size of a part.
     pub part_bytes: usize,
+    /// The log takes no larger proposal.
+    pub record_bytes_max: usize,
     /// Parts on their way at once.
     pub parts_in_flight_max: usize,
     /// How often a waiting reader looks whether this region can still be told the outcome (T9).
@@ -40,6 +42,7 @@ impl Default for Options {
             regions: Vec::new(),
             commit_bytes_max: 512 << 10,
             part_bytes: 256 << 10,
+            record_bytes_max: 2 << 20,
             parts_in_flight_max: 16,
             lease_check: Duration::from_millis(250),
         }
@@ -121,6 +124,15 @@ impl Region {
 
     pub(crate) fn names(&self) -> Names<'_> {
         Names { describe_key: &*self.describe_key, regions: &self.options.regions }
+    }
+
+    /// A record's bytes, unless the log would not take them.
+    pub(crate) fn encode(&self, record: &Record) -> PgResult<Bytes> {
+        let payload = record.encode();
+        match payload.len() <= self.options.record_bytes_max {
+            true => Ok(payload),
+            false => Err(errors::too_large(payload.len(), self.options.record_bytes_max)),
+        }
     }
 
     /// Hand a record to the log. Whoever awaits the outcome, the id is settled with it.

@@ -59,6 +59,12 @@ pub(crate) fn unknown(token: impl std::fmt::Display) -> Box<PgError> {
         .hint("Read back what the transaction wrote before you retry it.")
 }
 
+/// PostgreSQL's words for a row that fits no page; ours has to fit a record.
+pub(crate) fn too_large(size: usize, max: usize) -> Box<PgError> {
+    PgError::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, format!("row is too big: size {size}, maximum size {max}"))
+        .detail("A row, or all that a transaction guards, has to fit one record of the log.")
+}
+
 pub(crate) fn storage(error: StoreError) -> Box<PgError> {
     match error {
         StoreError::Damaged(_) => PgError::new(sqlstate::DATA_CORRUPTED, error.to_string()),

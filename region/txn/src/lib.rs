@@ -26,6 +26,7 @@ mod machine;
 mod model;
 mod pending;
 mod reader;
+mod reads;
 mod record;
 mod rejection;
 mod rules;
@@ -37,7 +38,7 @@ mod testing;
 mod transaction;
 
 pub use api::*;
-pub use applier::{Applier, ApplyError, EntryQueue, QueueEnded, Slice, stored_state};
+pub use applier::{Applier, ApplyError, Slice, stored_state};
 pub use certifier::{Certifier, Decision};
 pub use database::{Options, RegionDatabase};
 pub use keyset::fingerprint;
@@ -45,7 +46,7 @@ pub use local::{LocalLog, local_database};
 pub use log::Log;
 pub use machine::{RegionMachine, decode_header};
 pub use record::{
-    Access, CommitRecord, KeyAccess, Mark, PartRecord, RangeGuard, Record, RecordError, SchemaGuard, TransactionId,
+    Access, CommitRecord, KeyAccess, KeyGuard, Mark, PartRecord, RangeGuard, Record, RecordError, TransactionId,
 };
 pub use rejection::Rejection;
 pub use rules::Rules;

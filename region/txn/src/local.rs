@@ -93,19 +93,18 @@ impl Core {
         }
     }
 
-    /// Everything up to `position` is committed: apply it, and do all background work.
-    fn commit_to(&mut self, position: Position) {
+    /// Everything up to `position` is committed: apply it. Whether there is background work to do.
+    fn commit_to(&mut self, position: Position) -> Slice {
         if position.index <= self.commit {
-            return;
+            return Slice::Idle;
         }
         self.commit = position.index;
         self.machine.committed(position);
         let committed = self.unapplied.iter().take_while(|entry| entry.position.index <= position.index).count();
         let entries: Vec<Entry> = self.unapplied.drain(..committed).collect();
         // An error has halted the region's state, which is what every session sees.
-        if self.applier.apply(&entries).is_ok() {
-            while matches!(self.applier.work(), Ok(Slice::More)) {}
-        }
+        let _ = self.applier.apply(&entries);
+        self.applier.pending()
     }
 
     /// As a node's applier thread and leader would, now and then.
@@ -137,17 +136,23 @@ impl Log for LocalLog {
         match appended {
             Err(outcome) => std::future::ready(outcome).boxed(),
             Ok(position) if delay.is_zero() => {
-                let mut core = core.lock();
-                core.commit_to(position);
+                let mut locked = core.lock();
+                let slice = locked.commit_to(position);
                 if position.index.0 % 1024 == 0 {
-                    core.tidy();
+                    locked.tidy();
+                }
+                drop(locked);
+                if slice == Slice::More {
+                    work(core);
                 }
                 std::future::ready(Outcome::Committed(position)).boxed()
             }
             Ok(position) => {
                 let committed = async move {
                     tokio::time::sleep(delay).await;
-                    core.lock().commit_to(position);
+                    if core.lock().commit_to(position) == Slice::More {
+                        work(core);
+                    }
                     Outcome::Committed(position)
                 };
                 // Goes on though the proposer is gone.
@@ -156,6 +161,17 @@ impl Log for LocalLog {
             }
         }
     }
+}
+
+/// What a node's applier does between entries, in a thread of its own until it is done.
+fn work(core: Arc<Mutex<Core>>) {
+    let body = move || {
+        while matches!(core.lock().applier.work(), Ok(Slice::More)) {
+            std::thread::yield_now();
+        }
+    };
+    // Without a thread the work waits for the next one; its readers wait with it.
+    let _ = std::thread::Builder::new().name("local-work".into()).spawn(body);
 }
 
 #[cfg(test)]

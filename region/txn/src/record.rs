@@ -88,13 +88,16 @@ impl Access {
     }
 }
 
-/// A key with what was done and what that relied on (T1, T2): no writer after `read_at`, no conflicting guard after `lock_at`.
+/// A key with what was done and what that relied on (T1, T2): no writer after `read_at`, no conflicting guard after
+/// `lock_at`, and no writer of UPDATE strength after `key_at`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeyAccess {
     pub key: Bytes,
     pub access: Access,
     pub read_at: Position,
     pub lock_at: Position,
+    /// `None`: as `read_at`. Older if the key was first locked FOR KEY SHARE and then, on a newer version, more strongly.
+    pub key_at: Option<Position>,
 }
 
 /// No key of `range` was written after `read_at`.
@@ -104,9 +107,9 @@ pub struct RangeGuard {
     pub read_at: Position,
 }
 
-/// `key` (a schema's) was not written after `read_at` (T19).
+/// `key` was not written after `read_at`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SchemaGuard {
+pub struct KeyGuard {
     pub key: Bytes,
     pub read_at: Position,
 }
@@ -121,7 +124,10 @@ pub struct CommitRecord {
     /// 0: everything is here. Else parts 0..parts of `transaction` come first, in order, later ones overriding.
     pub parts: u32,
     pub keys: Vec<KeyAccess>,
-    pub schema_guards: Vec<SchemaGuard>,
+    /// Schema keys of the tables that it touched (T19).
+    pub schema_guards: Vec<KeyGuard>,
+    /// Keys that it read, and has neither locked nor written (T18).
+    pub reads: Vec<KeyGuard>,
     pub ranges: Vec<RangeGuard>,
     pub actions: Vec<Action>,
 }
@@ -174,6 +180,8 @@ mod tag {
     pub const GUARD_LAST: u8 = 7;
     /// Added: `read_at` and `lock_at` are both entry 0 of the position table.
     pub const AT_FIRST: u8 = 0x80;
+    /// Added: there is a `key_at`.
+    pub const KEY_AT: u8 = 0x40;
 }
 
 const STRENGTHS: [LockStrength; 4] =
@@ -273,6 +281,7 @@ impl PositionTable {
         for key in keys {
             table.add(key.read_at);
             table.add(key.lock_at);
+            key.key_at.into_iter().for_each(|position| table.add(position));
         }
         others.for_each(|position| table.add(position));
         table
@@ -309,14 +318,17 @@ fn encode_commit(out: &mut Vec<u8>, record: &CommitRecord) {
     if record.parts > 0 {
         put_varint(out, u64::from(record.parts));
     }
-    let others = record.schema_guards.iter().map(|g| g.read_at).chain(record.ranges.iter().map(|r| r.read_at));
+    let guards = record.schema_guards.iter().chain(&record.reads);
+    let others = guards.map(|guard| guard.read_at).chain(record.ranges.iter().map(|range| range.read_at));
     let table = PositionTable::of(Some(record.snapshot), &record.keys, others);
     table.write(out);
     put_keys(out, &table, &record.keys);
-    put_varint(out, record.schema_guards.len() as u64);
-    for guard in &record.schema_guards {
-        put_bytes(out, &guard.key);
-        put_varint(out, table.index(guard.read_at));
+    for guards in [&record.schema_guards, &record.reads] {
+        put_varint(out, guards.len() as u64);
+        for guard in guards {
+            put_bytes(out, &guard.key);
+            put_varint(out, table.index(guard.read_at));
+        }
     }
     put_varint(out, record.ranges.len() as u64);
     for guard in &record.ranges {
@@ -350,11 +362,8 @@ fn decode_commit(reader: &mut Reader, is_final: bool) -> Result<CommitRecord, Re
     let table = PositionTable::read(reader)?;
     let snapshot = table.at(0)?;
     let keys = read_keys(reader, &table, is_final)?;
-    let count = reader.count(2)?;
-    let mut schema_guards = Vec::with_capacity(count);
-    for _ in 0..count {
-        schema_guards.push(SchemaGuard { key: reader.bytes()?, read_at: table.at(reader.varint()?)? });
-    }
+    let schema_guards = read_guards(reader, &table)?;
+    let reads = read_guards(reader, &table)?;
     let count = reader.count(3)?;
     let mut ranges = Vec::with_capacity(count);
     for _ in 0..count {
@@ -369,7 +378,16 @@ fn decode_commit(reader: &mut Reader, is_final: bool) -> Result<CommitRecord, Re
             _ => return Err(RecordError::Malformed("an action's kind is unknown")),
         });
     }
-    Ok(CommitRecord { transaction, snapshot, low_water, parts, keys, schema_guards, ranges, actions })
+    Ok(CommitRecord { transaction, snapshot, low_water, parts, keys, schema_guards, reads, ranges, actions })
+}
+
+fn read_guards(reader: &mut Reader, table: &PositionTable) -> Result<Vec<KeyGuard>, RecordError> {
+    let count = reader.count(2)?;
+    let mut guards = Vec::with_capacity(count);
+    for _ in 0..count {
+        guards.push(KeyGuard { key: reader.bytes()?, read_at: table.at(reader.varint()?)? });
+    }
+    Ok(guards)
 }
 
 fn encode_part(out: &mut Vec<u8>, part: &PartRecord) {
@@ -405,7 +423,7 @@ fn read_part_ranges(reader: &mut Reader) -> Result<Vec<KeyRange>, RecordError> {
 
 fn put_keys(out: &mut Vec<u8>, table: &PositionTable, keys: &[KeyAccess]) {
     put_varint(out, keys.len() as u64);
-    for KeyAccess { key, access, read_at, lock_at } in keys {
+    for KeyAccess { key, access, read_at, lock_at, key_at } in keys {
         put_bytes(out, key);
         let tag = match access {
             Access::Put { kind: WriteKind::NoKeyUpdate, .. } => tag::PUT_NO_KEY_UPDATE,
@@ -414,6 +432,7 @@ fn put_keys(out: &mut Vec<u8>, table: &PositionTable, keys: &[KeyAccess]) {
             Access::Void => tag::VOID,
             Access::Guard(strength) => tag::GUARD + *strength as u8,
         };
+        let tag = tag | if key_at.is_some() { tag::KEY_AT } else { 0 };
         let (read_at, lock_at) = (table.index(*read_at), table.index(*lock_at));
         if (read_at, lock_at) == (0, 0) {
             out.push(tag | tag::AT_FIRST);
@@ -421,6 +440,9 @@ fn put_keys(out: &mut Vec<u8>, table: &PositionTable, keys: &[KeyAccess]) {
             out.push(tag);
             put_varint(out, read_at);
             put_varint(out, lock_at);
+        }
+        if let Some(key_at) = key_at {
+            put_varint(out, table.index(*key_at));
         }
         if let Access::Put { value, .. } = access {
             put_bytes(out, value);
@@ -446,7 +468,8 @@ fn read_keys(reader: &mut Reader, table: &PositionTable, of_large: bool) -> Resu
             }
             (table.at(read_at)?, table.at(lock_at)?)
         };
-        let access = match tag & !tag::AT_FIRST {
+        let key_at = if tag & tag::KEY_AT != 0 { Some(table.at(reader.varint()?)?) } else { None };
+        let access = match tag & !(tag::AT_FIRST | tag::KEY_AT) {
             tag::PUT_NO_KEY_UPDATE => Access::Put { value: reader.bytes()?, kind: WriteKind::NoKeyUpdate },
             tag::PUT_UPDATE => Access::Put { value: reader.bytes()?, kind: WriteKind::Update },
             tag::DELETE => Access::Delete,
@@ -454,7 +477,7 @@ fn read_keys(reader: &mut Reader, table: &PositionTable, of_large: bool) -> Resu
             guard @ tag::GUARD..=tag::GUARD_LAST => Access::Guard(STRENGTHS[usize::from(guard - tag::GUARD)]),
             _ => return Err(RecordError::Malformed("a key's tag is unknown")),
         };
-        keys.push(KeyAccess { key, access, read_at, lock_at });
+        keys.push(KeyAccess { key, access, read_at, lock_at, key_at });
     }
     Ok(keys)
 }

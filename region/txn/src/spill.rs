@@ -78,7 +78,9 @@ impl Spill {
         let low_water = region.state.ids.low_water();
         let part = PartRecord { transaction, low_water, number: self.parts, ranges: covering_ranges(&keys), keys };
         self.parts += 1;
-        self.in_flight.push(tokio::spawn(region.propose(snapshot, Record::Part(part).encode()).1));
+        let payload = region.encode(&Record::Part(part))?;
+        region.log.room().await;
+        self.in_flight.push(tokio::spawn(region.propose(snapshot, payload).1));
         Ok(())
     }
 

@@ -5,7 +5,8 @@ use crate::database::Region;
 use crate::errors;
 use crate::locks::{LockError, Locks};
 use crate::reader::Newest;
-use crate::record::{CommitRecord, RangeGuard, Record, SchemaGuard, after};
+use crate::reads::Reads;
+use crate::record::{CommitRecord, KeyGuard, RangeGuard, Record, after};
 use crate::rejection::Rejection;
 use crate::snapshots::Snapshot as LiveSnapshot;
 use crate::spill::Spill;
@@ -17,6 +18,9 @@ use tokio::sync::oneshot;
 use trivet_log::{Outcome, Position, ProposalId};
 use trivet_storage::{KeyRange, Row};
 use trivet_types::{PgError, PgResult, sqlstate};
+
+/// Rows that one step of a merged scan asks the store for.
+const SCAN_STEP: usize = 1 << 16;
 
 /// The version that `scan` shows for own writes.
 pub const OWN_VERSION: u64 = u64::MAX;
@@ -31,6 +35,8 @@ pub(crate) struct RegionTransaction {
     /// The newest position that this transaction has seen, with its epoch: what a write without lock relies on.
     latest: (Position, u64),
     ranges: Vec<(KeyRange, (Position, u64))>,
+    /// SERIALIZABLE only.
+    reads: Reads,
     schema_guards: BTreeMap<Bytes, (Position, u64)>,
     actions: Vec<Action>,
     /// Lengths of `ranges` and `actions` at each savepoint.
@@ -49,6 +55,7 @@ impl RegionTransaction {
             buffer: Buffer::default(),
             latest: (Position::default(), 0),
             ranges: Vec::new(),
+            reads: Reads::default(),
             schema_guards: BTreeMap::new(),
             actions: Vec::new(),
             marks: BTreeMap::new(),
@@ -56,10 +63,15 @@ impl RegionTransaction {
         }
     }
 
+    /// A commit of the other region has made ours impossible (T14).
     fn check_alive(&self) -> PgResult<()> {
-        match self.locks.as_ref().and_then(Locks::doomed) {
-            Some(doom) => Err(errors::doomed(&self.region.names(), doom)),
-            None => Ok(()),
+        let Some(doom) = self.locks.as_ref().and_then(Locks::doomed) else { return Ok(()) };
+        // The lock may have been granted when the entry was received and not applied: then it knows of it.
+        let lock_at = self.buffer.entry(&doom.key).map(|entry| entry.positions.lock_at);
+        let lock_at = lock_at.map(|id| self.buffer.current(id, &self.region.state.snapshots));
+        match lock_at {
+            Some(lock_at) if lock_at.index < doom.at => Err(errors::doomed(&self.region.names(), doom)),
+            _ => Ok(()),
         }
     }
 
@@ -82,7 +94,7 @@ impl RegionTransaction {
             return Positions::FIRST;
         }
         let id = self.buffer.position(self.latest.0, self.latest.1);
-        Positions { read_at: id, lock_at: id }
+        Positions::all(id)
     }
 
     /// Take the row lock. `Ok(false)`: SKIP LOCKED, and somebody has it.
@@ -116,7 +128,7 @@ impl RegionTransaction {
     /// B1: rely on the key from where its newest version was read.
     fn rely(&mut self, key: &[u8], strength: LockStrength, newest: &Newest) {
         let id = self.buffer.position(newest.at, newest.epoch);
-        self.buffer.lock(key, strength, Positions { read_at: id, lock_at: id });
+        self.buffer.lock(key, strength, Positions::all(id));
         self.note_latest(newest.at, newest.epoch);
     }
 
@@ -125,32 +137,93 @@ impl RegionTransaction {
         let snapshots = &self.region.state.snapshots;
         let lowered = |(position, epoch): (Position, u64)| snapshots.lowered(position, epoch);
         let snapshot = self.snapshot.as_mut().map_or(Position::default(), LiveSnapshot::position);
-        let guards = self.schema_guards.iter();
+        let schema_guards = self.schema_guards.iter();
+        let (reads, mut ranges) = self.reads.guards(lowered);
+        let guarded = self.ranges.iter();
+        ranges.extend(guarded.map(|(range, at)| RangeGuard { range: range.clone(), read_at: lowered(*at) }));
         CommitRecord {
             transaction: self.spill.transaction().unwrap_or_else(|| self.region.state.ids.transaction()),
             snapshot,
             low_water: self.region.state.ids.low_water(),
             parts: self.spill.parts(),
             keys: self.buffer.rest(snapshots),
-            schema_guards: guards.map(|(key, at)| SchemaGuard { key: key.clone(), read_at: lowered(*at) }).collect(),
-            ranges: self
-                .ranges
-                .iter()
-                .map(|(range, at)| RangeGuard { range: range.clone(), read_at: lowered(*at) })
+            schema_guards: schema_guards
+                .map(|(key, at)| KeyGuard { key: key.clone(), read_at: lowered(*at) })
                 .collect(),
+            reads,
+            ranges,
             actions: std::mem::take(&mut self.actions),
         }
     }
 
+    /// T18: what a SERIALIZABLE transaction reads has to stay unwritten until it commits.
+    fn notes_reads(&self) -> bool {
+        self.isolation == Isolation::Serializable && !self.read_only
+    }
+
+    fn note_read(&mut self, key: &[u8]) {
+        if self.notes_reads() {
+            let at = self.snapshot.as_mut().map_or(self.latest, LiveSnapshot::current);
+            self.reads.point(key, at);
+        }
+    }
+
+    fn note_scan(&mut self, range: &KeyRange, reverse: bool, limit: usize, rows: &[Row]) {
+        if !self.notes_reads() {
+            return;
+        }
+        let at = self.snapshot.as_mut().map_or(self.latest, LiveSnapshot::current);
+        let seen = match rows.last() {
+            Some(last) if rows.len() == limit && reverse => {
+                KeyRange { start: last.key.clone(), end: range.end.clone() }
+            }
+            Some(last) if rows.len() == limit => KeyRange { start: range.start.clone(), end: after(&last.key) },
+            _ => range.clone(),
+        };
+        if limit > 0 && !seen.is_empty() {
+            self.reads.range(&seen, at);
+        }
+    }
+
+    /// Rows of the store and own writes, in the order of the scan.
+    async fn merged_scan(&mut self, range: &KeyRange, reverse: bool, limit: usize) -> PgResult<Vec<Row>> {
+        let region = self.region.clone();
+        if self.buffer.writes_in(range).next().is_none() {
+            return region.scan(self.live_snapshot().await?, range, reverse, limit).await;
+        }
+        let mut rows = Vec::new();
+        let mut left = range.clone();
+        while rows.len() < limit && !left.is_empty() {
+            let step = (limit - rows.len()).min(SCAN_STEP);
+            let stored = region.scan(self.live_snapshot().await?, &left, reverse, step).await?;
+            // How far the store's answer reaches: own writes beyond come with the next step.
+            let reached = if stored.len() < step { None } else { stored.last().map(|row| row.key.clone()) };
+            let (covered, rest) = match &reached {
+                None => (left.clone(), None),
+                Some(key) if reverse => {
+                    (KeyRange { start: key.clone(), end: left.end.clone() }, Some(left.before(key)))
+                }
+                Some(key) => (KeyRange { start: left.start.clone(), end: after(key) }, Some(left.after(key))),
+            };
+            merge(stored, &self.buffer, &covered, reverse, &mut rows);
+            let Some(rest) = rest else { break };
+            left = rest;
+        }
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
     /// Propose, and see to the locks whatever becomes of the caller (T14): its future may be dropped, the proposal not.
-    async fn resolve(&mut self, record: CommitRecord) -> (ProposalId, Outcome, Option<Locks>) {
+    async fn resolve(&mut self, record: CommitRecord) -> PgResult<(ProposalId, Outcome, Option<Locks>)> {
+        let read_at = record.snapshot;
+        let payload = self.region.encode(&Record::Commit(record))?;
+        self.region.log.room().await;
         let (sender, receiver) = oneshot::channel();
         let (region, locks, snapshot) = (self.region.clone(), self.locks.take(), self.snapshot.take());
         if let Some(locks) = &locks {
             locks.set_committing(true);
         }
-        let read_at = record.snapshot;
-        let (id, outcome) = region.propose(read_at, Record::Commit(record).encode());
+        let (id, outcome) = region.propose(read_at, payload);
         tokio::spawn(async move {
             let outcome = outcome.await;
             let locks = match (&outcome, locks) {
@@ -166,12 +239,13 @@ impl RegionTransaction {
             let _ = sender.send((outcome, locks));
         });
         let (outcome, locks) = receiver.await.unwrap_or((Outcome::Unknown, None));
-        (id, outcome, locks)
+        Ok((id, outcome, locks))
     }
 
     fn reset(&mut self) {
         self.buffer = Buffer::default();
         self.ranges.clear();
+        self.reads.clear();
         self.schema_guards.clear();
         self.actions.clear();
         self.marks.clear();
@@ -196,9 +270,6 @@ impl Transaction for RegionTransaction {
 
     async fn statement(&mut self) -> PgResult<Snapshot> {
         self.check_alive()?;
-        if self.isolation == Isolation::Serializable {
-            return Err(PgError::unsupported("isolation level SERIALIZABLE"));
-        }
         if self.snapshot.is_none() || self.isolation == Isolation::ReadCommitted {
             let region = self.region.clone();
             let first = self.snapshot.is_none();
@@ -234,49 +305,25 @@ impl Transaction for RegionTransaction {
             return Ok(own);
         }
         let region = self.region.clone();
-        region.get(self.live_snapshot().await?, key).await
+        let found = region.get(self.live_snapshot().await?, key).await?;
+        self.note_read(key);
+        Ok(found)
     }
 
     async fn get_many(&mut self, keys: &[Bytes]) -> PgResult<Vec<Option<Bytes>>> {
         let region = self.region.clone();
-        if self.buffer.is_empty() {
-            return region.get_many(self.live_snapshot().await?, keys).await;
-        }
         let own: Vec<Option<Option<Bytes>>> = keys.iter().map(|key| self.buffer.own(key)).collect();
-        let foreign: Vec<Bytes> =
-            keys.iter().zip(&own).filter(|(_, own)| own.is_none()).map(|(key, _)| key.clone()).collect();
-        let mut found = region.get_many(self.live_snapshot().await?, &foreign).await?.into_iter();
+        let unknown = keys.iter().zip(&own).filter(|(_, own)| own.is_none());
+        let unknown: Vec<Bytes> = unknown.map(|(key, _)| key.clone()).collect();
+        let found = region.get_many(self.live_snapshot().await?, &unknown).await?;
+        unknown.iter().for_each(|key| self.note_read(key));
+        let mut found = found.into_iter();
         Ok(own.into_iter().map(|own| own.unwrap_or_else(|| found.next().expect("one value for each key"))).collect())
     }
 
     async fn scan(&mut self, range: &KeyRange, reverse: bool, limit: usize) -> PgResult<Vec<Row>> {
-        let region = self.region.clone();
-        if self.buffer.writes_in(range).next().is_none() {
-            return region.scan(self.live_snapshot().await?, range, reverse, limit).await;
-        }
-        let mut rows = Vec::new();
-        let mut left = range.clone();
-        while rows.len() < limit {
-            let step = (limit - rows.len()).min(1 << 16);
-            let stored = region.scan(self.live_snapshot().await?, &left, reverse, step).await?;
-            // How far the store's answer reaches: own writes beyond come with the next step.
-            let reached = if stored.len() < step { None } else { stored.last().map(|row| row.key.clone()) };
-            let covered = match (&reached, reverse) {
-                (None, _) => left.clone(),
-                (Some(key), false) => KeyRange { start: left.start.clone(), end: after(key) },
-                (Some(key), true) => KeyRange { start: key.clone(), end: left.end.clone() },
-            };
-            merge(stored, &self.buffer, &covered, reverse, &mut rows);
-            match reached {
-                None => break,
-                Some(key) if reverse => left.end = key,
-                Some(key) => left.start = after(&key),
-            }
-            if !left.end.is_empty() && left.start >= left.end {
-                break;
-            }
-        }
-        rows.truncate(limit);
+        let rows = self.merged_scan(range, reverse, limit).await?;
+        self.note_scan(range, reverse, limit, &rows);
         Ok(rows)
     }
 
@@ -285,7 +332,11 @@ impl Transaction for RegionTransaction {
             return Ok(own);
         }
         self.live_snapshot().await?;
-        Ok(self.region.newest(key).await?.value)
+        let newest = self.region.newest(key).await?;
+        if self.notes_reads() {
+            self.reads.point(key, (newest.at, newest.epoch));
+        }
+        Ok(newest.value)
     }
 
     async fn lock(&mut self, key: &[u8], strength: LockStrength, wait: LockWait) -> PgResult<Locked> {
@@ -294,13 +345,23 @@ impl Transaction for RegionTransaction {
             return Ok(Locked::Skipped);
         }
         let newest = self.region.newest(key).await?;
-        self.check_unmoved(key, &newest)?;
-        let known = self.buffer.entry(key).is_some();
+        let grows = strength > LockStrength::KeyShare
+            && self.buffer.entry(key).is_some_and(|e| e.write.is_none() && e.lock == Some(LockStrength::KeyShare));
+        if !grows {
+            self.check_unmoved(key, &newest)?;
+        }
+        let known = self.buffer.entry(key).is_some() && !grows;
         let newer = !known && newest.version > seen.index;
         if newer && self.isolation != Isolation::ReadCommitted {
             return Err(self.moved(key, &newest));
         }
-        self.rely(key, strength, &newest);
+        if grows {
+            let at = self.buffer.position(newest.at, newest.epoch);
+            self.buffer.grow(key, strength, at);
+            self.note_latest(newest.at, newest.epoch);
+        } else {
+            self.rely(key, strength, &newest);
+        }
         let value = self.buffer.own(key).unwrap_or(newest.value);
         Ok(if newer { Locked::Newer(value) } else { Locked::Unchanged(value) })
     }
@@ -397,7 +458,7 @@ impl Transaction for RegionTransaction {
         }
         let wrote = self.has_writes();
         let record = self.record();
-        let (id, outcome, locks) = self.resolve(record).await;
+        let (id, outcome, locks) = self.resolve(record).await?;
         self.reset();
         self.spill.end(&region, matches!(outcome, Outcome::Rejected { .. } | Outcome::NotSent));
         match outcome {

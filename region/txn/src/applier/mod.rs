@@ -42,6 +42,8 @@ use trivet_storage::{Batch, KeyRange, Store, StoreError};
 const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Versions that one slice of collection looks at.
 const COLLECT_BUDGET: usize = 2_000;
+/// How long `tidy` collects before entries get their turn again.
+const COLLECT_FOR: Duration = Duration::from_millis(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
@@ -82,7 +84,6 @@ pub struct Applier {
     horizon: Index,
     collecting: bool,
     newest_stamp: HlcTimestamp,
-    since_flush: Instant,
 }
 
 /// The certifier's part of what the store remembers: give it to `RegionMachine::new`.
@@ -121,7 +122,6 @@ impl Applier {
             horizon: Index(0),
             collecting: true,
             newest_stamp,
-            since_flush: Instant::now(),
         };
         for origin in stored.into_iter().flat_map(|stored| stored.origins) {
             applier.note_boot(origin.region, origin.boot);
@@ -152,9 +152,7 @@ impl Applier {
 
     /// Everything that is applied, to disk.
     pub fn flush(&mut self) -> Result<(), ApplyError> {
-        self.store.flush()?;
-        self.since_flush = Instant::now();
-        Ok(())
+        Ok(self.store.flush()?)
     }
 
     /// Apply committed entries. Ones that the store has already are passed over (a replay after a restart).
@@ -312,13 +310,18 @@ impl Applier {
         self.state.set_background_floor(self.jobs.front().map_or(Index(u64::MAX), |job| job.version));
     }
 
+    /// Whether background work is waiting.
+    pub fn pending(&self) -> Slice {
+        if self.jobs.is_empty() { Slice::Idle } else { Slice::More }
+    }
+
     /// One bounded slice of a job.
     pub fn work(&mut self) -> Result<Slice, ApplyError> {
         let Some(mut job) = self.jobs.pop_front() else { return Ok(Slice::Idle) };
         match job.slice(&*self.store, &*self.builder) {
             Ok(true) => {
-                self.state.pending.close_gate(job.version);
                 self.publish_floor();
+                self.state.pending.close_gate(job.version);
             }
             Ok(false) => self.jobs.push_front(job),
             Err(error) => {
@@ -328,10 +331,10 @@ impl Applier {
                 return Err(error);
             }
         }
-        Ok(if self.jobs.is_empty() { Slice::Idle } else { Slice::More })
+        Ok(self.pending())
     }
 
-    /// Raise the store's horizon as far as this region's readers allow, drop what is dead, collect a slice.
+    /// Raise the store's horizon as far as this region's readers allow, drop what is dead, collect for a moment.
     pub fn tidy(&mut self) -> Result<Slice, ApplyError> {
         let horizon = self.state.snapshots.low_water(self.applied.min(self.state.background_floor()));
         if horizon > self.horizon {
@@ -349,75 +352,15 @@ impl Applier {
             let local = vec![(local::drop_key(version, ordinal), None)];
             self.store.apply(Batch { local, ..Batch::default() })?;
         }
-        if !self.collecting {
-            return Ok(Slice::Idle);
+        let started = Instant::now();
+        while self.collecting && started.elapsed() < COLLECT_FOR {
+            let collected = self.store.collect(COLLECT_BUDGET)?;
+            self.collecting = !collected.pass_ended;
+            metrics::counter!("trivet_versions_dropped").increment(collected.dropped as u64);
         }
-        let collected = self.store.collect(COLLECT_BUDGET)?;
-        self.collecting = !collected.pass_ended;
-        metrics::counter!("trivet_versions_dropped").increment(collected.dropped as u64);
         Ok(if self.collecting { Slice::More } else { Slice::Idle })
     }
-
-    /// The body of the applier's thread: entries first, then a slice of work, and tidying every `tidy_every`.
-    /// Ends when the queue has ended, or with the error that stopped it.
-    pub fn run(
-        mut self,
-        queue: &impl EntryQueue,
-        tidy_every: Duration,
-        mut durable: impl FnMut(Index),
-    ) -> Result<(), ApplyError> {
-        let mut tidied = Instant::now();
-        let mut reported = Index(0);
-        let mut busy = false;
-        loop {
-            match queue.receive(if busy { Duration::ZERO } else { tidy_every }) {
-                Ok(Some(work)) => self.apply(work.as_ref())?,
-                Ok(None) => {}
-                Err(QueueEnded) => return Ok(()),
-            }
-            busy = self.work()? == Slice::More;
-            if tidied.elapsed() >= tidy_every {
-                tidied = Instant::now();
-                self.tidy()?;
-                if self.since_flush.elapsed() >= FLUSH_AFTER && Index(self.store.flushed()) < self.applied {
-                    self.flush()?;
-                }
-            }
-            let flushed = self.durable();
-            if flushed > reported {
-                reported = flushed;
-                durable(flushed);
-            }
-        }
-    }
 }
-
-/// Where committed entries come from, in order, each once.
-pub trait EntryQueue {
-    /// Entries, and whatever has to live until they are stored.
-    type Work: AsRef<[Entry]>;
-    /// `Ok(None)`: nothing came in time.
-    fn receive(&self, wait: Duration) -> Result<Option<Self::Work>, QueueEnded>;
-}
-
-/// Nothing will come any more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct QueueEnded;
-
-impl EntryQueue for std::sync::mpsc::Receiver<Vec<Entry>> {
-    type Work = Vec<Entry>;
-    fn receive(&self, wait: Duration) -> Result<Option<Vec<Entry>>, QueueEnded> {
-        use std::sync::mpsc::RecvTimeoutError;
-        match self.recv_timeout(wait) {
-            Ok(entries) => Ok(Some(entries)),
-            Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(QueueEnded),
-        }
-    }
-}
-
-/// A store that has not flushed by itself for this long is asked to, so that the journal can be pruned.
-const FLUSH_AFTER: Duration = Duration::from_secs(10);
 
 /// A batch in the making, and what follows once it is in the store.
 #[derive(Default)]

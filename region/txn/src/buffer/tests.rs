@@ -58,7 +58,7 @@ proptest! {
         let mut shipped: BTreeMap<Bytes, KeyAccess> = BTreeMap::new();
         for (now, step) in steps.into_iter().enumerate() {
             let id = buffer.position(at(now as u64), 0);
-            let positions = Positions { read_at: id, lock_at: id };
+            let positions = Positions::all(id);
             match step {
                 Step::Put(k, v) => buffer.write(key(k), Write::Put(Bytes::from(vec![v]), WriteKind::NoKeyUpdate), positions),
                 Step::Delete(k) => buffer.write(key(k), Write::Delete, positions),
@@ -108,7 +108,7 @@ fn positions_are_fixed_by_the_first_touch_and_lowered_by_truncation() {
     let mut buffer = Buffer::default();
     let early = buffer.position(at(10), 0);
     let late = buffer.position(at(20), 0);
-    let positions = |id| Positions { read_at: id, lock_at: id };
+    let positions = Positions::all;
     buffer.lock(b"k", LockStrength::KeyShare, positions(early));
     buffer.write(Bytes::from_static(b"k"), Write::Delete, positions(late));
     buffer.write(Bytes::from_static(b"new"), Write::Delete, Positions::FIRST);

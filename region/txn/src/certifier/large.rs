@@ -94,7 +94,7 @@ impl Certifier {
     fn conflict_of_part(&self, keys: &[KeyAccess]) -> Option<Rejection> {
         let mut trusted = None;
         for key in keys {
-            for position in [key.read_at, key.lock_at] {
+            for position in [key.read_at, key.lock_at].into_iter().chain(key.key_at) {
                 if trusted != Some(position) {
                     if let Err(rejection) = self.check_position(position) {
                         return Some(rejection);

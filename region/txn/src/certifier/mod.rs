@@ -31,6 +31,7 @@ mod range;
 #[cfg(test)]
 mod tests;
 
+use crate::api::LockStrength;
 use crate::keyset::{FingerprintMap, KeySet, fingerprint};
 use crate::record::{CommitRecord, KeyAccess, Mark, PartRecord, Record, TransactionId};
 use crate::rejection::Rejection;
@@ -233,11 +234,21 @@ impl Certifier {
         for key in &record.keys {
             believe(key.read_at)?;
             believe(key.lock_at)?;
+            key.key_at.map_or(Ok(()), &mut believe)?;
             self.check_key(key)?;
         }
         for guard in &record.schema_guards {
             believe(guard.read_at)?;
-            self.check_schema(&guard.key, guard.read_at)?;
+            if let Some(at) = self.written_since(&guard.key, guard.read_at) {
+                let (key, region) = (guard.key.clone(), self.region_of(at));
+                return Err(Rejection::SchemaChanged { key, at, region });
+            }
+        }
+        for guard in &record.reads {
+            believe(guard.read_at)?;
+            if let Some(at) = self.written_since(&guard.key, guard.read_at) {
+                return Err(self.conflict_at(&guard.key, at));
+            }
         }
         for guard in &record.ranges {
             believe(guard.read_at)?;
@@ -269,44 +280,41 @@ impl Certifier {
 
     fn check_key(&self, key: &KeyAccess) -> Result<(), Rejection> {
         let Some(mark) = key.access.mark() else { return Ok(()) };
-        match self.conflict(fingerprint(&key.key), mark, key.read_at.index, key.lock_at.index) {
+        match self.conflict(fingerprint(&key.key), mark, key) {
             None => Ok(()),
             Some(at) => Err(self.conflict_at(&key.key, at)),
         }
     }
 
-    fn check_schema(&self, key: &Bytes, read_at: Position) -> Result<(), Rejection> {
+    /// The first entry after `read_at` that wrote the key.
+    fn written_since(&self, key: &[u8], read_at: Position) -> Option<Index> {
         let fingerprint = fingerprint(key);
         let written = self.points.get(&fingerprint).and_then(|stamps| {
             stamps.iter().find(|stamp| stamp.mark().writes && stamp.index() > read_at.index).map(|stamp| stamp.index())
         });
-        let written = written.or_else(|| {
-            self.closed.iter().find(|c| c.at > read_at.index && c.keys.marks(fingerprint).writes()).map(|c| c.at)
-        });
-        match written {
-            None => Ok(()),
-            Some(at) => Err(Rejection::SchemaChanged { key: key.clone(), at, region: self.region_of(at) }),
-        }
+        let large = || self.closed.iter().find(|c| c.at > read_at.index && c.keys.marks(fingerprint).writes());
+        written.or_else(|| large().map(|closed| closed.at))
     }
 
-    /// The first entry that did to this key what conflicts with `mark` relying on the two positions.
-    fn conflict(&self, fingerprint: u64, mark: Mark, read_at: Index, lock_at: Index) -> Option<Index> {
-        let relied_on = |writes: bool| if writes { read_at } else { lock_at };
-        if let Some(stamps) = self.points.get(&fingerprint) {
-            for stamp in stamps {
-                let theirs = stamp.mark();
-                if stamp.index() > relied_on(theirs.writes) && theirs.strength.conflicts_with(mark.strength) {
-                    return Some(stamp.index());
-                }
-            }
+    /// The first entry that did to this key what conflicts with `mark` as `key` relies on it.
+    fn conflict(&self, fingerprint: u64, mark: Mark, key: &KeyAccess) -> Option<Index> {
+        let conflicts = |index: Index, theirs: Mark| {
+            let relied_on = if theirs.writes { key.read_at } else { key.lock_at };
+            let of_the_key = |key_at: Position| {
+                theirs.writes && index > key_at.index && theirs.strength.conflicts_with(LockStrength::KeyShare)
+            };
+            (index > relied_on.index && theirs.strength.conflicts_with(mark.strength))
+                || key.key_at.is_some_and(of_the_key)
+        };
+        if let Some(stamps) = self.points.get(&fingerprint)
+            && let Some(stamp) = stamps.iter().find(|stamp| conflicts(stamp.index(), stamp.mark()))
+        {
+            return Some(stamp.index());
         }
-        for closed in self.closed.iter().filter(|closed| closed.at > read_at.min(lock_at)) {
-            let marks = closed.keys.marks(fingerprint);
-            if marks.iter().any(|m| closed.at > relied_on(m.writes) && m.strength.conflicts_with(mark.strength)) {
-                return Some(closed.at);
-            }
-        }
-        None
+        let oldest = key.read_at.index.min(key.lock_at.index).min(key.key_at.map_or(key.read_at, |at| at).index);
+        let mut large = self.closed.iter().rev().take_while(|closed| closed.at > oldest);
+        let hit = large.find(|closed| closed.keys.marks(fingerprint).iter().any(|theirs| conflicts(closed.at, theirs)));
+        hit.map(|closed| closed.at)
     }
 
     fn conflict_at(&self, key: &Bytes, at: Index) -> Rejection {

@@ -1,7 +1,7 @@
 //! Transcripts of single rules, and the certifier against a naive reading of the whole log.
 use super::*;
 use crate::api::{LockStrength, WriteKind};
-use crate::record::{Access, RangeGuard, SchemaGuard};
+use crate::record::{Access, KeyGuard, RangeGuard};
 use proptest::prelude::*;
 use trivet_log::{Boot, Term};
 use trivet_storage::KeyRange;
@@ -22,7 +22,7 @@ fn transaction(region: NodeId, sequence: u64) -> TransactionId {
 }
 
 fn access(key: &str, access: Access, read_at: Position, lock_at: Position) -> KeyAccess {
-    KeyAccess { key: Bytes::copy_from_slice(key.as_bytes()), access, read_at, lock_at }
+    KeyAccess { key: Bytes::copy_from_slice(key.as_bytes()), access, read_at, lock_at, key_at: None }
 }
 
 fn write(key: &str, position: Position) -> KeyAccess {
@@ -45,6 +45,7 @@ fn commit_record(snapshot: Position, keys: Vec<KeyAccess>) -> CommitRecord {
         parts: 0,
         keys,
         schema_guards: vec![],
+        reads: vec![],
         ranges: vec![],
         actions: vec![],
     }
@@ -136,6 +137,19 @@ fn t1_a_lock_that_was_granted_later_than_the_read_passes_guards_in_between_but_n
 }
 
 #[test]
+fn t2_a_key_share_lock_that_grew_on_a_newer_version_still_keeps_the_key() {
+    let mut script = Script::new();
+    script.fill(1, 10);
+    let s = at(1, 10);
+    assert_eq!(script.offer(B, commit(s, vec![write("parent", s)])), Ok(Index(11)));
+    let grown = |key_at| KeyAccess { key_at: Some(key_at), ..write("parent", at(1, 11)) };
+    assert_eq!(script.offer(A, commit(s, vec![grown(s)])), Ok(Index(12)));
+    assert_eq!(script.offer(B, commit(s, vec![delete("parent", at(1, 12))])), Ok(Index(13)));
+    let late = KeyAccess { key_at: Some(s), ..write("parent", at(1, 13)) };
+    assert_eq!(script.offer(A, commit(s, vec![late])), conflict("parent", 13, B));
+}
+
+#[test]
 fn t3_positions_of_another_term_and_positions_beyond_the_end_are_refused() {
     let mut script = Script::new();
     script.fill(1, 3);
@@ -215,7 +229,7 @@ fn ranges_and_schema_keys_are_guarded_against_writers_only() {
     assert_eq!(script.offer(B, commit(s, vec![guard("t/1", LockStrength::Update, s), write("u", s)])), Ok(Index(2)));
     let mut record = commit_record(s, vec![]);
     record.ranges.push(RangeGuard { range: KeyRange::prefix("t/"), read_at: s });
-    record.schema_guards.push(SchemaGuard { key: Bytes::from_static(b"schema"), read_at: s });
+    record.schema_guards.push(KeyGuard { key: Bytes::from_static(b"schema"), read_at: s });
     assert_eq!(script.offer(A, Record::Commit(record.clone())), Ok(Index(3)));
     assert_eq!(script.offer(B, commit(s, vec![write("t/2", s)])), Ok(Index(4)));
     assert_eq!(script.offer(A, Record::Commit(record.clone())), conflict("t/2", 4, B));
@@ -264,6 +278,10 @@ impl Oracle {
         known && position.index >= self.horizon(below)
     }
 
+    fn believes_all(&self, key: &KeyAccess, below: usize) -> bool {
+        [key.read_at, key.lock_at].into_iter().chain(key.key_at).all(|position| self.believes(position, below))
+    }
+
     /// The parts of a transaction since it last ended.
     fn parts(&self, transaction: TransactionId, below: usize) -> Vec<(usize, &PartRecord)> {
         let mut parts = Vec::new();
@@ -300,7 +318,10 @@ impl Oracle {
         let Some(mark) = key.access.mark() else { return true };
         self.marks(&key.key, below).into_iter().all(|(index, theirs)| {
             let relied_on = if theirs.writes { key.read_at } else { key.lock_at };
-            index <= relied_on.index || !theirs.strength.conflicts_with(mark.strength)
+            let kept_key = key.key_at.is_none_or(|key_at| {
+                !theirs.writes || theirs.strength != LockStrength::Update || index <= key_at.index
+            });
+            kept_key && (index <= relied_on.index || !theirs.strength.conflicts_with(mark.strength))
         })
     }
 
@@ -338,11 +359,8 @@ impl Oracle {
     }
 
     fn accepts_commit(&self, commit: &CommitRecord, end: usize) -> bool {
-        let keys = commit
-            .keys
-            .iter()
-            .all(|k| self.believes(k.read_at, end) && self.believes(k.lock_at, end) && self.key_is_free(k, end));
-        let guards = commit.schema_guards.iter().all(|guard| {
+        let keys = commit.keys.iter().all(|k| self.believes_all(k, end) && self.key_is_free(k, end));
+        let guards = commit.schema_guards.iter().chain(&commit.reads).all(|guard| {
             let unwritten =
                 self.marks(&guard.key, end).iter().all(|(i, mark)| *i <= guard.read_at.index || !mark.writes);
             self.believes(guard.read_at, end) && unwritten
@@ -354,9 +372,7 @@ impl Oracle {
             || (parts.len() == commit.parts as usize
                 && parts.iter().all(|(_, part)| part.number < commit.parts)
                 && parts.iter().all(|(place, part)| {
-                    part.keys.iter().all(|k| {
-                        self.believes(k.read_at, *place) && self.believes(k.lock_at, *place) && self.key_is_free(k, end)
-                    })
+                    part.keys.iter().all(|k| self.believes_all(k, *place) && self.key_is_free(k, end))
                 }));
         self.believes(commit.snapshot, end) && keys && guards && ranges && parts_free
     }
@@ -433,7 +449,9 @@ impl Oracle {
                 strength => Access::Guard(crate::keyset::STRENGTHS[usize::from(*strength) % 4]),
             };
             let key = key_name(*key);
-            all.insert(key.clone(), KeyAccess { key, access, read_at: self.back(*read), lock_at: self.back(*lock) });
+            let (read_at, lock_at) = (self.back(*read), self.back(*lock));
+            let key_at = (read + lock == 5).then(|| self.back(lock + 1));
+            all.insert(key.clone(), KeyAccess { key, access, read_at, lock_at, key_at });
         }
         all.into_values().collect()
     }
@@ -449,8 +467,9 @@ impl Oracle {
                 keys: self.accesses(keys, false),
                 schema_guards: schema
                     .iter()
-                    .map(|(k, b)| SchemaGuard { key: key_name(*k), read_at: self.back(*b) })
+                    .map(|(k, b)| KeyGuard { key: key_name(*k), read_at: self.back(*b) })
                     .collect(),
+                reads: schema.iter().map(|(k, b)| KeyGuard { key: key_name(k ^ 1), read_at: self.back(*b) }).collect(),
                 ranges: range
                     .iter()
                     .map(|(k, b)| RangeGuard {

@@ -232,6 +232,33 @@ async fn guards_are_certified_against_writes_and_schema_changes() {
 }
 
 #[tokio::test]
+async fn a_key_share_lock_grows_over_a_harmless_update() {
+    let f = plain();
+    f.set("parent", "1").await;
+    let mut t = f.begin();
+    t.statement().await.expect("a lease");
+    t.lock(b"parent", LockStrength::KeyShare, LockWait::Wait).await.expect("free");
+    t.put(b("child"), b("c"), WriteKind::NoKeyUpdate);
+    f.set("parent", "2").await;
+    t.statement().await.expect("a lease");
+    assert_eq!(lock(&mut *t, "parent").await, Ok(Locked::Unchanged(Some(b("2")))));
+    t.put(b("parent"), b("3"), WriteKind::NoKeyUpdate);
+    t.commit().await.expect("as in PostgreSQL");
+    assert_eq!(f.read("parent").await, Some(b("3")));
+}
+
+#[tokio::test]
+async fn a_row_that_fits_no_record_is_refused() {
+    let f = fixture(Duration::ZERO, Options { record_bytes_max: 8 << 10, ..small_parts() });
+    let mut t = f.begin();
+    t.put(b("k"), Bytes::from(vec![0; 9 << 10]), WriteKind::NoKeyUpdate);
+    assert_eq!(t.commit().await.map_err(|error| error.code), Err(sqlstate::PROGRAM_LIMIT_EXCEEDED));
+    t.rollback();
+    t.put(b("k"), Bytes::from(vec![0; 3 << 10]), WriteKind::NoKeyUpdate);
+    t.commit().await.expect("it fits");
+}
+
+#[tokio::test]
 async fn local_locks_queue_until_the_holder_is_applied() {
     let f = Arc::new(fixture(Duration::from_millis(5), Options::default()));
     f.set("n", "0").await;
@@ -336,6 +363,7 @@ async fn an_index_is_filled_from_the_rows_of_its_version() {
     t.commit().await.expect("nobody conflicts");
     let keys: Vec<Bytes> = f.rows("i/", "i0").await.into_iter().map(|(key, _)| key).collect();
     assert_eq!(keys, ["i/red/t/1", "i/red/t/2", "i/red/t/3"].map(b));
+    assert_eq!(f.database.state().background_floor(), Index(u64::MAX));
     let mut t = f.begin();
     t.delete(b("catalog"));
     t.action(Action::DropRange { range: KeyRange::prefix("i/") });
@@ -388,8 +416,9 @@ async fn a_large_transaction_travels_as_parts_and_is_one() {
     let found = f.rows("t/", "t0").await;
     assert_eq!(found.len(), 199);
     assert!(found.iter().all(|(_, value)| *value == "large"));
-    assert_eq!(f.store.local_scan(&KeyRange::new("p", "q"), 9).expect("in memory"), [], "parts are dropped");
-    assert_eq!(f.store.local_scan(&KeyRange::new("j", "k"), 9).expect("in memory"), []);
+    for kind in [KeyRange::prefix("p"), KeyRange::prefix("v"), KeyRange::prefix("j")] {
+        assert_eq!(f.store.local_scan(&kind, 9).expect("in memory"), [], "parts and jobs are dropped");
+    }
 }
 
 #[tokio::test]
@@ -475,4 +504,40 @@ async fn the_horizon_follows_and_is_held_by_live_snapshots() {
     assert!(f.database.state().horizon_view().in_force.index.0 > held);
     assert!(f.log.core.lock().machine.certifier().remembered() < 8, "what is below is forgotten");
     assert!(f.store.horizon() > held);
+}
+
+#[tokio::test]
+async fn serializable_refuses_write_skew_and_phantoms_and_repeatable_read_does_not() {
+    for (isolation, refused) in [(Isolation::RepeatableRead, false), (Isolation::Serializable, true)] {
+        let f = plain();
+        f.set("on-call/a", "yes").await;
+        f.set("on-call/b", "yes").await;
+        // Each of two doctors sees the other on call, and goes home.
+        let (mut one, mut two) = (f.database.begin(isolation, false), f.database.begin(isolation, false));
+        for (t, own, other) in [(&mut one, "on-call/a", "on-call/b"), (&mut two, "on-call/b", "on-call/a")] {
+            t.statement().await.expect("a lease");
+            assert_eq!(t.get(other.as_bytes()).await, Ok(Some(b("yes"))));
+            lock(&mut **t, own).await.expect("free");
+            t.put(b(own), b("no"), WriteKind::NoKeyUpdate);
+        }
+        one.commit().await.expect("first");
+        assert_eq!(two.commit().await.is_err(), refused, "write skew under {isolation:?}");
+
+        // Each counts the bookings, finds none, and books.
+        let (mut one, mut two) = (f.database.begin(isolation, false), f.database.begin(isolation, false));
+        for (t, key) in [(&mut one, "booking/1"), (&mut two, "booking/2")] {
+            t.statement().await.expect("a lease");
+            assert_eq!(rows(&mut **t, "booking/", "booking0", false, 10).await, []);
+            t.put(b(key), b("mine"), WriteKind::NoKeyUpdate);
+        }
+        one.commit().await.expect("first");
+        let outcome = two.commit().await;
+        assert_eq!(outcome.is_err(), refused, "phantom under {isolation:?}");
+
+        // A reader has nothing to be refused for.
+        let mut reader = f.database.begin(isolation, false);
+        reader.get(b"on-call/a").await.expect("a lease");
+        f.set("on-call/a", "again").await;
+        assert_eq!(reader.commit().await, Ok(Committed { index: None }));
+    }
 }

@@ -160,6 +160,7 @@ impl Session {
             access: access(key),
             read_at: *position,
             lock_at: *position,
+            key_at: None,
         });
         let id = proposal_id(region, number);
         Record::Commit(CommitRecord {
@@ -169,6 +170,7 @@ impl Session {
             parts: 0,
             keys: keys.collect(),
             schema_guards: vec![],
+            reads: vec![],
             ranges: vec![],
             actions: vec![],
         })

@@ -28,8 +28,15 @@ fn accesses(in_part: bool) -> impl Strategy<Value = Access> {
 }
 
 fn keys(in_part: bool) -> impl Strategy<Value = Vec<KeyAccess>> {
-    prop::collection::btree_map(bytes(), (accesses(in_part), positions(), positions()), 0..8).prop_map(|keys| {
-        keys.into_iter().map(|(key, (access, read_at, lock_at))| KeyAccess { key, access, read_at, lock_at }).collect()
+    prop::collection::btree_map(
+        bytes(),
+        (accesses(in_part), positions(), positions(), prop::option::of(positions())),
+        0..8,
+    )
+    .prop_map(|keys| {
+        keys.into_iter()
+            .map(|(key, (access, read_at, lock_at, key_at))| KeyAccess { key, access, read_at, lock_at, key_at })
+            .collect()
     })
 }
 
@@ -63,7 +70,11 @@ fn records() -> impl Strategy<Value = Record> {
                 low_water,
                 parts,
                 keys,
-                schema_guards: schema_guards.into_iter().map(|(key, read_at)| SchemaGuard { key, read_at }).collect(),
+                reads: schema_guards
+                    .iter()
+                    .map(|(key, read_at)| KeyGuard { key: key.clone(), read_at: *read_at })
+                    .collect(),
+                schema_guards: schema_guards.into_iter().map(|(key, read_at)| KeyGuard { key, read_at }).collect(),
                 ranges: ranges.into_iter().map(|(range, read_at)| RangeGuard { range, read_at }).collect(),
                 actions,
             })
@@ -130,20 +141,23 @@ fn the_bytes_of_version_1_stay_readable() {
                 access: Access::Put { value: Bytes::from_static(b"1"), kind: WriteKind::NoKeyUpdate },
                 read_at: position(3, 1000),
                 lock_at: position(3, 1000),
+                key_at: None,
             },
             KeyAccess {
                 key: Bytes::from_static(b"b"),
                 access: Access::Guard(LockStrength::KeyShare),
                 read_at: position(3, 1000),
                 lock_at: position(3, 1004),
+                key_at: None,
             },
         ],
         schema_guards: vec![],
+        reads: vec![],
         ranges: vec![RangeGuard { range: KeyRange::new("t", ""), read_at: position(3, 1000) }],
         actions: vec![],
     });
     let hex: String = record.encode().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, "5401010102ac02ab020203e80703ec07020161800131016204000100010174000000baa08109");
+    assert_eq!(hex, "5401010102ac02ab020203e80703ec07020161800131016204000100000101740000007f67a78a");
 }
 
 #[test]
@@ -153,6 +167,7 @@ fn ranges_are_cut_where_keys_have_least_in_common() {
         access: Access::Delete,
         read_at: Position::default(),
         lock_at: Position::default(),
+        key_at: None,
     };
     let keys = ["table1/0001", "table1/0002", "table1/0003", "table2/red", "table2/reds"].map(put);
     let ranges = covering_ranges(&keys);

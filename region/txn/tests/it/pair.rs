@@ -184,7 +184,7 @@ fn accesses(words: &[&str]) -> (Vec<KeyAccess>, Vec<RangeGuard>, Position) {
         } else {
             (word.strip_suffix('-').expect("an access"), Access::Delete)
         };
-        keys.insert(bytes(key), KeyAccess { key: bytes(key), access, read_at: at, lock_at: at });
+        keys.insert(bytes(key), KeyAccess { key: bytes(key), access, read_at: at, lock_at: at, key_at: None });
     }
     (keys.into_values().collect(), ranges, at)
 }
@@ -356,6 +356,7 @@ impl Pair {
             parts,
             keys,
             schema_guards: vec![],
+            reads: vec![],
             ranges,
             actions: vec![],
         })
