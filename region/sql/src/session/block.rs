@@ -99,7 +99,7 @@ impl Block {
     }
 
     /// An error was sent to the client.
-    pub fn fail(&mut self, settings: &mut Settings) {
+    pub fn fail(&mut self, settings: &mut SharedSettings) {
         match &mut self.active {
             Some(active) if active.explicit => active.fail(),
             Some(_) => {
@@ -109,10 +109,13 @@ impl Block {
         }
     }
 
-    pub fn roll_back(&mut self, settings: &mut Settings) -> Option<TransactionModes> {
+    pub fn roll_back(&mut self, settings: &mut SharedSettings) -> Option<TransactionModes> {
         let mut active = self.active.take()?;
         active.transaction.rollback();
-        settings.rollback();
+        // Shared with running statements' environments: copied only for a reason.
+        if settings.is_changed() {
+            Arc::make_mut(settings).rollback();
+        }
         Some(active.modes)
     }
 }

@@ -118,8 +118,10 @@ impl SqlSession {
             // It was tried before it was asked for.
             let _ = self.settings_mut().set(&name, &[value], local);
         }
-        for (name, value) in self.settings_mut().take_reports() {
-            client.parameter_status(name, &value);
+        if self.settings.has_reports() {
+            for (name, value) in self.settings_mut().take_reports() {
+                client.parameter_status(name, &value);
+            }
         }
     }
 
@@ -139,11 +141,15 @@ impl SqlSession {
         // Not cancellable: once proposed, only the verdict counts (T9).
         match active.transaction.commit().await {
             Ok(_) => {
-                self.settings_mut().commit();
+                if self.settings.is_changed() {
+                    self.settings_mut().commit();
+                }
                 Ok(())
             }
             Err(error) => {
-                self.settings_mut().rollback();
+                if self.settings.is_changed() {
+                    self.settings_mut().rollback();
+                }
                 if error.code == sqlstate::SERIALIZATION_FAILURE && !active.explicit {
                     self.block.put_back(active);
                 } else {
@@ -175,7 +181,9 @@ impl SqlSession {
     /// Prepares the open implicit transaction for another run, with its locks (T14).
     fn restart_unit(&mut self) {
         metrics::counter!("trivet_sql_retries_total").increment(1);
-        self.settings_mut().rollback();
+        if self.settings.is_changed() {
+            self.settings_mut().rollback();
+        }
         if let Some(active) = self.block.active() {
             active.transaction.restart();
             active.used = false;
@@ -227,15 +235,16 @@ impl SqlSession {
     async fn statement(&mut self, parsed: &Parsed, alone: bool, client: &mut dyn Client) -> PgResult<()> {
         match &parsed.statement {
             Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
-                let prepared = self.prepare(parsed, None).await?;
+                let prepared = self.prepare(&Arc::new(parsed.clone()), None).await?;
                 let mut portal = Portal::new(Arc::new(prepared), Vec::new(), vec![]);
                 self.show_row_description(&portal, client);
                 match self.run_portal(&mut portal, 0, client).await? {
                     Progress::Done | Progress::Suspended => Ok(()),
                 }
             }
-            Statement::Copy(copy) => copy::run(self, copy, parsed, client).await,
-            _ => self.utility(parsed, alone, client).await,
+            // Rare and large: not a part of every statement's future.
+            Statement::Copy(copy) => Box::pin(copy::run(self, copy, parsed, client)).await,
+            _ => Box::pin(self.utility(parsed, alone, client)).await,
         }
     }
 }
@@ -278,16 +287,11 @@ impl Session for SqlSession {
             let message = format!("prepared statement \"{name}\" already exists");
             return Err(PgError::new(sqlstate::DUPLICATE_PREPARED_STATEMENT, message));
         }
-        let mut parsed = parser::parse(sql)?;
-        let prepared = match (parsed.pop(), parsed.is_empty()) {
-            (None, _) => Prepared::empty(),
-            (Some(only), true) => {
+        let prepared = match self.engine.texts.parsed(sql)? {
+            None => Prepared::empty(),
+            Some(only) => {
                 self.check_not_failed(&only.statement)?;
                 self.prepare(&only, Some(parameter_types)).await?
-            }
-            (Some(_), false) => {
-                let message = "cannot insert multiple commands into a prepared statement";
-                return Err(PgError::new(sqlstate::SYNTAX_ERROR, message));
             }
         };
         self.statements.insert(name.to_owned(), Arc::new(prepared));
@@ -404,16 +408,14 @@ impl Session for SqlSession {
     fn error_sent(&mut self) {
         self.last_execute = None;
         self.changes.lock().clear();
-        let settings = Arc::make_mut(&mut self.settings);
-        self.block.fail(settings);
+        self.block.fail(&mut self.settings);
         if !self.block.is_explicit() {
             self.close_portals(false);
         }
     }
 
     async fn terminate(&mut self) {
-        let settings = Arc::make_mut(&mut self.settings);
-        self.block.roll_back(settings);
+        self.block.roll_back(&mut self.settings);
     }
 
     fn idle_limits(&self) -> IdleLimits {

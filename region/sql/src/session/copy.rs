@@ -190,7 +190,7 @@ async fn to_client(
         CopySource::Table { name, columns } => select_of(name, columns),
     };
     let parsed = Parsed { statement: Statement::Query(query), text: parsed.text.clone() };
-    let prepared = session.prepare(&parsed, None).await?;
+    let prepared = session.prepare(&Arc::new(parsed), None).await?;
     let mut portal = Portal::new(Arc::new(prepared), Vec::new(), vec![]);
     let (names, types): (Vec<String>, Vec<_>) = portal
         .columns()

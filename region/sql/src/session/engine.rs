@@ -18,6 +18,7 @@ pub struct SqlEngine {
     pub(super) database: Arc<dyn Database>,
     pub(super) descriptors: DescriptorCache,
     pub(super) plans: super::query::PlanCache,
+    pub(super) texts: super::query::TextCache,
     /// This region's name, for `trivet_region()` and messages.
     pub(super) region: String,
 }
@@ -28,6 +29,7 @@ impl SqlEngine {
             database,
             descriptors: DescriptorCache::default(),
             plans: super::query::PlanCache::default(),
+            texts: super::query::TextCache::default(),
             region: region.into(),
         })
     }

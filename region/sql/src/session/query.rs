@@ -43,6 +43,10 @@ pub(super) struct CachedPlan {
     dependency_keys: Vec<Bytes>,
     /// Descriptors of the plan's tables: what its writes are guarded by.
     guards: Vec<Bytes>,
+    /// The settings that it was made under.
+    search_path: String,
+    date_style: String,
+    time_zone: String,
 }
 
 pub(super) struct PlanCache {
@@ -55,10 +59,44 @@ impl Default for PlanCache {
     }
 }
 
+/// Texts that Parse brought lately, as trees.
+pub(super) struct TextCache {
+    texts: Cache<String, Arc<Parsed>>,
+}
+
+impl Default for TextCache {
+    fn default() -> Self {
+        TextCache { texts: Cache::new(PLANS_MAX) }
+    }
+}
+
+/// Longer texts are seldom sent twice.
+const CACHED_TEXT_BYTES_MAX: usize = 16 << 10;
+
+impl TextCache {
+    /// The one statement of a text; `None` if it is empty, 42601 if there are several.
+    pub fn parsed(&self, sql: &str) -> PgResult<Option<Arc<Parsed>>> {
+        if let Some(parsed) = self.texts.get(sql) {
+            return Ok(Some(parsed));
+        }
+        let mut parsed = crate::parser::parse(sql)?;
+        let Some(only) = parsed.pop() else { return Ok(None) };
+        if !parsed.is_empty() {
+            let message = "cannot insert multiple commands into a prepared statement";
+            return Err(PgError::new(sqlstate::SYNTAX_ERROR, message));
+        }
+        let only = Arc::new(only);
+        if sql.len() <= CACHED_TEXT_BYTES_MAX {
+            self.texts.insert(sql.to_owned(), Arc::clone(&only));
+        }
+        Ok(Some(only))
+    }
+}
+
 /// A prepared statement.
 pub(super) struct Prepared {
     /// `None`: an empty query.
-    parsed: Option<Parsed>,
+    parsed: Option<Arc<Parsed>>,
     given_types: Option<Vec<u32>>,
     kind: PreparedKind,
 }
@@ -74,7 +112,7 @@ impl Prepared {
         Prepared { parsed: None, given_types: None, kind: PreparedKind::Utility(None) }
     }
     pub fn statement(&self) -> Option<&Statement> {
-        self.parsed.as_ref().map(|parsed| &parsed.statement)
+        self.parsed.as_deref().map(|parsed| &parsed.statement)
     }
     pub fn parameter_types(&self) -> &[Oid] {
         match &self.kind {
@@ -176,15 +214,15 @@ impl SqlSession {
 
     /// Plans a statement, or finds out that it needs none.
     /// `given_types`: `None` if the statement may have no parameters.
-    pub(super) async fn prepare(&mut self, parsed: &Parsed, given_types: Option<&[u32]>) -> PgResult<Prepared> {
+    pub(super) async fn prepare(&mut self, parsed: &Arc<Parsed>, given_types: Option<&[u32]>) -> PgResult<Prepared> {
         let kind = match &parsed.statement {
             Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
                 let cancel = self.startup.cancel.clone();
-                PreparedKind::Planned(SqlSession::cancellable(&cancel, self.plan(parsed, given_types)).await?)
+                PreparedKind::Planned(SqlSession::cancellable(&cancel, self.plan(parsed, given_types, None)).await?)
             }
             other => PreparedKind::Utility(self.utility_columns(other)),
         };
-        Ok(Prepared { parsed: Some(parsed.clone()), given_types: given_types.map(<[u32]>::to_vec), kind })
+        Ok(Prepared { parsed: Some(Arc::clone(parsed)), given_types: given_types.map(<[u32]>::to_vec), kind })
     }
 
     fn utility_columns(&self, statement: &Statement) -> Option<Vec<Column>> {
@@ -212,17 +250,45 @@ impl SqlSession {
         }
     }
 
-    /// A plan that is valid at a new statement snapshot of the open transaction.
-    async fn plan(&mut self, parsed: &Parsed, given_types: Option<&[u32]>) -> PgResult<Arc<CachedPlan>> {
+    /// A plan that is valid at a new statement snapshot of the open transaction; the one that is known, if it still is.
+    async fn plan(
+        &mut self,
+        parsed: &Parsed,
+        given_types: Option<&[u32]>,
+        known: Option<&Arc<CachedPlan>>,
+    ) -> PgResult<Arc<CachedPlan>> {
         let engine = Arc::clone(&self.engine);
-        let key = self.plan_key(parsed, given_types);
+        let settings = Arc::clone(&self.settings);
         let active = self.open();
         active.transaction.statement().await?;
+        let same_settings = |cached: &&Arc<CachedPlan>| {
+            cached.search_path == settings.value("search_path")
+                && cached.date_style == settings.value("DateStyle")
+                && cached.time_zone == settings.value("TimeZone")
+        };
+        let transaction = &mut *active.transaction;
+        if let Some(cached) = known.filter(same_settings) {
+            if still_valid(transaction, &cached.dependencies, &cached.dependency_keys).await? {
+                return Ok(Arc::clone(cached));
+            }
+        }
+        let key = self.plan_key(parsed, given_types);
         if let Some(cached) = engine.plans.plans.get(&key) {
+            let active = self.open();
             if still_valid(&mut *active.transaction, &cached.dependencies, &cached.dependency_keys).await? {
                 return Ok(cached);
             }
         }
+        Box::pin(self.plan_anew(key, parsed, given_types)).await
+    }
+
+    async fn plan_anew(
+        &mut self,
+        key: PlanKey,
+        parsed: &Parsed,
+        given_types: Option<&[u32]>,
+    ) -> PgResult<Arc<CachedPlan>> {
+        let engine = Arc::clone(&self.engine);
         let path = search_path(&self.settings, &self.user);
         let mut environment = self.environment();
         let active = self.open();
@@ -263,6 +329,9 @@ impl SqlSession {
             parameter_types,
             columns,
             dependencies,
+            search_path: self.settings.value("search_path").to_owned(),
+            date_style: self.settings.value("DateStyle").to_owned(),
+            time_zone: self.settings.value("TimeZone").to_owned(),
         });
         engine.plans.plans.insert(key, Arc::clone(&cached));
         Ok(cached)
@@ -347,11 +416,11 @@ impl SqlSession {
             }
             (PreparedKind::Planned(_), _) => self.run_portal(portal, max_rows, client).await,
             (PreparedKind::Utility(_), Some(parsed)) => {
-                let parsed = parsed.clone();
+                let parsed = Arc::clone(parsed);
                 let alone = !self.block.is_open();
                 self.describes_rows = false;
                 let result = match &parsed.statement {
-                    Statement::Copy(copy) => super::copy::run(self, copy, &parsed, client).await,
+                    Statement::Copy(copy) => Box::pin(super::copy::run(self, copy, &parsed, client)).await,
                     _ => Box::pin(self.utility(&parsed, alone, client)).await,
                 };
                 self.describes_rows = true;
@@ -455,10 +524,11 @@ impl SqlSession {
     }
 
     async fn begin_run(&mut self, portal: &mut Portal) -> PgResult<()> {
-        let (Some(parsed), given) = (&portal.prepared.parsed, &portal.prepared.given_types) else {
-            return Err(PgError::internal("an empty query was run"));
+        let prepared = Arc::clone(&portal.prepared);
+        let (Some(parsed), PreparedKind::Planned(known)) = (&prepared.parsed, &prepared.kind) else {
+            return Err(PgError::internal("a statement without a plan was run"));
         };
-        let cached = self.plan(parsed, given.as_deref()).await?;
+        let cached = self.plan(parsed, prepared.given_types.as_deref(), Some(known)).await?;
         if !same_result(cached.columns.as_deref(), portal.columns()) {
             return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, "cached plan must not change result type"));
         }
@@ -502,7 +572,7 @@ impl SqlSession {
         }
         let text = format!("{statement:?}");
         let parsed = Parsed { statement: statement.clone(), text };
-        let prepared = self.prepare(&parsed, None).await?;
+        let prepared = self.prepare(&Arc::new(parsed), None).await?;
         let PreparedKind::Planned(cached) = &prepared.kind else {
             return Err(PgError::unsupported("EXPLAIN of a statement without a plan"));
         };

@@ -118,8 +118,7 @@ impl SqlSession {
         let failed = self.block.is_failed();
         let modes = self.block.active().map(|active| active.modes()).unwrap_or_default();
         if failed {
-            let settings = Arc::make_mut(&mut self.settings);
-            self.block.roll_back(settings);
+            self.block.roll_back(&mut self.settings);
             self.close_portals(false);
         } else {
             self.commit_block().await?;
@@ -139,8 +138,7 @@ impl SqlSession {
             }
             Self::warn(client, sqlstate::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
         }
-        let settings = Arc::make_mut(&mut self.settings);
-        let modes = self.block.roll_back(settings);
+        let modes = self.block.roll_back(&mut self.settings);
         self.close_portals(false);
         if let (true, Some(modes)) = (chain, modes) {
             self.block.chain(&*self.engine.database, &self.settings, modes);
@@ -299,7 +297,7 @@ impl SqlSession {
             .map(|name| crate::analyze::resolve_type_name(name).map(|(oid, _)| oid.0))
             .collect::<PgResult<Vec<_>>>()?;
         let parsed = Parsed { statement: statement.clone(), text: text.to_owned() };
-        let prepared = self.prepare(&parsed, Some(&types)).await?;
+        let prepared = self.prepare(&Arc::new(parsed), Some(&types)).await?;
         self.statements.insert(name.text.clone(), Arc::new(prepared));
         Ok(())
     }
@@ -351,7 +349,7 @@ impl SqlSession {
             return Err(PgError::new(sqlstate::DUPLICATE_CURSOR, format!("cursor \"{}\" already exists", name.text)));
         }
         let inner = Parsed { statement: Statement::Query(query.clone()), text: parsed.text.clone() };
-        let prepared = self.prepare(&inner, None).await?;
+        let prepared = self.prepare(&Arc::new(inner), None).await?;
         self.portals.insert(name.text.clone(), Portal::new(Arc::new(prepared), Vec::new(), vec![]));
         Ok(())
     }

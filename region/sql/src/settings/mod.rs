@@ -12,7 +12,8 @@ mod definitions;
 mod value;
 
 use definitions::{DEFINITIONS, Definition};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
 use trivet_types::{DateOrder, FormatSettings, PgError, PgResult, SqlState, datetime::TimeZone, sqlstate};
 pub use value::duration_ms;
 use value::{canonical, shown};
@@ -211,6 +212,15 @@ impl Settings {
         SettingsMark(self.undo.len())
     }
 
+    /// Does a commit or rollback have anything to do?
+    pub fn is_changed(&self) -> bool {
+        !self.undo.is_empty()
+    }
+
+    pub fn has_reports(&self) -> bool {
+        !self.unreported.is_empty()
+    }
+
     pub fn rollback_to(&mut self, mark: SettingsMark) {
         while self.undo.len() > mark.0 {
             let undo = self.undo.pop().expect("longer than the mark");
@@ -285,8 +295,16 @@ impl Settings {
     }
 }
 
+/// Places by name, as written in the table and in lower case.
+static PLACES: LazyLock<HashMap<String, usize>> = LazyLock::new(|| {
+    let names = DEFINITIONS.iter().enumerate();
+    names
+        .flat_map(|(at, definition)| [(definition.name.to_string(), at), (definition.name.to_ascii_lowercase(), at)])
+        .collect()
+});
+
 fn place(name: &str) -> Option<usize> {
-    DEFINITIONS.iter().position(|definition| definition.name.eq_ignore_ascii_case(name))
+    PLACES.get(name).or_else(|| PLACES.get(&name.to_ascii_lowercase())).copied()
 }
 
 fn key(name: &str) -> PgResult<Key> {
