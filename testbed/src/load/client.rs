@@ -14,6 +14,8 @@ use tokio_postgres::types::Type;
 
 /// Longer than any fault of a drill (L2).
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// Of a look (L3): longer than a region that is cut off may take to refuse, shorter than any fault.
+const LOOK_ANSWER_WITHIN: Duration = Duration::from_millis(2500);
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// A breath between operations, so that a load on an unthrottled link leaves the processor to the nodes.
 const WRITE_EVERY: Duration = Duration::from_millis(8);
@@ -187,7 +189,7 @@ impl Client {
         let teller = if self.turn.is_multiple_of(4) { self.region } else { self.region.other_region() };
         let id = self.shared.acknowledged_in(teller).load(Ordering::Acquire);
         let text = format!("SELECT id FROM {} WHERE id = $1", self.shared.tables.rows);
-        let answer = within(ANSWER_WITHIN, session.client.query_typed(&text, &[(&id, Type::INT8)])).await;
+        let answer = within(LOOK_ANSWER_WITHIN, session.client.query_typed(&text, &[(&id, Type::INT8)])).await;
         let (found, result) = split(answer.map(|rows| !rows.is_empty()), false);
         (Kind::Look { id, found }, result)
     }

@@ -17,8 +17,9 @@
 //!   the one statement that carried it.
 //! - **L2** A client has one statement under way; it waits longer than any fault lasts, so that an answer that comes
 //!   late (from a process that was paused, say) is recorded rather than missed.
-//! - **L3** Each kind of read has clients of its own: a read waits for a write in flight to its key, for as long as a
-//!   region is cut off even; a client that is stuck on an account must not keep another one from finding a stale row.
+//! - **L3** A read waits for a write in flight to its key, in a region that is cut off and does not notice for ever. So
+//!   each kind of read has clients of its own, and a look is given up in the end: there must be somebody left to find
+//!   a stale row. (The row that the other region acknowledged last is in flight here at the moment of a cut.)
 mod client;
 mod pulse;
 mod tables;
