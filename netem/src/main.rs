@@ -1,7 +1,7 @@
 //! `trivet-netem`: the relays as a process, and a hand on their control.
 use clap::{Args, Parser, Subcommand};
 use std::error::Error;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use trivet_netem::config::Config;
@@ -77,6 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
         )
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .init();
     let mut out = io::stdout().lock();
     match Arguments::parse().command {

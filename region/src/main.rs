@@ -1,5 +1,6 @@
 //! `trivet-region`: one region of a cluster. Storage, log, transactions, SQL and the gateway, put together; nothing else lives here.
 use clap::Parser;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,7 +46,8 @@ const WORKER_STACK_BYTES: usize = 8 << 20;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_new(&arguments.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
     // One provider, chosen before anything speaks TLS.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::error!("another TLS provider was installed first");

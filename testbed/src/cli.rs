@@ -223,6 +223,9 @@ pub struct BenchArguments {
     /// Rows of the table
     #[arg(long, default_value_t = crate::bench::ROWS, value_parser = clap::value_parser!(i32).range(2..))]
     pub rows: i32,
+    /// Reads that `fresh` checks, each way
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub checks: u64,
     /// Round trip between places, of a testbed that the bench starts for itself [default: 60ms]
     #[arg(long)]
     pub rtt: Option<Profile>,

@@ -1,6 +1,7 @@
 //! The witness: the third vote. Wiring only; what it does is `trivet-node` without a state machine.
 use anyhow::Context;
 use clap::Parser;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,7 +37,8 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let filter =
         EnvFilter::try_new(&arguments.log).with_context(|| format!("--log {:?} is no filter", arguments.log))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
     match run(arguments) {
         Ok(()) => Ok(()),
         Err(error) => {

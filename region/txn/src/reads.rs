@@ -90,6 +90,10 @@ impl Reads {
         (points.collect(), ranges.collect())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.points.is_empty() && self.ranges.is_empty()
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Reads::default();
     }

@@ -124,17 +124,24 @@ impl Snapshot {
         self.snapshots.lowered(self.position, self.epoch)
     }
 
-    /// Move to a newer position, for the next statement; as `begin`.
-    pub fn renew(&mut self, position: Position, epoch: u64) -> Result<(), Behind> {
+    /// Move to a newer position, for the next statement; as `begin`. With `hold`, what was alive stays alive below it: the
+    /// transaction has to be certified against everything since, however many statements later (T12).
+    pub fn renew(&mut self, position: Position, epoch: u64, hold: bool) -> Result<(), Behind> {
         let mut registry = self.snapshots.registry.lock();
         registry.admit(position, epoch)?;
-        let before = registry.live.insert(self.id, position).expect("a snapshot is registered while it lives");
-        if before != position {
-            registry.by_index.remove(&(before.index, self.id));
+        let held = *registry.live.get(&self.id).expect("a snapshot is registered while it lives");
+        if !hold && held != position {
+            registry.live.insert(self.id, position);
+            registry.by_index.remove(&(held.index, self.id));
             registry.by_index.insert((position.index, self.id));
         }
         (self.position, self.epoch) = (position, epoch);
         Ok(())
+    }
+
+    /// Read where `newer` does, and hold what was held.
+    pub fn advance_to(&mut self, newer: Snapshot) {
+        (self.position, self.epoch) = (newer.position, newer.epoch);
     }
 }
 
@@ -164,7 +171,9 @@ mod tests {
         assert_eq!(snapshots.low_water(Index(20)), Index(10));
         drop(first);
         assert_eq!(snapshots.low_water(Index(20)), Index(12));
-        second.renew(at(1, 18), 0).expect("above the mark");
+        second.renew(at(1, 16), 0, true).expect("above the mark");
+        assert_eq!((second.position(), snapshots.low_water(Index(20))), (at(1, 16), Index(12)));
+        second.renew(at(1, 18), 0, false).expect("above the mark");
         assert_eq!(snapshots.low_water(Index(20)), Index(18));
         assert_eq!(snapshots.begin(at(1, 17), 0).err(), Some(Behind));
         drop(second);

@@ -82,6 +82,15 @@ impl RegionTransaction {
         Ok(self.snapshot.as_mut().expect("a statement has a snapshot"))
     }
 
+    /// Something will be certified from where an earlier statement read.
+    fn has_guards(&self) -> bool {
+        !self.buffer.is_empty()
+            || self.spill.parts() > 0
+            || !self.ranges.is_empty()
+            || !self.reads.is_empty()
+            || !self.schema_guards.is_empty()
+    }
+
     fn note_latest(&mut self, position: Position, epoch: u64) {
         let current = self.region.state.snapshots.lowered(self.latest.0, self.latest.1);
         if position.index >= current.index {
@@ -273,15 +282,20 @@ impl Transaction for RegionTransaction {
         if self.snapshot.is_none() || self.isolation == Isolation::ReadCommitted {
             let region = self.region.clone();
             let first = self.snapshot.is_none();
+            let hold = self.has_guards();
             let renewed = match &mut self.snapshot {
                 Some(snapshot) => {
                     let epoch = region.state.snapshots.epoch();
-                    snapshot.renew(region.last_received().await?, epoch).is_ok()
+                    snapshot.renew(region.last_received().await?, epoch, hold).is_ok()
                 }
                 None => false,
             };
             if !renewed {
-                self.snapshot = Some(region.begin_snapshot().await?);
+                let newer = region.begin_snapshot().await?;
+                match &mut self.snapshot {
+                    Some(snapshot) if hold => snapshot.advance_to(newer),
+                    snapshot => *snapshot = Some(newer),
+                }
             }
             let (position, epoch) = self.snapshot.as_mut().expect("begun above").current();
             self.note_latest(position, epoch);

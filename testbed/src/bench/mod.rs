@@ -3,12 +3,14 @@
 //! ```text
 //!   commit   autocommit update of one row by its primary key, uniform over all rows, in both regions at once
 //!   read     strong read of one row by its primary key in one region while the other one updates
+//!   fresh    write in one region, and once that is acknowledged read in the other; both ways at once; none may be stale
 //!   net      what the links were asked to do, and what they do
 //! ```
 //!
 //! Clients are closed loops: each sends its next statement when it has the answer to the last. So throughput is clients
 //! divided by latency, until something is full. A bench makes a table of its own and drops it.
 mod commit;
+mod fresh;
 mod net;
 mod read;
 mod work;
@@ -36,12 +38,14 @@ pub enum Bench {
     Commit,
     /// Strong reads of one row while the other region updates
     Read,
+    /// Writes in one region, each read in the other as soon as it is acknowledged
+    Fresh,
     /// The links, asked and measured
     Net,
 }
 
 impl Bench {
-    pub const ALL: [Bench; 3] = [Bench::Net, Bench::Commit, Bench::Read];
+    pub const ALL: [Bench; 4] = [Bench::Net, Bench::Commit, Bench::Read, Bench::Fresh];
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +53,8 @@ pub struct Settings {
     pub seconds: u64,
     pub clients: usize,
     pub rows: i32,
+    /// Of `fresh`, each way.
+    pub checks: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,6 +71,8 @@ pub struct BenchReport {
     pub commit: Option<commit::Commit>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read: Option<read::Read>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fresh: Option<fresh::Fresh>,
 }
 
 pub async fn run(
@@ -89,6 +97,7 @@ pub async fn run(
         net: None,
         commit: None,
         read: None,
+        fresh: None,
     };
     let rtt = report.rtt_before.map_or(Duration::ZERO, Rtt::median);
     let mut texts = Vec::new();
@@ -109,10 +118,22 @@ pub async fn run(
                 texts.push(read.render(rtt));
                 report.read = Some(read);
             }
+            Bench::Fresh => {
+                let fresh = fresh::run(testbed, settings, settings.checks, progress, signals).await?;
+                texts.push(fresh.render(rtt));
+                report.fresh = Some(fresh);
+            }
         }
     }
     report.rtt_after = measure_rtt().await?;
     Ok((report, texts.join("\n")))
+}
+
+impl BenchReport {
+    /// A bench measures; only a stale read makes it fail.
+    pub fn stale(&self) -> bool {
+        self.fresh.as_ref().is_some_and(fresh::Fresh::is_stale)
+    }
 }
 
 /// A table of `rows` rows, dropped at the end of the bench.

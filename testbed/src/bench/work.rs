@@ -40,17 +40,38 @@ pub struct Samples {
 }
 
 impl Samples {
-    fn new() -> Samples {
+    pub(super) fn new() -> Samples {
         let latency = Histogram::new_with_max(120_000_000, 3).expect("the bounds are in order");
         Samples { latency, errors: BTreeMap::new(), elapsed: Duration::ZERO }
     }
 
-    fn add(&mut self, other: Samples) {
+    pub(super) fn add(&mut self, other: Samples) {
         self.latency.add(other.latency).expect("both have the same bounds");
         for (code, count) in other.errors {
             *self.errors.entry(code).or_default() += count;
         }
         self.elapsed = self.elapsed.max(other.elapsed);
+    }
+
+    /// One statement, begun at `at`. `false`: it failed, and the connection is still of use.
+    pub(super) fn take(&mut self, at: Instant, answer: Result<(), Failure>) -> Result<bool> {
+        match answer {
+            Ok(()) => {
+                self.latency.saturating_record(at.elapsed().as_micros() as u64);
+                Ok(true)
+            }
+            Err(Failure { broken: true, message, .. }) => {
+                anyhow::bail!("a client of the bench lost its connection: {message}")
+            }
+            Err(failure) => {
+                *self.errors.entry(failure.code).or_default() += 1;
+                Ok(false)
+            }
+        }
+    }
+
+    pub(super) fn lasted(&mut self, elapsed: Duration) {
+        self.elapsed = elapsed;
     }
 
     pub fn count(&self) -> u64 {

@@ -36,7 +36,12 @@ async fn on(testbed: &Testbed, arguments: &BenchArguments, signals: &mut StopSig
         Some(bench) => vec![bench],
         None => Bench::ALL.to_vec(),
     };
-    let settings = Settings { seconds: arguments.seconds, clients: arguments.clients.into(), rows: arguments.rows };
+    let settings = Settings {
+        seconds: arguments.seconds,
+        clients: arguments.clients.into(),
+        rows: arguments.rows,
+        checks: arguments.checks,
+    };
     let progress = Progress::start();
     let result = run(&benches, testbed, settings, &progress, signals).await;
     progress.done();
@@ -46,8 +51,11 @@ async fn on(testbed: &Testbed, arguments: &BenchArguments, signals: &mut StopSig
         report.link_profile, report.clients, report.seconds, report.rows
     ));
     say(text);
-    match &arguments.json {
-        Some(path) => write_json(path, &report),
-        None => Ok(()),
+    if let Some(path) = &arguments.json {
+        write_json(path, &report)?;
     }
+    if report.stale() {
+        bail!("a strong read was stale");
+    }
+    Ok(())
 }

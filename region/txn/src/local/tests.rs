@@ -48,6 +48,13 @@ impl Fixture {
         transaction.put(b(key), b(value), WriteKind::NoKeyUpdate);
         transaction.commit().await.expect("nobody conflicts").index.expect("it wrote")
     }
+    /// A write to `k`, and the horizon moves up as far as it may.
+    async fn time_passes(&self, value: &'static str) {
+        self.set("k", value).await;
+        self.log.core.lock().applier.flush().expect("in memory");
+        self.log.core.lock().tidy();
+        self.database.propose_horizon().await;
+    }
     async fn read(&self, key: &'static str) -> Option<Bytes> {
         self.begin().get(key.as_bytes()).await.expect("a lease")
     }
@@ -487,23 +494,40 @@ async fn the_horizon_follows_and_is_held_by_live_snapshots() {
     old.statement().await.expect("a lease");
     let held = old.snapshot().expect("begun").index;
     for _ in 0..3 {
-        f.set("k", "2").await;
-        f.log.core.lock().applier.flush().expect("in memory");
-        f.log.core.lock().tidy();
-        f.database.propose_horizon().await;
+        f.time_passes("2").await;
     }
     assert_eq!(old.get(b"k").await, Ok(Some(b("1"))));
     assert!(f.database.state().horizon_view().in_force.index.0 <= held);
     drop(old);
     for _ in 0..3 {
-        f.set("k", "3").await;
-        f.log.core.lock().applier.flush().expect("in memory");
-        f.log.core.lock().tidy();
-        f.database.propose_horizon().await;
+        f.time_passes("3").await;
     }
     assert!(f.database.state().horizon_view().in_force.index.0 > held);
     assert!(f.log.core.lock().machine.certifier().remembered() < 8, "what is below is forgotten");
     assert!(f.store.horizon() > held);
+}
+
+#[tokio::test]
+async fn a_block_of_many_statements_holds_the_horizon_from_its_first_write() {
+    let f = plain();
+    let mut block = f.begin();
+    block.statement().await.expect("a lease");
+    f.time_passes("1").await;
+    block.statement().await.expect("a lease");
+    lock(&mut *block, "mine").await.expect("free");
+    block.put(b("mine"), b("written"), WriteKind::NoKeyUpdate);
+    let held = block.snapshot().expect("begun").index;
+    for _ in 0..3 {
+        f.time_passes("2").await;
+        // Each statement of READ COMMITTED reads at a newer place, and the write relies on the old one.
+        block.statement().await.expect("a lease");
+        assert!(f.database.state().horizon_view().in_force.index.0 <= held);
+    }
+    assert_eq!(block.get(b"k").await, Ok(Some(b("2"))));
+    block.commit().await.expect("nothing that it relies on was forgotten");
+    f.time_passes("3").await;
+    f.time_passes("4").await;
+    assert!(f.database.state().horizon_view().in_force.index.0 > held);
 }
 
 #[tokio::test]
