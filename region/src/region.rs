@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use trivet_gateway::{
     Authenticator, BoundAddress, Credential, GatewayConfig, GatewayHandle, GatewayTls, ListenAddress, Roles,
@@ -22,12 +22,27 @@ use trivet_node::config::ConfigFile;
 use trivet_node::http::{self, HttpOptions};
 use trivet_node::{Node, NodeHandle, NodeOptions, prometheus};
 use trivet_sql::{SharedEngine, SqlEngine};
-use trivet_storage::{RocksOptions, RocksStore, Store};
+use trivet_storage::{RocksOptions, RocksStore, Store, StoreError};
 use trivet_txn::{Applier, RegionDatabase, RegionMachine, RegionState, Rules, stored_state};
 
 pub type Config = ConfigFile<RegionSections>;
 
 const HORIZON_EVERY: Duration = Duration::from_secs(1);
+
+/// A process that was killed holds its lock until its last thread is gone, which a supervisor may not wait for.
+const FORMER_PROCESS_ENDS_WITHIN: Duration = Duration::from_secs(5);
+
+async fn open_store(path: &Path, options: RocksOptions) -> Result<RocksStore, StoreError> {
+    let begun = Instant::now();
+    loop {
+        match RocksStore::open(path, options.clone()) {
+            Err(StoreError::InUse { .. }) if begun.elapsed() < FORMER_PROCESS_ENDS_WITHIN => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            opened => return opened,
+        }
+    }
+}
 
 pub fn read_config(path: &Path) -> anyhow::Result<Config> {
     let mut config = Config::read(path)?;
@@ -58,7 +73,8 @@ impl Region {
             ..RocksOptions::default()
         };
         let store: Arc<dyn Store> = Arc::new(
-            RocksStore::open(&state_dir, options)
+            open_store(&state_dir, options)
+                .await
                 .with_context(|| format!("cannot open the store {}", state_dir.display()))?,
         );
         let applied = Index(store.applied());
@@ -83,7 +99,7 @@ impl Region {
         let background = CancellationToken::new();
         spawn_horizon(database.clone(), background.clone());
 
-        let engine = SqlEngine::new(database, common.node.name.clone());
+        let engine = SqlEngine::new(database.clone(), common.node.name.clone());
         let gateway = listen(&extra, engine, background.clone()).await?;
         let sql_address = gateway
             .addresses()
@@ -102,7 +118,7 @@ impl Region {
             fields.insert("sql_address".into(), sql_address.to_string().into());
             fields
         });
-        let source = DigestSource { store: store.clone(), state };
+        let source = DigestSource::new(store.clone(), state, database);
         let http_address = http::serve(common.listen.http, node.clone(), options, digest::routes(source)).await?;
         tracing::info!(sql = %sql_address, http = %http_address, quic = %node.quic_address(), "region {} is up", common.node.name);
         Ok(Region { node, gateway, store, background, applier })

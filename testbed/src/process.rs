@@ -44,7 +44,8 @@ impl ProcessId {
     pub fn condition(self) -> Condition {
         match read_stat(self.pid) {
             Some(stat) if stat.started == self.started => match stat.state {
-                'Z' | 'X' => {
+                // The first thread may be gone while others still end: until the last one has, files stay open and locked.
+                'Z' | 'X' if !has_threads(self.pid) => {
                     self.reap();
                     Condition::Gone
                 }
@@ -180,6 +181,11 @@ struct Stat {
 
 fn read_stat(pid: i32) -> Option<Stat> {
     parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Besides the first one, whose entry stays until somebody waits for the process.
+fn has_threads(pid: i32) -> bool {
+    std::fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|tasks| tasks.count() > 1)
 }
 
 /// `pid (name) state ppid ...`; the name may hold spaces and brackets, so fields are counted from the last bracket.

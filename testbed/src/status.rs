@@ -81,9 +81,21 @@ pub struct Digest {
     pub keys: u64,
 }
 
+/// From `index` on, the node can be asked for digests, until it was asked for one or a minute has passed.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Held {
+    pub hold: u64,
+    pub index: u64,
+}
+
+pub async fn hold_digest(address: SocketAddr, bound: Duration) -> Result<Held> {
+    let body = http::post(address, "/digest/hold", bound).await?;
+    serde_json::from_slice(&body).with_context(|| format!("the answer of {address} does not read"))
+}
+
 /// Waits until the node has applied up to `index`.
-pub async fn fetch_digest(address: SocketAddr, index: u64, bound: Duration) -> Result<Digest> {
-    let body = http::get(address, &format!("/digest?index={index}"), bound).await?;
+pub async fn fetch_digest(address: SocketAddr, held: Held, index: u64, bound: Duration) -> Result<Digest> {
+    let body = http::get(address, &format!("/digest?index={index}&hold={}", held.hold), bound).await?;
     serde_json::from_slice(&body).with_context(|| format!("the digest of {address} does not read"))
 }
 

@@ -41,9 +41,19 @@ impl Node {
         }
         if !self.reads.is_empty() {
             self.reads.ask_again(now, after);
-            for id in self.reads.give_up(now, patience) {
+            // Who has waited in vain for that long already does not make the next one wait again.
+            let cut_off = self.leader_is_silent()
+                && self.unserved_since.is_some_and(|since| now.saturating_sub(since) >= patience);
+            for id in self.reads.give_up(now, if cut_off { 0 } else { patience }) {
                 fx.out.push(Output::ReadReady { id, position: None });
             }
+        }
+    }
+
+    fn leader_is_silent(&self) -> bool {
+        match self.leader {
+            None => true,
+            Some(leader) => self.contact(leader).is_some_and(|contact| contact.silent),
         }
     }
 

@@ -7,10 +7,12 @@
 use crate::config::NodeConfig;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use trivet_files::{Files, FilesError, OsFiles, VolatileFiles, VolatileOptions};
 use trivet_journal::{Identity, Journal, JournalConfig, JournalError, Start};
 use trivet_log::{Index, Recovered};
 
+const FORMER_PROCESS_ENDS_WITHIN: Duration = Duration::from_secs(5);
 /// The journal's folder in the data directory.
 const LOG_FOLDER: &str = "log";
 
@@ -28,13 +30,26 @@ pub enum OpenError {
 pub(crate) fn open_files(config: &NodeConfig) -> Result<Arc<dyn Files>, OpenError> {
     let folder = config.node.data_dir.join(LOG_FOLDER);
     std::fs::create_dir_all(&folder).map_err(|cause| OpenError::Folder { path: folder.clone(), cause })?;
-    let files: Arc<dyn Files> = Arc::new(OsFiles::open(folder)?);
+    let files: Arc<dyn Files> = Arc::new(take_folder(folder)?);
     let testing = config.testing;
     if testing.volatile_files || testing.skip_fsync {
         let options = VolatileOptions { skip_sync: testing.skip_fsync, ..VolatileOptions::default() };
         return Ok(Arc::new(VolatileFiles::open(files, options)?));
     }
     Ok(files)
+}
+
+/// A process that was killed holds its lock until its last thread is gone, which a supervisor may not wait for.
+fn take_folder(folder: PathBuf) -> Result<OsFiles, FilesError> {
+    let begun = Instant::now();
+    loop {
+        match OsFiles::open(folder.clone()) {
+            Err(FilesError::InUse { .. }) if begun.elapsed() < FORMER_PROCESS_ENDS_WITHIN => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// Opens the journal, as the mark allows, and leaves the mark.

@@ -78,8 +78,37 @@ impl DigestBuilder {
 /// The digest of all live rows (key and value) of the range at a version, equal on every engine and in every region.
 /// Reads in pages: it holds no lock, and memory for one page only. `SnapshotTooOld` if collection overtakes it.
 pub fn digest(store: &dyn Store, range: &KeyRange, at: Version) -> Result<Digest, StoreError> {
+    digest_without(store, range, Vec::new(), at)
+}
+
+/// As `digest`, as if the rows of `dropped` (ranges of any order, which may overlap) were gone already.
+pub fn digest_without(
+    store: &dyn Store,
+    range: &KeyRange,
+    mut dropped: Vec<KeyRange>,
+    at: Version,
+) -> Result<Digest, StoreError> {
+    dropped.sort_by(|one, other| one.start.cmp(&other.start));
     let mut builder = DigestBuilder::default();
     let mut rest = range.clone();
+    for gone in dropped.iter().filter(|gone| !gone.is_empty()) {
+        if gone.start > rest.start {
+            let end = if rest.end.is_empty() { gone.start.clone() } else { gone.start.clone().min(rest.end.clone()) };
+            add(store, KeyRange { start: rest.start.clone(), end }, at, &mut builder)?;
+        }
+        if gone.end.is_empty() {
+            return Ok(builder.finish());
+        }
+        rest.start = rest.start.max(gone.end.clone());
+    }
+    if !rest.is_empty() {
+        add(store, rest, at, &mut builder)?;
+    }
+    Ok(builder.finish())
+}
+
+fn add(store: &dyn Store, range: KeyRange, at: Version, builder: &mut DigestBuilder) -> Result<(), StoreError> {
+    let mut rest = range;
     loop {
         let rows = store.scan(&rest, at, false, PAGE)?;
         for row in &rows {
@@ -87,7 +116,7 @@ pub fn digest(store: &dyn Store, range: &KeyRange, at: Version) -> Result<Digest
         }
         match rows.last() {
             Some(last) if rows.len() == PAGE => rest = rest.after(&last.key),
-            _ => return Ok(builder.finish()),
+            _ => return Ok(()),
         }
     }
 }
@@ -133,4 +162,20 @@ mod tests {
     }
     const EMPTY: &str = "1e939a815fa3c3eb224da26f63487601 over 0 rows";
     const TWO: &str = "a994ff2bfb6573514131304d20b18fdf over 2 rows";
+
+    #[test]
+    fn dropped_ranges_do_not_count() {
+        let store = crate::MemoryStore::new();
+        let keys = ["a", "b", "c", "d", "e"];
+        let writes = keys.map(|key| (Bytes::from_static(key.as_bytes()), 1, Some(Bytes::from_static(b"value"))));
+        store.apply(crate::Batch { writes: writes.into(), applied: Some(1), ..Default::default() }).expect("in memory");
+        let range = |start: &'static str, end: &'static str| KeyRange { start: start.into(), end: end.into() };
+        let left =
+            |dropped: Vec<KeyRange>| digest_without(&store, &KeyRange::all(), dropped, 1).expect("readable").rows;
+        assert_eq!(left(vec![]), 5);
+        assert_eq!(left(vec![range("b", "d")]), 3);
+        assert_eq!(left(vec![range("d", ""), range("a", "b"), range("a", "c")]), 1);
+        assert_eq!(left(vec![range("", "")]), 0);
+        assert_eq!(left(vec![range("x", "y"), range("c", "c")]), 5);
+    }
 }

@@ -14,7 +14,7 @@ mod memory;
 mod rocks;
 mod store;
 
-pub use digest::{Digest, DigestBuilder, digest};
+pub use digest::{Digest, DigestBuilder, digest, digest_without};
 pub use memory::MemoryStore;
 pub use rocks::{RocksOptions, RocksStore};
 pub use store::*;

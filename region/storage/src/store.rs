@@ -64,6 +64,8 @@ pub enum StoreError {
     /// No room: nothing of the refused call is there. Reads still work; writes do again once there is room.
     #[error("storage: no space left on the device: {0}")]
     DiskFull(String),
+    #[error("{path} is in use by another process")]
+    InUse { path: String },
     #[error("stored bytes are damaged: {0}")]
     Damaged(String),
     /// Versions that this snapshot needs may have been collected already.

@@ -70,7 +70,7 @@ pub(crate) fn storage(error: StoreError) -> Box<PgError> {
         StoreError::Damaged(_) => PgError::new(sqlstate::DATA_CORRUPTED, error.to_string()),
         StoreError::DiskFull(_) => PgError::new(sqlstate::DISK_FULL, error.to_string()),
         StoreError::SnapshotTooOld { .. } => PgError::new(sqlstate::SNAPSHOT_TOO_OLD, error.to_string()),
-        StoreError::Engine(_) => PgError::new(sqlstate::IO_ERROR, error.to_string()),
+        StoreError::Engine(_) | StoreError::InUse { .. } => PgError::new(sqlstate::IO_ERROR, error.to_string()),
     }
 }
 

@@ -38,7 +38,7 @@ mod testing;
 mod transaction;
 
 pub use api::*;
-pub use applier::{Applier, ApplyError, Slice, stored_state};
+pub use applier::{Applier, ApplyError, Slice, live_digest, stored_state};
 pub use certifier::{Certifier, Decision};
 pub use database::{Options, RegionDatabase};
 pub use keyset::fingerprint;

@@ -19,7 +19,7 @@ use crate::load::{ACCOUNTS, Load, Mix, OPENING_BALANCE, Pulse, Stalls, Tables, U
 use crate::place::{Link, Place};
 use crate::probe::{self, Rtt};
 use crate::signals::StopSignals;
-use crate::status::{Digest, fetch_digest};
+use crate::status::{Digest, fetch_digest, hold_digest};
 use crate::terminal::Progress;
 use crate::testbed::Testbed;
 use anyhow::{Context, Result, bail};
@@ -215,18 +215,16 @@ impl Stage<'_> {
         Ok(Played { leaders, phases, steps, stalls, history, measured, fates, sum, digests, violations })
     }
 
-    /// Both regions at one place of the log, which neither has to wait for long.
+    /// Both regions at one place of the log.
     async fn digests(&self) -> Result<BTreeMap<Place, Digest>> {
-        let mut index = 0;
-        for place in Place::REGIONS {
-            index = index.max(self.testbed.status(place).await?.commit);
-        }
         let http = self.testbed.state()?.addresses.http;
-        let mut digests = BTreeMap::new();
-        for place in Place::REGIONS {
-            digests.insert(place, fetch_digest(http[&place], index, READ_OUT_WITHIN).await?);
-        }
-        Ok(digests)
+        let held = Place::REGIONS.map(|place| hold_digest(http[&place], READ_OUT_WITHIN));
+        let held = futures::future::try_join_all(held).await?;
+        let index = held.iter().map(|held| held.index).max().expect("there are two regions");
+        let digests = Place::REGIONS.into_iter().zip(held).map(async |(place, held)| -> Result<(Place, Digest)> {
+            Ok((place, fetch_digest(http[&place], held, index, READ_OUT_WITHIN).await?))
+        });
+        Ok(futures::future::try_join_all(digests).await?.into_iter().collect())
     }
 
     async fn clean(&self, leader: Place) -> Result<()> {

@@ -42,7 +42,16 @@ pub(crate) fn open(path: &Path, options: &RocksOptions) -> Result<Db, StoreError
         ColumnFamilyDescriptor::new(DATA, data_options(options, &cache)),
         ColumnFamilyDescriptor::new(LOCAL, local_options(options, &cache)),
     ];
-    Db::open_cf_descriptors(&database_options(options), path, families).map_err(engine)
+    Db::open_cf_descriptors(&database_options(options), path, families).map_err(|error| match is_locked(&error) {
+        true => StoreError::InUse { path: path.display().to_string() },
+        false => engine(error),
+    })
+}
+
+/// RocksDB tells it in words only.
+fn is_locked(error: &rocksdb::Error) -> bool {
+    let text: &str = error.as_ref();
+    text.contains("While lock file") || text.contains("lock hold by current process")
 }
 
 fn database_options(options: &RocksOptions) -> Options {

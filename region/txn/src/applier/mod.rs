@@ -36,7 +36,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use trivet_clock::HlcTimestamp;
 use trivet_log::{Boot, Entry, EntryBody, Index, NodeId, ProposalId};
-use trivet_storage::{Batch, KeyRange, Store, StoreError};
+use trivet_storage::{Batch, Digest, KeyRange, Store, StoreError};
 
 /// A batch is handed to the store once it is this large.
 const BATCH_BYTES_MAX: usize = 1 << 20;
@@ -92,6 +92,14 @@ pub fn stored_state(store: &dyn Store) -> Result<Option<StoredState>, ApplyError
         None => Ok(None),
         Some(bytes) => StoredState::decode(&bytes).map(Some).map_err(ApplyError::Bookkeeping),
     }
+}
+
+/// The digest of all live rows at an applied index: ranges whose drop is committed there do not count, whether or not
+/// this region has got round to it.
+pub fn live_digest(store: &dyn Store, at: Index) -> Result<Digest, ApplyError> {
+    let dropped = local::load_drops(store)?.into_iter().filter(|((version, _), _)| *version <= at);
+    let dropped = dropped.map(|(_, range)| range).collect();
+    Ok(trivet_storage::digest_without(store, &KeyRange::all(), dropped, at.0)?)
 }
 
 impl Applier {
