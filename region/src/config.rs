@@ -2,14 +2,21 @@
 //!
 //! ```toml
 //! [sql]
-//! listen = "127.0.0.1:5433"        # the endpoint for applications; nothing else is listened on
-//! auth = "scram"                   # or "trust": whoever connects is believed. For loopback and testbeds.
+//! listen = "127.0.0.1:5433"        # the endpoint for applications
+//! socket = "/run/trivet/.s.PGSQL.5433"   # optional: a Unix socket too; nothing else is listened on
+//! auth = "scram"                   # or "trust": whoever connects is believed. For loopback and testbeds. Or [[sql.hba]].
 //! certificate = "server.pem"       # TLS for clients; both or none
 //! key = "server.key"
 //! tls_required = false
 //! connections_max = 500
+//! authentication_timeout_s = 60
 //!
-//! [[sql.users]]                    # for "scram": PostgreSQL's verifier, as in pg_authid.rolpassword
+//! [[sql.hba]]                      # in the place of `auth`: the first rule that fits decides (access.rs)
+//! type = "hostssl"
+//! address = "10.0.0.0/8"
+//! method = "scram-sha-256"
+//!
+//! [[sql.users]]                    # roles that log in by what stands here: PostgreSQL's verifier, as in pg_authid.rolpassword
 //! name = "app"
 //! verifier = "SCRAM-SHA-256$4096:..."
 //!
@@ -17,8 +24,9 @@
 //! cache_mb = 256
 //! write_buffer_mb = 64
 //! ```
+use crate::access::HbaEntry;
 use serde::Deserialize;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use trivet_node::config::ExtraSections;
 
@@ -44,13 +52,18 @@ pub enum Auth {
 #[serde(deny_unknown_fields)]
 pub struct SqlSection {
     pub listen: SocketAddr,
-    pub auth: Auth,
+    pub socket: Option<PathBuf>,
+    pub auth: Option<Auth>,
+    #[serde(default)]
+    pub hba: Vec<HbaEntry>,
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
     #[serde(default)]
     pub tls_required: bool,
     #[serde(default = "default_connections_max")]
     pub connections_max: usize,
+    #[serde(default = "default_authentication_timeout_s")]
+    pub authentication_timeout_s: u64,
     #[serde(default)]
     pub users: Vec<UserEntry>,
 }
@@ -79,6 +92,10 @@ fn default_connections_max() -> usize {
     500
 }
 
+fn default_authentication_timeout_s() -> u64 {
+    60
+}
+
 impl SqlSection {
     /// What the sections cannot say by their shape. The message names key and remedy.
     pub fn check(&self) -> Result<(), String> {
@@ -88,26 +105,17 @@ impl SqlSection {
         if self.tls_required && self.certificate.is_none() {
             return Err("sql.tls_required needs sql.certificate and sql.key".into());
         }
-        if self.auth == Auth::Trust && !is_loopback(self.listen.ip()) {
-            return Err(format!(
-                "sql.auth = \"trust\" believes whoever connects, and sql.listen = \"{}\" is not a loopback address: use auth = \"scram\"",
-                self.listen
-            ));
+        if !(1..=600).contains(&self.authentication_timeout_s) {
+            return Err("sql.authentication_timeout_s is a number from 1 to 600".into());
         }
-        if self.auth == Auth::Scram && self.users.is_empty() {
-            return Err("sql.auth = \"scram\" without any [[sql.users]] lets nobody in".into());
-        }
+        self.check_access()?;
         Ok(())
     }
 
     /// Paths relative to the configuration file.
     pub fn resolve_paths(&mut self, folder: &Path) {
-        for path in [&mut self.certificate, &mut self.key].into_iter().flatten() {
+        for path in [&mut self.certificate, &mut self.key, &mut self.socket].into_iter().flatten() {
             *path = folder.join(&path);
         }
     }
-}
-
-fn is_loopback(address: IpAddr) -> bool {
-    address.is_loopback()
 }

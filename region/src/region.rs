@@ -3,19 +3,18 @@
 //! Order of start, each step needing the one before: the store (what is applied), the journal (which boot is this), the shared
 //! state and the machine (replays the journal above the horizon), the applier, the node (talks), the database, SQL, the
 //! gateway (listens). The stop is the reverse: clients first, then leadership and leases, then the store.
-use crate::config::{Auth, RegionSections};
+use crate::config::RegionSections;
 use crate::digest::{self, DigestSource};
 use crate::log::NodeLog;
 use anyhow::{Context, bail};
-use std::collections::HashMap;
+use bytes::Bytes;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use trivet_gateway::{
-    Authenticator, BoundAddress, Credential, GatewayConfig, GatewayHandle, GatewayTls, ListenAddress, Roles,
-    ScramVerifier, ShutdownMode, Trust,
+    BoundAddress, Gatekeeper, GatewayConfig, GatewayHandle, GatewayTls, ListenAddress, LoginSources, ShutdownMode,
 };
 use trivet_log::Index;
 use trivet_node::config::ConfigFile;
@@ -100,7 +99,7 @@ impl Region {
         spawn_horizon(database.clone(), background.clone());
 
         let engine = SqlEngine::new(database.clone(), common.node.name.clone());
-        let gateway = listen(&extra, engine, background.clone()).await?;
+        let gateway = listen(&extra, &common.tls.key, engine, background.clone()).await?;
         let sql_address = gateway
             .addresses()
             .iter()
@@ -165,39 +164,34 @@ fn spawn_horizon(database: Arc<RegionDatabase>, ended: CancellationToken) {
 
 async fn listen(
     sections: &RegionSections,
+    node_key: &Path,
     engine: Arc<SqlEngine>,
     ended: CancellationToken,
 ) -> anyhow::Result<GatewayHandle> {
     let sql = &sections.sql;
-    let authenticator: Arc<dyn Authenticator> = match sql.auth {
-        Auth::Trust => Arc::new(Trust),
-        Auth::Scram => Arc::new(roles(sections)?),
-    };
+    if sql.trusts_strangers() {
+        tracing::warn!("a rule in sql.hba trusts whoever connects from another machine");
+    }
+    let rules = sql.rules().map_err(anyhow::Error::msg)?;
+    let logins = LoginSources(vec![Arc::new(sql.fixed_logins().map_err(anyhow::Error::msg)?)]);
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let tls = match (&sql.certificate, &sql.key) {
-        (Some(certificate), Some(key)) => {
-            let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-            Some(GatewayTls::from_pem(&read(certificate)?, &read(key)?)?)
-        }
+        (Some(certificate), Some(key)) => Some(GatewayTls::from_pem(&read(certificate)?, &read(key)?)?),
         _ => None,
     };
+    let socket = sql.socket.iter().cloned().map(ListenAddress::Unix);
     let config = GatewayConfig {
-        listen: vec![ListenAddress::Tcp(sql.listen)],
+        listen: std::iter::once(ListenAddress::Tcp(sql.listen)).chain(socket).collect(),
         tls,
         tls_required: sql.tls_required,
         connections_max: sql.connections_max,
+        startup_timeout: Duration::from_secs(sql.authentication_timeout_s),
+        // A secret that stays over restarts.
+        decoy_secret: Some(Bytes::from(read(node_key)?)),
         ..GatewayConfig::default()
     };
-    trivet_gateway::serve(config, Arc::new(SharedEngine(engine)), authenticator, ended)
+    let gatekeeper = Gatekeeper::new(rules, Arc::new(logins));
+    trivet_gateway::serve(config, Arc::new(SharedEngine(engine)), Arc::new(gatekeeper), ended)
         .await
         .with_context(|| format!("sql.listen = \"{}\"", sql.listen))
-}
-
-fn roles(sections: &RegionSections) -> anyhow::Result<Roles> {
-    let mut roles = HashMap::new();
-    for user in &sections.sql.users {
-        let verifier: ScramVerifier =
-            user.verifier.parse().with_context(|| format!("the verifier of [[sql.users]] \"{}\"", user.name))?;
-        roles.insert(user.name.clone(), Credential::Scram(verifier));
-    }
-    Ok(Roles(roles))
 }

@@ -1,7 +1,7 @@
 //! The command line.
 use crate::bench::Bench;
 use crate::drills::Drill;
-use crate::layout::config::Sabotage;
+use crate::layout::config::{Auth, Sabotage};
 use crate::place::{Lane, Place};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -76,6 +76,9 @@ pub struct Up {
     /// SQL ports of A and B
     #[arg(long, default_value = "5433,5434", value_parser = parse_ports)]
     pub ports: Ports,
+    /// How clients show who they are: "scram" makes a password and certificates, and prints them in the addresses
+    #[arg(long, value_enum, default_value_t)]
+    pub auth: Auth,
     /// Return when it serves, and leave it running
     #[arg(long)]
     pub detach: bool,
@@ -283,8 +286,11 @@ mod tests {
             panic!("not a drill")
         };
         assert_eq!((drill.drill, drill.sabotage), (DrillChoice::All, Some(Sabotage::SkipFsync)));
+        let Command::Up(up) = parse("trivet up --auth scram").expect("it reads").command else { panic!("not up") };
+        assert_eq!(up.auth, Auth::Scram);
         for wrong in [
             "trivet",
+            "trivet up --auth md5",
             "trivet kill X",
             "trivet up --ports 5433",
             "trivet up --rtt mars",

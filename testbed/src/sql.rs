@@ -1,5 +1,7 @@
 //! Talking to a region as a client does, and telling what an error means for the fate of a write.
 use crate::history::{Code, Outcome};
+use crate::layout::Directory;
+use crate::layout::password::Password;
 use anyhow::{Context, Result};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,6 +11,34 @@ use tokio_postgres::{Client, Config, NoTls};
 /// User and database of a testbed's endpoints.
 pub const USER: &str = "postgres";
 pub const DATABASE: &str = "postgres";
+
+/// Where a region speaks SQL, and what it asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Endpoint {
+    pub address: SocketAddr,
+    pub password: Option<Password>,
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
+impl Endpoint {
+    /// How `psql` and most drivers are told where to connect; all that is needed, so with the password.
+    pub fn connection_string(&self, directory: &Directory) -> String {
+        let Endpoint { address, password } = self;
+        match password {
+            None => format!("postgresql://{USER}@{address}/{DATABASE}"),
+            Some(password) => format!(
+                "postgresql://{USER}:{}@{address}/{DATABASE}?sslmode=verify-full&sslrootcert={}",
+                password.text(),
+                directory.authority().display()
+            ),
+        }
+    }
+}
 
 /// A connection, closed when it is dropped.
 #[derive(Debug)]
@@ -71,11 +101,14 @@ pub fn leaves_fate_unknown(code: &str) -> bool {
     matches!(code, "40003" | "57P01" | "57P02" | "57P05") || code.starts_with("08") || code.starts_with("XX")
 }
 
-pub fn config(address: SocketAddr, bound: Duration) -> Config {
+pub fn config(endpoint: Endpoint, bound: Duration) -> Config {
     let mut config = Config::new();
+    if let Some(password) = endpoint.password {
+        config.password(password.text());
+    }
     config
-        .host(address.ip().to_string())
-        .port(address.port())
+        .host(endpoint.address.ip().to_string())
+        .port(endpoint.address.port())
         .user(USER)
         .dbname(DATABASE)
         .application_name("trivet")
@@ -84,8 +117,8 @@ pub fn config(address: SocketAddr, bound: Duration) -> Config {
 }
 
 /// Connects, all of it within `bound`.
-pub async fn connect(address: SocketAddr, bound: Duration) -> Result<Session, Failure> {
-    let config = config(address, bound);
+pub async fn connect(endpoint: Endpoint, bound: Duration) -> Result<Session, Failure> {
+    let config = config(endpoint, bound);
     match tokio::time::timeout(bound, config.connect(NoTls)).await {
         Ok(Ok((client, connection))) => {
             let driver = tokio::spawn(async move {
@@ -111,16 +144,11 @@ pub async fn within<T>(
 }
 
 /// Connects anew and runs statements that return nothing, for preparing and cleaning up.
-pub async fn run(address: SocketAddr, statements: &str, bound: Duration) -> Result<()> {
-    let session = connect(address, bound).await.with_context(|| format!("cannot connect to {address}"))?;
+pub async fn run(endpoint: Endpoint, statements: &str, bound: Duration) -> Result<()> {
+    let session = connect(endpoint, bound).await.with_context(|| format!("cannot connect to {endpoint}"))?;
     within(bound, session.client.batch_execute(statements))
         .await
         .with_context(|| format!("'{}' failed", statements.chars().take(100).collect::<String>()))
-}
-
-/// How `psql` and most drivers are told where to connect.
-pub fn connection_string(address: SocketAddr) -> String {
-    format!("postgresql://{USER}@{address}/{DATABASE}")
 }
 
 #[cfg(test)]

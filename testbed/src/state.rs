@@ -8,7 +8,7 @@
 //! - **S1** A state file is replaced whole, under the directory's lock: a reader sees one write or the other.
 //! - **S2** A process is recorded before anything waits for it, so it can be stopped whatever happens to its starter.
 use crate::layout::addresses::Addresses;
-use crate::layout::config::Testing;
+use crate::layout::config::{Auth, Testing};
 use crate::layout::{Directory, user_folder};
 use crate::place::Place;
 use crate::process::ProcessId;
@@ -28,6 +28,8 @@ pub struct State {
     /// As it was asked for: "60ms", "transatlantic".
     pub link_profile: String,
     pub testing: Testing,
+    #[serde(default)]
+    pub auth: Auth,
     /// The program that stops it on Ctrl-C or at the end of a drill; none when detached.
     pub keeper: Option<ProcessId>,
     pub netem: Option<ProcessId>,
@@ -41,6 +43,7 @@ impl State {
             addresses,
             link_profile: link_profile.to_owned(),
             testing,
+            auth: Auth::default(),
             keeper: None,
             netem: None,
             nodes: BTreeMap::new(),

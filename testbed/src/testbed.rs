@@ -4,18 +4,18 @@
 //! testbed that another one started, and a start that is interrupted leaves nothing that `down` cannot find.
 use crate::http;
 use crate::layout::addresses::Addresses;
-use crate::layout::config::Testing;
+use crate::layout::config::{Auth, Testing};
+use crate::layout::password::Password;
 use crate::layout::{Directory, certificates, config};
 use crate::place::Place;
 use crate::process::{Condition, Launch, ProcessId, find_binary, log_tail};
-use crate::sql;
+use crate::sql::{self, Endpoint};
 use crate::state::{Registry, State};
 use crate::status::{self, NodeStatus, NodeView, condition_word};
 use crate::terminal::Progress;
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use trivet_netem::ControlClient;
@@ -34,6 +34,7 @@ pub struct Options {
     pub sql_ports: Option<[u16; 2]>,
     pub profile: Profile,
     pub testing: Testing,
+    pub auth: Auth,
     pub keeper: Option<ProcessId>,
 }
 
@@ -61,9 +62,14 @@ impl Testbed {
         progress.step("certificates and configuration");
         let cluster = directory.cluster_id()?;
         certificates::ensure(&directory, cluster)?;
-        config::write(&directory, cluster, &addresses, &options.profile, options.testing)?;
+        let password = match options.auth {
+            Auth::Trust => None,
+            Auth::Scram => Some(Password::ensure(&directory)?),
+        };
+        config::write(&directory, cluster, &addresses, &options.profile, options.testing, password)?;
         let mut state = State::new(addresses.clone(), &options.profile.name, options.testing);
         state.keeper = options.keeper;
+        state.auth = options.auth;
         state.create(&directory)?;
         let testbed = Testbed { directory };
         let started = async {
@@ -118,8 +124,13 @@ impl Testbed {
     }
 
     /// Where each region speaks SQL.
-    pub fn endpoints(&self) -> Result<BTreeMap<Place, SocketAddr>> {
-        Ok(self.state()?.addresses.sql)
+    pub fn endpoints(&self) -> Result<BTreeMap<Place, Endpoint>> {
+        let state = self.state()?;
+        let password = match state.auth {
+            Auth::Trust => None,
+            Auth::Scram => Some(Password::read(&self.directory)?),
+        };
+        Ok(state.addresses.sql.into_iter().map(|(place, address)| (place, Endpoint { address, password })).collect())
     }
 
     pub fn network(&self) -> Result<ControlClient> {
@@ -355,14 +366,14 @@ impl Testbed {
 }
 
 /// A table of its own, written through both regions, each write read through the other, and dropped.
-async fn try_serving(endpoints: &BTreeMap<Place, SocketAddr>) -> Result<()> {
+async fn try_serving(endpoints: &BTreeMap<Place, Endpoint>) -> Result<()> {
     const WITHIN: Duration = Duration::from_secs(10);
     let table = format!("trivet_up_{:08x}", rand::random::<u32>());
     let first = endpoints[&Place::A];
     let exchange = async {
         sql::run(first, &format!("CREATE TABLE {table} (id integer PRIMARY KEY)"), WITHIN).await?;
-        for (place, address) in endpoints {
-            sql::run(*address, &format!("INSERT INTO {table} (id) VALUES ({})", place.id()), WITHIN).await?;
+        for (place, endpoint) in endpoints {
+            sql::run(*endpoint, &format!("INSERT INTO {table} (id) VALUES ({})", place.id()), WITHIN).await?;
             let reader = endpoints[&place.other_region()];
             let session = sql::connect(reader, WITHIN).await?;
             let text = format!("SELECT id FROM {table} WHERE id = {}", place.id());

@@ -5,6 +5,7 @@
 //! decides what it may be asked and turns what it says into PostgreSQL's errors. Channel binding (SCRAM-SHA-256-PLUS) is
 //! offered on TLS when the certificate is known.
 use crate::cancel::random_bytes;
+use crate::login::LoginRole;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -30,11 +31,52 @@ pub enum Credential {
     Unknown,
 }
 
+/// Who wants in, before anything was shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    pub user: &'a str,
+    pub database: &'a str,
+    /// `None` on a Unix socket.
+    pub peer: Option<SocketAddr>,
+    pub tls: bool,
+}
+
+/// What has to be shown, and by whom.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    pub credential: Credential,
+    /// As it was found; `None` where roles are not looked at, and for one that is not there.
+    pub role: Option<LoginRole>,
+}
+
+impl From<Credential> for Admission {
+    fn from(credential: Credential) -> Admission {
+        Admission { credential, role: None }
+    }
+}
+
+/// A place among a role's sessions, given back when it is dropped.
+#[derive(Default)]
+pub struct Seat {
+    _guard: Option<Box<dyn Send + Sync>>,
+}
+
+impl Seat {
+    pub(crate) fn held(guard: impl Send + Sync + 'static) -> Seat {
+        Seat { _guard: Some(Box::new(guard)) }
+    }
+}
+
 /// Where credentials come from.
 #[async_trait]
 pub trait Authenticator: Send + Sync + 'static {
-    /// An error is sent as FATAL. `peer` is `None` on a Unix socket.
-    async fn lookup(&self, user: &str, peer: Option<SocketAddr>) -> PgResult<Credential>;
+    /// An error is sent as FATAL.
+    async fn lookup(&self, candidate: &Candidate<'_>) -> PgResult<Admission>;
+
+    /// The user showed what was asked for: may the role have a session now? An error is sent as FATAL.
+    fn enter(&self, _user: &str, _role: Option<LoginRole>) -> PgResult<Seat> {
+        Ok(Seat::default())
+    }
 }
 
 /// Everyone is who they say: for tests and for sockets that the system guards.
@@ -43,8 +85,8 @@ pub struct Trust;
 
 #[async_trait]
 impl Authenticator for Trust {
-    async fn lookup(&self, _user: &str, _peer: Option<SocketAddr>) -> PgResult<Credential> {
-        Ok(Credential::Trust)
+    async fn lookup(&self, _candidate: &Candidate<'_>) -> PgResult<Admission> {
+        Ok(Credential::Trust.into())
     }
 }
 
@@ -54,8 +96,8 @@ pub struct Roles(pub HashMap<String, Credential>);
 
 #[async_trait]
 impl Authenticator for Roles {
-    async fn lookup(&self, user: &str, _peer: Option<SocketAddr>) -> PgResult<Credential> {
-        Ok(self.0.get(user).cloned().unwrap_or(Credential::Unknown))
+    async fn lookup(&self, candidate: &Candidate<'_>) -> PgResult<Admission> {
+        Ok(self.0.get(candidate.user).cloned().unwrap_or(Credential::Unknown).into())
     }
 }
 
@@ -162,7 +204,8 @@ pub(crate) struct Scram {
 
 impl Scram {
     /// `certificate_pem`: the server's own, first in its chain. One whose signature pgwire does not know offers no binding.
-    pub fn new(certificate_pem: Option<&[u8]>) -> PgResult<Scram> {
+    /// `decoy`: the secret behind made-up salts, drawn if there is none.
+    pub fn new(certificate_pem: Option<&[u8]>, decoy: Option<Bytes>) -> PgResult<Scram> {
         let bound = certificate_pem.and_then(|pem| {
             let mut scram = ScramServerAuth::new();
             match scram.configure_certificate(pem) {
@@ -173,7 +216,11 @@ impl Scram {
                 }
             }
         });
-        Ok(Scram { decoy: random_bytes::<KEY_SIZE>()?, plain: ScramServerAuth::new(), bound })
+        let decoy = match decoy {
+            Some(decoy) => decoy,
+            None => random_bytes::<KEY_SIZE>()?,
+        };
+        Ok(Scram { decoy, plain: ScramServerAuth::new(), bound })
     }
 
     /// A verifier that no password fits, with a salt that is always the same for a name.
@@ -328,7 +375,7 @@ mod tests {
 
     #[test]
     fn a_role_that_is_not_there_looks_like_one_that_is() {
-        let scram = Scram::new(None).expect("random bytes");
+        let scram = Scram::new(None, None).expect("random bytes");
         let salt = |user: &str| {
             let mut exchange = scram.begin(user, None, false).expect("begins");
             let message = exchange.first(&initial(SCRAM_SHA_256_METHOD, b"n,,n=,r=abc")).expect("goes on");
@@ -343,7 +390,7 @@ mod tests {
 
     #[test]
     fn mechanisms_and_their_misuse() {
-        let scram = Scram::new(None).expect("random bytes");
+        let scram = Scram::new(None, None).expect("random bytes");
         let begin = || scram.begin("ann", None, true).expect("begins");
         assert_eq!(begin().mechanisms(), [SCRAM_SHA_256_METHOD]);
         let first = |body: BytesMut| begin().first(&body).expect_err("refused").to_string();
@@ -372,7 +419,7 @@ mod tests {
             two in "(c=[a-z]{0,4})?,(r=[a-z]{0,6})?(,p=[a-zA-Z0-9+/=]{0,44})?",
             raw in prop::collection::vec(any::<u8>(), 0..40),
         ) {
-            let scram = Scram::new(None).expect("random bytes");
+            let scram = Scram::new(None, None).expect("random bytes");
             let mut exchange = scram.begin("ann", None, false).expect("begins");
             let _ = exchange.first(&initial(SCRAM_SHA_256_METHOD, one.as_bytes()));
             let _ = exchange.last(&BytesMut::from(two.as_bytes()));

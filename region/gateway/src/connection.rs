@@ -98,7 +98,7 @@ async fn session_life(
         opened = opening => opened,
         () = server.stop.cancelled() => return Parting::Error(shutdown_error()),
     };
-    let Opened { mut session, _registration, _slot } = match opened {
+    let Opened { mut session, _registration, _slot, _seat } = match opened {
         Ok(opened) => opened,
         Err(parting) => return parting,
     };

@@ -31,7 +31,9 @@ mod conversation;
 mod decode;
 mod encode;
 mod frame;
+mod hba;
 mod link;
+mod login;
 mod meters;
 mod opening;
 mod output;
@@ -42,8 +44,12 @@ mod startup;
 mod tls;
 mod watch;
 
-pub use authentication::{Authenticator, Credential, Roles, ScramVerifier, Trust, VerifierError};
+pub use authentication::{
+    Admission, Authenticator, Candidate, Credential, Roles, ScramVerifier, Seat, Trust, VerifierError,
+};
 pub use cancel::{CancelReason, CancelToken};
+pub use hba::{AddressMatch, DatabaseMatch, HbaKind, HbaMethod, HbaRule, HbaRules, Network, RuleError, UserMatch};
+pub use login::{FixedLogins, Gatekeeper, LoginRole, LoginSource, LoginSources};
 pub use meters::Totals;
 pub use server::{
     BoundAddress, Drained, GatewayConfig, GatewayHandle, ListenAddress, ListenError, ShutdownMode, serve,

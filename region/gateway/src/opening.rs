@@ -4,7 +4,7 @@
 //! Nothing that arrived in clear text is believed after TLS began (G5): a byte that lies behind an SSLRequest when it is
 //! read was put there before the handshake, by a client that breaks the protocol or by someone in between. Errors here are
 //! FATAL. A packet that is not this protocol at all is answered by closing, as PostgreSQL does.
-use crate::authentication::{Credential, Exchange, ScramVerifier};
+use crate::authentication::{Candidate, Credential, Exchange, ScramVerifier, Seat};
 use crate::cancel::{CancelToken, Registration};
 use crate::encode;
 use crate::frame::{Frame, Stage};
@@ -200,6 +200,8 @@ pub(crate) struct Opened {
     pub _registration: Registration,
     /// Kept as long as the session counts.
     pub _slot: OwnedSemaphorePermit,
+    /// Kept as long as the session counts among its role's.
+    pub _seat: Seat,
 }
 
 /// Find a slot, authenticate, ask the engine, send what a client waits for.
@@ -223,13 +225,14 @@ pub(crate) async fn open(
         server.meters.refused.add(1);
         return Err(PgError::fatal(sqlstate::TOO_MANY_CONNECTIONS, "sorry, too many clients already").into());
     };
-    let authentication = authenticate(server, port, &request.user, tls, peer);
-    match tokio::time::timeout_at(deadline, authentication).await {
+    let candidate = Candidate { user: &request.user, database: &request.database, peer, tls };
+    let authentication = authenticate(server, port, &candidate);
+    let seat = match tokio::time::timeout_at(deadline, authentication).await {
         Ok(outcome) => outcome?,
         Err(_) => {
             return Err(PgError::fatal(sqlstate::QUERY_CANCELED, "canceling authentication due to timeout").into());
         }
-    }
+    };
     let registration = server.cancels.register(request.protocol, port.token.clone())?;
     let startup = Startup {
         user: request.user,
@@ -249,23 +252,19 @@ pub(crate) async fn open(
     if let Some(failure) = port.output.failure() {
         return Err(failure.into());
     }
-    Ok(Opened { session, _registration: registration, _slot: slot })
+    Ok(Opened { session, _registration: registration, _slot: slot, _seat: seat })
 }
 
-async fn authenticate(
-    server: &Server,
-    port: &mut Port,
-    user: &str,
-    tls: bool,
-    peer: Option<SocketAddr>,
-) -> Result<(), Parting> {
-    match server.authenticator.lookup(user, peer).await? {
+async fn authenticate(server: &Server, port: &mut Port, candidate: &Candidate<'_>) -> Result<Seat, Parting> {
+    let admission = server.authenticator.lookup(candidate).await?;
+    let Candidate { user, tls, .. } = *candidate;
+    match admission.credential {
         Credential::Trust => {}
         Credential::Scram(verifier) => scram(server, port, user, Some(verifier), tls).await?,
         Credential::Unknown => scram(server, port, user, None, tls).await?,
     }
     port.put(&Authentication::Ok);
-    Ok(())
+    Ok(server.authenticator.enter(user, admission.role)?)
 }
 
 async fn scram(

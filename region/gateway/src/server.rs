@@ -11,6 +11,7 @@ use crate::meters::{Meters, Totals};
 use crate::opening::Arrival;
 use crate::session::Engine;
 use crate::tls::GatewayTls;
+use bytes::Bytes;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,9 @@ pub struct GatewayConfig {
     pub connections_max: usize,
     /// From accept to the end of authentication.
     pub startup_timeout: Duration,
+    /// From which the salts of roles that are not there are made. The same at every start, so that such a role keeps its
+    /// salt as others do; drawn at the start if there is none.
+    pub decoy_secret: Option<Bytes>,
     /// Longest Query, Parse, Bind or CopyData; at most a gigabyte.
     pub message_bytes_max: usize,
     /// How long a fast shutdown waits for statements to notice, and a last error for its reader.
@@ -54,6 +58,7 @@ impl Default for GatewayConfig {
             tls_required: false,
             connections_max: 100,
             startup_timeout: Duration::from_secs(60),
+            decoy_secret: None,
             message_bytes_max: LARGE_MAX,
             shutdown_grace: Duration::from_secs(10),
         }
@@ -127,7 +132,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<GatewayHandle, ListenError> {
     let certificate = config.tls.as_ref().map(|tls| tls.certificate_pem.as_slice());
-    let scram = Scram::new(certificate).map_err(ListenError::Authentication)?;
+    let scram = Scram::new(certificate, config.decoy_secret.clone()).map_err(ListenError::Authentication)?;
     let mut listeners = Vec::new();
     let mut addresses = Vec::new();
     for address in &config.listen {

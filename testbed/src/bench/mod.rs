@@ -19,12 +19,12 @@ use crate::place::{Link, Place};
 use crate::probe::{self, Rtt};
 use crate::signals::StopSignals;
 use crate::sql;
+use crate::sql::Endpoint;
 use crate::terminal::Progress;
 use crate::testbed::Testbed;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::Serialize;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 pub const ROWS: i32 = 100_000;
@@ -140,7 +140,7 @@ impl BenchReport {
 #[derive(Debug)]
 struct BenchTable {
     name: String,
-    address: SocketAddr,
+    address: Endpoint,
 }
 
 impl BenchTable {

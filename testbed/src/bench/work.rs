@@ -1,12 +1,12 @@
 //! Closed-loop clients, and what they measured.
 use crate::history::Code;
+use crate::sql::Endpoint;
 use crate::sql::{Failure, connect, within};
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use rand::RngExt;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ pub enum Statement {
 /// What one group of clients does.
 #[derive(Clone, Debug)]
 pub struct Work {
-    pub address: SocketAddr,
+    pub address: Endpoint,
     pub clients: usize,
     pub statement: Statement,
     pub table: String,

@@ -3,7 +3,7 @@ use super::drill::default_profile;
 use super::{start_private, write_json};
 use crate::bench::{Bench, Settings, run};
 use crate::cli::BenchArguments;
-use crate::layout::config::Testing;
+use crate::layout::config::{Auth, Testing};
 use crate::signals::StopSignals;
 use crate::state::Registry;
 use crate::terminal::{Progress, say};
@@ -23,7 +23,7 @@ pub async fn bench(data: Option<&Path>, arguments: BenchArguments) -> Result<()>
     }
     let profile = arguments.rtt.clone().unwrap_or_else(default_profile);
     // Real files: a commit here costs what the disk costs.
-    let options = Options { sql_ports: None, profile, testing: Testing::default(), keeper: None };
+    let options = Options { sql_ports: None, profile, testing: Testing::default(), auth: Auth::Trust, keeper: None };
     let mut signals = StopSignals::listen()?;
     let private = start_private(options, &mut signals).await?;
     let result = on(&private.testbed, &arguments, &mut signals).await;

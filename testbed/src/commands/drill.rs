@@ -2,7 +2,7 @@
 use super::{start_private, write_json};
 use crate::cli::{DrillArguments, DrillChoice};
 use crate::drills::{Drill, DrillReport, Settings, render, render_summary, run};
-use crate::layout::config::Testing;
+use crate::layout::config::{Auth, Testing};
 use crate::private::Private;
 use crate::signals::{Interrupted, StopSignals};
 use crate::state::Registry;
@@ -106,7 +106,8 @@ impl Session {
             let private = match current.take() {
                 Some(private) => private,
                 None => {
-                    let options = Options { sql_ports: None, profile: profile.clone(), testing, keeper: None };
+                    let (profile, auth) = (profile.clone(), Auth::Trust);
+                    let options = Options { sql_ports: None, profile, testing, auth, keeper: None };
                     start_private(options, &mut self.signals).await?
                 }
             };

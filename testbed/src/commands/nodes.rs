@@ -1,6 +1,6 @@
 //! `kill`, `pause`, `resume`, `restart`, `handover`, and `sql`.
 use crate::place::Place;
-use crate::sql::connection_string;
+use crate::sql::Endpoint;
 use crate::terminal::{Progress, say};
 use crate::testbed::Testbed;
 use anyhow::{Context, Result, bail};
@@ -51,9 +51,19 @@ pub async fn hand_over(data: Option<&Path>) -> Result<()> {
 pub fn sql(data: Option<&Path>, place: Place, arguments: &[String]) -> Result<()> {
     let testbed = Testbed::find(data)?;
     let endpoints = testbed.endpoints()?;
-    let address = endpoints.get(&place).with_context(|| format!("{place} is the witness and speaks no SQL: A or B"))?;
-    let target = connection_string(*address);
-    let error = Command::new("psql").arg(&target).args(arguments).exec();
+    let endpoint =
+        endpoints.get(&place).with_context(|| format!("{place} is the witness and speaks no SQL: A or B"))?;
+    let target = endpoint.connection_string(testbed.directory());
+    // Not in the arguments, which every user of this machine can read.
+    let without_password = Endpoint { password: None, ..*endpoint }.connection_string(testbed.directory());
+    let mut psql = Command::new("psql");
+    psql.arg(without_password).args(arguments);
+    if let Some(password) = endpoint.password {
+        psql.env("PGPASSWORD", password.text())
+            .env("PGSSLMODE", "verify-full")
+            .env("PGSSLROOTCERT", testbed.directory().authority());
+    }
+    let error = psql.exec();
     match error.kind() {
         std::io::ErrorKind::NotFound => {
             bail!("psql is not installed. Any PostgreSQL client can connect to {target}")

@@ -30,7 +30,7 @@ pub async fn status(data: Option<&Path>, json: bool) -> Result<()> {
             data: testbed.directory().root().to_path_buf(),
             endpoints: endpoints
                 .iter()
-                .map(|(place, address)| (*place, crate::sql::connection_string(*address)))
+                .map(|(place, endpoint)| (*place, endpoint.connection_string(testbed.directory())))
                 .collect(),
             nodes,
             links,
@@ -39,8 +39,8 @@ pub async fn status(data: Option<&Path>, json: bool) -> Result<()> {
         return Ok(());
     }
     say(render(&nodes).to_string());
-    for (place, address) in &endpoints {
-        say(format!("region {place}  {}", crate::sql::connection_string(*address)));
+    for (place, endpoint) in &endpoints {
+        say(format!("region {place}  {}", endpoint.connection_string(testbed.directory())));
     }
     match links {
         Some(links) => say(link_rows(&links).to_string()),

@@ -6,7 +6,6 @@ use crate::place::{Link, Place};
 use crate::probe::{self, Rtt};
 use crate::process::{Condition, ProcessId};
 use crate::signals::{Interrupted, StopSignals};
-use crate::sql::connection_string;
 use crate::state::{Registry, State};
 use crate::terminal::{Progress, Tone, duration, say, tint};
 use crate::testbed::{Options, Testbed};
@@ -30,6 +29,7 @@ pub async fn up(data: Option<&Path>, arguments: Up) -> Result<()> {
         sql_ports: Some(arguments.ports.0),
         profile: arguments.rtt,
         testing: Testing::default(),
+        auth: arguments.auth,
         keeper: if arguments.detach { None } else { myself },
     };
     let mut asked_to_stop = StopSignals::listen()?;
@@ -104,9 +104,9 @@ async fn greeting(testbed: &Testbed, detached: bool) -> Result<String> {
     let state = testbed.state()?;
     let leader = testbed.leader().await;
     let mut lines = vec![tint(Tone::Good, "Trivet is up: one database, two endpoints."), String::new()];
-    for (region, address) in &state.addresses.sql {
+    for (region, endpoint) in &testbed.endpoints()? {
         let leads = if leader == Some(*region) { "  (leads the log)" } else { "" };
-        lines.push(format!("  region {region}   {}{leads}", connection_string(*address)));
+        lines.push(format!("  region {region}   {}{leads}", endpoint.connection_string(testbed.directory())));
     }
     lines.push(String::new());
     lines.push(links_line(&state).await);

@@ -19,12 +19,12 @@ use crate::load::{ACCOUNTS, Load, Mix, OPENING_BALANCE, Pulse, Stalls, Tables, U
 use crate::place::{Link, Place};
 use crate::probe::{self, Rtt};
 use crate::signals::StopSignals;
+use crate::sql::Endpoint;
 use crate::status::{Digest, fetch_digest, hold_digest};
 use crate::terminal::Progress;
 use crate::testbed::Testbed;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 const WELL_WITHIN: Duration = Duration::from_secs(30);
@@ -91,7 +91,7 @@ struct Stage<'a> {
     testbed: &'a Testbed,
     settings: &'a Settings,
     progress: &'a Progress,
-    endpoints: &'a BTreeMap<Place, SocketAddr>,
+    endpoints: &'a BTreeMap<Place, Endpoint>,
     tables: &'a Tables,
 }
 

@@ -3,10 +3,13 @@ use super::Directory;
 use crate::place::Place;
 use anyhow::{Context, Result};
 use trivet_log::{ClusterId, NodeId};
-use trivet_transport::certificates::{Authority, make_ca, make_node_certificate};
+use trivet_transport::certificates::{Authority, make_ca, make_node_certificate, make_server_certificate};
 
 pub const NODE_CERTIFICATE: &str = "node.pem";
 pub const NODE_KEY: &str = "node.key";
+/// What a region shows to its SQL clients.
+pub const SERVER_CERTIFICATE: &str = "server.pem";
+pub const SERVER_KEY: &str = "server.key";
 pub const AUTHORITY: &str = "ca.pem";
 
 /// Makes what is missing. A key is written after its certificate, so what has a key is whole.
@@ -28,6 +31,13 @@ pub fn ensure(directory: &Directory, cluster: u128) -> Result<()> {
                 .with_context(|| format!("cannot make a certificate for {place}"))?
                 .write(&certificate, &key)
                 .with_context(|| format!("cannot write the certificate of {place}"))?;
+        }
+        let (certificate, key) = (folder.join(SERVER_CERTIFICATE), folder.join(SERVER_KEY));
+        if place.is_region() && !key.exists() {
+            make_server_certificate(&authority, &["localhost", "127.0.0.1", "::1"].map(str::to_owned))
+                .with_context(|| format!("cannot make a certificate for the clients of {place}"))?
+                .write(&certificate, &key)
+                .with_context(|| format!("cannot write the certificate for the clients of {place}"))?;
         }
     }
     Ok(())

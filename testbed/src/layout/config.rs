@@ -1,15 +1,28 @@
 //! The configuration files that nodes and netem are started with.
 use super::Directory;
 use super::addresses::Addresses;
-use super::certificates::{AUTHORITY, NODE_CERTIFICATE, NODE_KEY};
+use super::certificates::{AUTHORITY, NODE_CERTIFICATE, NODE_KEY, SERVER_CERTIFICATE, SERVER_KEY};
+use super::password::Password;
 use crate::place::{Lane, Link, Place};
+use crate::sql::USER;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use trivet_netem::config::{Config as NetemConfig, LinkConfig, OnCut, RouteConfig, Transport};
 use trivet_netem::profile::Profile;
 use trivet_netem::settings::Way;
+
+/// How clients show who they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auth {
+    /// Whoever connects is believed: everything listens on loopback only
+    #[default]
+    Trust,
+    /// A password, over TLS if the client likes
+    Scram,
+}
 
 /// What only tests turn on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -84,7 +97,30 @@ struct Tls {
 #[derive(Serialize)]
 struct Sql {
     listen: String,
-    auth: String,
+    auth: Auth,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    users: Vec<User>,
+}
+
+#[derive(Serialize)]
+struct User {
+    name: String,
+    verifier: String,
+}
+
+impl Sql {
+    /// With a password come certificates.
+    fn new(listen: String, folder: &Path, password: Option<Password>) -> Sql {
+        let users = password.map(|password| User { name: USER.into(), verifier: password.verifier() });
+        Sql {
+            listen,
+            auth: if password.is_some() { Auth::Scram } else { Auth::Trust },
+            certificate: password.map(|_| folder.join(SERVER_CERTIFICATE)),
+            key: password.map(|_| folder.join(SERVER_KEY)),
+            users: users.into_iter().collect(),
+        }
+    }
 }
 
 pub fn node_toml(
@@ -93,6 +129,7 @@ pub fn node_toml(
     cluster: u128,
     addresses: &Addresses,
     testing: Testing,
+    password: Option<Password>,
 ) -> String {
     let folder = directory.node(place);
     let reached_at = |other: Place| match other == place {
@@ -122,7 +159,7 @@ pub fn node_toml(
             key: folder.join(NODE_KEY),
         },
         testing,
-        sql: addresses.sql.get(&place).map(|listen| Sql { listen: listen.to_string(), auth: "trust".into() }),
+        sql: addresses.sql.get(&place).map(|listen| Sql::new(listen.to_string(), &folder, password)),
     };
     toml::to_string(&file).expect("a node's configuration has only string keys")
 }
@@ -154,12 +191,13 @@ pub fn write(
     addresses: &Addresses,
     profile: &Profile,
     testing: Testing,
+    password: Option<Password>,
 ) -> Result<()> {
     let put = |path: PathBuf, text: String| {
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     };
     for place in Place::ALL {
-        put(directory.config(place), node_toml(place, directory, cluster, addresses, testing))?;
+        put(directory.config(place), node_toml(place, directory, cluster, addresses, testing, password))?;
     }
     put(directory.netem_config(), netem_config(addresses, profile).to_toml())
 }
@@ -177,7 +215,7 @@ mod tests {
     fn a_node_reaches_itself_directly_and_the_others_through_relays() {
         let (directory, addresses) = sample();
         for place in Place::ALL {
-            let text = node_toml(place, &directory, 0xabc, &addresses, Testing::default());
+            let text = node_toml(place, &directory, 0xabc, &addresses, Testing::default(), None);
             let file: toml::Table = toml::from_str(&text).expect("it reads");
             let roster = file["roster"].as_array().expect("a list");
             for (other, entry) in Place::ALL.into_iter().zip(roster) {
@@ -197,10 +235,22 @@ mod tests {
     }
 
     #[test]
+    fn a_password_comes_with_certificates() {
+        let (directory, addresses) = sample();
+        let password = Some(Password::draw());
+        let text = node_toml(Place::B, &directory, 1, &addresses, Testing::default(), password);
+        let file: toml::Table = toml::from_str(&text).expect("it reads");
+        assert_eq!(file["sql"]["auth"].as_str(), Some("scram"));
+        assert_eq!(file["sql"]["certificate"].as_str(), Some("/srv/testbed/B/server.pem"));
+        assert!(file["sql"]["users"][0]["verifier"].as_str().expect("text").starts_with("SCRAM-SHA-256$4096:"));
+        assert!(!text.contains(password.expect("drawn").text()), "the password itself is not there");
+    }
+
+    #[test]
     fn sabotage_is_written_down() {
         let (directory, addresses) = sample();
         let testing = Testing { volatile_files: true, ..Testing::default() }.sabotaged(Some(Sabotage::SkipFsync));
-        let text = node_toml(Place::A, &directory, 1, &addresses, testing);
+        let text = node_toml(Place::A, &directory, 1, &addresses, testing, None);
         let file: toml::Table = toml::from_str(&text).expect("it reads");
         let read = |name: &str| file["testing"][name].as_bool();
         assert_eq!(read("volatile_files"), Some(true));

@@ -5,6 +5,8 @@
 //!   DIR/ca.pem, ca.key     its authority
 //!   DIR/A/node.toml        written anew at each start, for ports may change
 //!   DIR/A/node.pem, .key   kept
+//!   DIR/A/server.pem, .key what region A shows to its clients
+//!   DIR/password           of `up --auth scram`
 //!   DIR/A/data/            the node's own: journal, tables
 //!   DIR/netem.toml
 //!   DIR/logs/A.log ...     appended to
@@ -13,6 +15,7 @@
 pub mod addresses;
 pub mod certificates;
 pub mod config;
+pub mod password;
 
 use crate::place::Place;
 use anyhow::{Context, Result};
@@ -61,6 +64,10 @@ impl Directory {
     }
     pub fn state(&self) -> PathBuf {
         self.root.join("testbed.json")
+    }
+    /// What clients check a region's certificate with.
+    pub fn authority(&self) -> PathBuf {
+        self.root.join(certificates::AUTHORITY)
     }
     pub fn lock(&self) -> PathBuf {
         self.root.join("lock")

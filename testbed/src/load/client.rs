@@ -4,9 +4,9 @@ use super::Shared;
 use super::tables::{ACCOUNTS, REGISTERS};
 use crate::history::{Kind, Moment, Operation, Outcome};
 use crate::place::Place;
+use crate::sql::Endpoint;
 use crate::sql::{Failure, Session, connect, within};
 use rand::RngExt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub(super) enum Role {
 #[derive(Debug)]
 pub(super) struct Client {
     region: Place,
-    address: SocketAddr,
+    address: Endpoint,
     role: Role,
     shared: Arc<Shared>,
     session: Option<Session>,
@@ -47,7 +47,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(region: Place, address: SocketAddr, role: Role, shared: Arc<Shared>) -> Client {
+    pub(super) fn new(region: Place, address: Endpoint, role: Role, shared: Arc<Shared>) -> Client {
         Client { region, address, role, shared, session: None, turn: 0 }
     }
 

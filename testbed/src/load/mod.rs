@@ -29,9 +29,9 @@ pub use tables::{ACCOUNTS, OPENING_BALANCE, Tables, UNDEFINED_TABLE};
 
 use crate::history::History;
 use crate::place::Place;
+use crate::sql::Endpoint;
 use client::{Client, Role};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
@@ -102,7 +102,7 @@ pub struct Load {
 }
 
 impl Load {
-    pub fn start(tables: &Tables, endpoints: &BTreeMap<Place, SocketAddr>, mix: Mix) -> Load {
+    pub fn start(tables: &Tables, endpoints: &BTreeMap<Place, Endpoint>, mix: Mix) -> Load {
         let shared = Arc::new(Shared {
             tables: tables.clone(),
             history: History::begin(),

@@ -1,10 +1,10 @@
 //! A load's own tables: made before, read out at the end, dropped after. Their names carry a random part, so they meet
 //! nobody's data.
 use crate::place::Place;
+use crate::sql::Endpoint;
 use crate::sql::{self, Failure, connect, within};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 pub const REGISTERS: i32 = 8;
@@ -41,7 +41,7 @@ impl Tables {
         }
     }
 
-    pub async fn create(&self, address: SocketAddr) -> Result<()> {
+    pub async fn create(&self, address: Endpoint) -> Result<()> {
         let Tables { rows, registers, accounts } = self;
         let list =
             |count: i32, value: i32| (0..count).map(|id| format!("({id}, {value})")).collect::<Vec<_>>().join(", ");
@@ -58,7 +58,7 @@ impl Tables {
     }
 
     /// Each table by itself, so that one that is missing does not keep the others.
-    pub async fn drop(&self, address: SocketAddr) -> Result<()> {
+    pub async fn drop(&self, address: Endpoint) -> Result<()> {
         for table in [&self.rows, &self.registers, &self.accounts] {
             sql::run(address, &format!("DROP TABLE IF EXISTS {table}"), PREPARE_WITHIN).await?;
         }
@@ -66,7 +66,7 @@ impl Tables {
     }
 
     /// Reads everything through one region. A table that is lost holds nothing.
-    pub async fn contents(&self, region: Place, address: SocketAddr, bound: Duration) -> Result<Contents> {
+    pub async fn contents(&self, region: Place, address: Endpoint, bound: Duration) -> Result<Contents> {
         let read = async {
             let session = connect(address, bound).await?;
             let client = &session.client;

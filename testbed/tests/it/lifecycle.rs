@@ -1,7 +1,9 @@
 //! Start, look, break by hand, stop, start again.
-use crate::harness::Bed;
+use crate::harness::{Bed, told};
 use serde_json::Value;
 use std::io::BufRead;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 fn node<'a>(status: &'a Value, place: &str) -> &'a Value {
@@ -157,4 +159,30 @@ fn a_testbed_in_the_foreground_stops_on_a_signal() {
     for pid in pids {
         assert!(!is_running(pid), "process {pid} is still there");
     }
+}
+
+/// What `up --auth scram` prints is what psql needs, over TLS with a name that is checked; nothing else comes in.
+#[test]
+fn a_testbed_that_asks_for_a_password() {
+    let bed = Bed::new();
+    bed.ok(&format!("up --detach --auth scram --rtt 1ms --ports {},{}", bed.ports[0], bed.ports[1]));
+    let status = bed.status();
+    let address = status["endpoints"]["A"].as_str().expect("an address").to_owned();
+    assert!(address.contains("sslmode=verify-full&sslrootcert="), "{address}");
+    if !Path::new("/usr/bin/psql").exists() {
+        eprintln!("skipped in part: psql is not installed");
+        return;
+    }
+    let psql = |target: &str| {
+        let mut psql = Command::new("/usr/bin/psql");
+        psql.args([target, "-XAt", "-c", "select 1"]).env("HOME", "/nonexistent").env("PGCONNECT_TIMEOUT", "10");
+        told(&psql.stdin(Stdio::null()).output().expect("psql starts"))
+    };
+    assert_eq!(psql(&address), "1\n");
+    let wrong = address.replace("postgres:", "postgres:X");
+    assert!(psql(&wrong).contains("FATAL:  password authentication failed for user \"postgres\""), "{}", psql(&wrong));
+    assert!(psql(&wrong.replace("postgres:", "nobody:")).contains("authentication failed for user \"nobody\""));
+    let output = bed.run("sql B -- -XAt -c select(2)");
+    assert_eq!(told(&output), "2\n");
+    bed.ok("down");
 }

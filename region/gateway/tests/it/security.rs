@@ -9,7 +9,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use trivet_gateway::{Credential, GatewayConfig, Roles, ScramVerifier, Trust};
+use trivet_gateway::{
+    Credential, DatabaseMatch, FixedLogins, Gatekeeper, GatewayConfig, HbaKind, HbaMethod, HbaRule, HbaRules,
+    LoginRole, Roles, ScramVerifier, Trust,
+};
 
 fn roles() -> Arc<Roles> {
     let verifier = ScramVerifier::from_password("open sesame").expect("random bytes");
@@ -175,4 +178,67 @@ async fn a_secret_is_needed_to_cancel() {
         assert_eq!(answer[0].field(b'M').as_deref(), Some("canceling statement due to user request"));
         assert_eq!(gateway.totals().cancels, before + 1);
     }
+}
+
+fn role(password: Option<&str>) -> LoginRole {
+    let verifier = |password| ScramVerifier::from_password(password).expect("random bytes").to_string();
+    LoginRole {
+        secret: password.map(verifier),
+        can_login: true,
+        valid_until: None,
+        connection_limit: None,
+        superuser: false,
+    }
+}
+
+#[tokio::test]
+async fn rules_decide_and_roles_have_limits() {
+    let rule = |address: &str, user: &str, method| HbaRule {
+        kind: HbaKind::Host,
+        databases: vec![DatabaseMatch::All],
+        users: vec![user.parse().expect("a user")],
+        address: address.parse().expect("an address"),
+        method,
+    };
+    let rules = HbaRules(vec![
+        rule("all", "mallory", HbaMethod::Reject),
+        rule("127.0.0.0/8", "eve", HbaMethod::Trust),
+        rule("127.0.0.1", "all", HbaMethod::ScramSha256),
+    ]);
+    let expired = std::time::SystemTime::now().checked_sub(Duration::from_secs(60));
+    let logins = FixedLogins(HashMap::from([
+        ("ann".to_owned(), LoginRole { connection_limit: Some(1), ..role(Some("open sesame")) }),
+        ("old".to_owned(), LoginRole { valid_until: expired, ..role(Some("open sesame")) }),
+        ("group".to_owned(), LoginRole { can_login: false, ..role(Some("open sesame")) }),
+        ("eve".to_owned(), LoginRole { can_login: false, ..role(None) }),
+        ("blank".to_owned(), role(None)),
+    ]));
+    let gatekeeper = Gatekeeper::new(rules, Arc::new(logins));
+    let gateway = gateway_with(GatewayConfig::default(), Arc::new(gatekeeper)).await;
+    let wrong = |user: &str| format!("28P01 password authentication failed for user \"{user}\"");
+    let table = [
+        ("mallory", "x", "28000 sql.hba rejects connection for host \"127.0.0.1\", user \"mallory\", database \"toy\", no encryption".to_owned()),
+        ("eve", "", "28000 role \"eve\" is not permitted to log in".to_owned()),
+        ("group", "open sesame", "28000 role \"group\" is not permitted to log in".to_owned()),
+        ("group", "wrong", wrong("group")),
+        ("old", "open sesame", wrong("old")),
+        ("blank", "x", wrong("blank")),
+        ("nobody", "x", wrong("nobody")),
+    ];
+    for (user, password, expected) in table {
+        let error = authentication_of(&gateway, user, password).await.expect_err("refused");
+        let error = error.as_db_error().expect("from the server");
+        assert_eq!(format!("{} {}", error.code().code(), error.message()), expected);
+        assert_eq!(error.severity(), "FATAL");
+    }
+    let config = format!("host=127.0.0.1 port={} user=ann dbname=toy password='open sesame'", gateway.address.port());
+    let (client, connection) = tokio_postgres::connect(&config, tokio_postgres::NoTls).await.expect("the one seat");
+    let running = tokio::spawn(connection);
+    let error = authentication_of(&gateway, "ann", "open sesame").await.expect_err("one too many");
+    let error = error.as_db_error().expect("from the server");
+    assert_eq!((error.code().code(), error.message()), ("53300", "too many connections for role \"ann\""));
+    drop(client);
+    running.await.expect("the connection's task ends").expect("in order");
+    eventually("the seat is free", || gateway.totals().open == 0).await;
+    authentication_of(&gateway, "ann", "open sesame").await.expect("a seat again");
 }
