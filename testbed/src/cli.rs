@@ -62,6 +62,8 @@ pub enum Command {
     Drill(DrillArguments),
     /// Measure what commits and strong reads cost
     Bench(BenchArguments),
+    /// The same statements here and on PostgreSQL 15, and every difference
+    Compat(CompatArguments),
     /// Ends a private testbed when its drill is gone
     #[command(hide = true)]
     Guard { root: PathBuf },
@@ -235,6 +237,60 @@ pub struct BenchArguments {
     /// Start a testbed of the bench's own even if one is running
     #[arg(long)]
     pub private: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct CompatArguments {
+    #[command(subcommand)]
+    pub random: Option<CompatCommand>,
+    /// Scripts; all of region/sql/tests/compat if left out
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Known differences [default: differences.txt beside the scripts]
+    #[arg(long, value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+    /// Write what PostgreSQL answers beside the scripts, for machines that have none
+    #[arg(long)]
+    pub record: bool,
+    /// Compare with what was written by --record, not with a PostgreSQL
+    #[arg(long, conflicts_with = "record")]
+    pub recorded: bool,
+    /// How many differences are shown in full
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub show: usize,
+    #[command(flatten)]
+    pub server: CompatServer,
+}
+
+#[derive(Debug, Args)]
+pub struct CompatServer {
+    /// A server that runs already and has nothing in it, instead of a testbed that is started for this
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<std::net::SocketAddr>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CompatCommand {
+    /// Statements from a grammar, over random data, until one is answered differently
+    Random(CompatRandom),
+}
+
+#[derive(Debug, Args)]
+pub struct CompatRandom {
+    /// Says everything: the same seed makes the same data and statements
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    #[arg(long, default_value_t = 5000)]
+    pub queries: u64,
+    /// Only this statement of the seed
+    #[arg(long, value_name = "NUMBER")]
+    pub only: Option<u64>,
+    /// Print the statements and ask nobody
+    #[arg(long)]
+    pub print: bool,
+    #[command(flatten)]
+    pub server: CompatServer,
 }
 
 fn parse_ports(text: &str) -> Result<Ports, String> {

@@ -77,6 +77,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Sql { place, arguments } => commands::nodes::sql(data, place, &arguments)?,
         Command::Drill(arguments) => return commands::drill::drill(data, arguments).await,
         Command::Bench(arguments) => commands::bench::bench(data, arguments).await?,
+        Command::Compat(arguments) => return commands::compat::compat(arguments).await,
         Command::Guard { root } => private::guard(&root).await?,
     }
     Ok(true)

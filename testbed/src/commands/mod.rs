@@ -1,5 +1,6 @@
 //! One file a command, or a few that belong together.
 pub mod bench;
+pub mod compat;
 pub mod drill;
 pub mod net;
 pub mod nodes;

@@ -91,11 +91,16 @@ pub fn default_root() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("TRIVET_DATA") {
         return Ok(path.into());
     }
-    let here = std::env::current_dir().context("cannot tell the current directory")?;
-    if let Some(checkout) = here.ancestors().find(|folder| is_checkout(folder)) {
+    if let Some(checkout) = checkout()? {
         return Ok(checkout.join(".trivet"));
     }
     Ok(user_folder("XDG_DATA_HOME", ".local/share")?.join("trivet"))
+}
+
+/// The checkout of the sources that one is in.
+pub fn checkout() -> Result<Option<PathBuf>> {
+    let here = std::env::current_dir().context("cannot tell the current directory")?;
+    Ok(here.ancestors().find(|folder| is_checkout(folder)).map(Path::to_path_buf))
 }
 
 /// A folder of the XDG base directory specification.

@@ -139,7 +139,8 @@ fn utility_statements() {
                 isolation: Some(trivet_txn::Isolation::RepeatableRead),
                 read_only: Some(true),
                 deferrable: None
-            }
+            },
+            tag: "START TRANSACTION"
         }
     );
     assert_eq!(

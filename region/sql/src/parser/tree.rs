@@ -427,6 +427,8 @@ pub enum Statement {
     },
     Begin {
         modes: TransactionModes,
+        /// As it was written: BEGIN or START TRANSACTION.
+        tag: &'static str,
     },
     Commit {
         chain: bool,

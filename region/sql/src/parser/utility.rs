@@ -17,7 +17,7 @@ pub(super) fn parse(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<O
         "begin" => begin(rest)?,
         "start" => {
             rest.expect("transaction")?;
-            Statement::Begin { modes: modes(rest)? }
+            Statement::Begin { modes: modes(rest)?, tag: "START TRANSACTION" }
         }
         "commit" | "end" => {
             if rest.is("prepared") {
@@ -67,7 +67,7 @@ pub(super) fn parse(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<O
 
 fn begin(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     rest.work();
-    Ok(Statement::Begin { modes: modes(rest)? })
+    Ok(Statement::Begin { modes: modes(rest)?, tag: "BEGIN" })
 }
 
 fn chain(rest: &mut Cursor<'_, '_>) -> PgResult<bool> {

@@ -14,7 +14,10 @@ impl SqlSession {
     /// `alone`: nothing shares its message, for the statements that must not be in a transaction.
     pub(super) async fn utility(&mut self, parsed: &Parsed, alone: bool, client: &mut dyn Client) -> PgResult<()> {
         let tag = match &parsed.statement {
-            Statement::Begin { modes } => self.begin(*modes, client)?,
+            Statement::Begin { modes, tag } => {
+                self.begin(*modes, client)?;
+                (*tag).into()
+            }
             Statement::Commit { chain } => return self.commit(*chain, client).await,
             Statement::Rollback { chain } => self.rollback(*chain, client)?,
             Statement::Savepoint(name) => {
@@ -96,13 +99,13 @@ impl SqlSession {
         client.notice(&PgError::new(code, message).severity(Severity::Warning));
     }
 
-    fn begin(&mut self, modes: TransactionModes, client: &mut dyn Client) -> PgResult<String> {
+    fn begin(&mut self, modes: TransactionModes, client: &mut dyn Client) -> PgResult<()> {
         if self.block.is_explicit() {
             Self::warn(client, sqlstate::ACTIVE_SQL_TRANSACTION, "there is already a transaction in progress");
         } else {
             self.block.begin(&*self.engine.database, &self.settings, modes)?;
         }
-        Ok("BEGIN".into())
+        Ok(())
     }
 
     async fn commit(&mut self, chain: bool, client: &mut dyn Client) -> PgResult<()> {

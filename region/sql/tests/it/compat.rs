@@ -1,145 +1,79 @@
-//! The same scripts here and on a real PostgreSQL 15: rows, column types, every field of every error must agree.
+//! The same scripts here and on PostgreSQL 15: `testbed/compat` compares every field of what both answer.
 //!
-//! Known differences are listed in `tests/compat/differences.txt` with their reasons; an entry that no longer differs
-//! fails the run, so the list only shrinks. Without PostgreSQL's binaries the test says so and passes.
-use crate::server::{Server, connect, outcome, statements};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use tokio_postgres::{Client, Config};
-
-const BINARIES: &str = "/usr/lib/postgresql/15/bin";
-
-/// A PostgreSQL of our own, gone when dropped.
-struct Reference {
-    folder: tempfile::TempDir,
-}
-
-/// PostgreSQL refuses to run as root.
-fn as_postgres(command: &str) -> Command {
-    let is_root =
-        std::fs::metadata("/proc/self").is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0);
-    let mut process = if is_root {
-        let mut process = Command::new("su");
-        process.args(["-s", "/bin/sh", "postgres", "-c", command]);
-        process
-    } else {
-        let mut process = Command::new("sh");
-        process.args(["-c", command]);
-        process
-    };
-    process.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
-    process
-}
-
-impl Reference {
-    fn start() -> Option<Reference> {
-        if !Path::new(BINARIES).join("initdb").exists() {
-            return None;
-        }
-        let folder = tempfile::tempdir().ok()?;
-        let path = folder.path().display().to_string();
-        let mut permissions = std::fs::metadata(folder.path()).ok()?.permissions();
-        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o777);
-        std::fs::set_permissions(folder.path(), permissions).ok()?;
-        let options = format!("-c listen_addresses= -c unix_socket_directories={path} -c fsync=off -c timezone=UTC");
-        let script = format!(
-            "{BINARIES}/initdb -D {path}/data -A trust -U postgres -E UTF8 --locale=C --no-sync && \
-             {BINARIES}/pg_ctl -D {path}/data -l {path}/log -w -o '{options}' start"
-        );
-        let started = as_postgres(&script).status().ok()?.success();
-        started.then_some(Reference { folder })
-    }
-
-    fn config(&self, database: &str) -> Config {
-        let mut config = Config::new();
-        config.host_path(self.folder.path()).port(5432).user("postgres").dbname(database);
-        config
-    }
-}
-
-impl Drop for Reference {
-    fn drop(&mut self) {
-        let path = self.folder.path().display().to_string();
-        // Best effort: a folder that stays behind is the system's to clean.
-        let _ =
-            as_postgres(&format!("{BINARIES}/pg_ctl -D {path}/data -m immediate stop; rm -rf {path}/data")).status();
-    }
-}
-
-/// Everything that a statement answers, its columns' types included.
-async fn answer(client: &Client, sql: &str) -> String {
-    let mut shown = outcome(client, sql).await;
-    let first_word = sql.split_whitespace().next().unwrap_or("").to_ascii_lowercase();
-    let has_rows = matches!(first_word.as_str(), "select" | "values" | "with" | "(select");
-    let single = sql.trim_end().trim_end_matches(';').find(';').is_none();
-    if has_rows && single && shown.starts_with('[') {
-        match client.prepare(sql).await {
-            Ok(statement) => {
-                let types: Vec<String> =
-                    statement.columns().iter().map(|column| column.type_().oid().to_string()).collect();
-                shown.push_str(&format!("types {}\n", types.join(" ")));
-            }
-            Err(error) => shown.push_str(&format!("prepare: {}", crate::server::describe(&error))),
-        }
-    }
-    shown
-}
+//! Known differences are in `tests/compat/differences.txt` with their reasons; an entry that no longer differs fails the run,
+//! so the list only shrinks. Without PostgreSQL the answers in `tests/compat/recorded` stand for it; `TRIVET_COMPAT_RECORD=1`
+//! (or `trivet compat --record`) writes them anew.
+use crate::server::Server;
+use std::path::PathBuf;
+use trivet_compat::recorded::{self, Recorded};
+use trivet_compat::run::Expected;
+use trivet_compat::{Comparison, Ledger, Reference, Script, Side, compare_file, random, report};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/compat")
 }
 
-/// `file:line reason`
-fn known_differences() -> BTreeMap<String, String> {
-    let text = std::fs::read_to_string(folder().join("differences.txt")).expect("the list of differences");
-    let entries = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    entries
-        .map(|line| {
-            let (place, reason) = line.split_once(' ').expect("an entry has a reason");
-            (place.to_string(), reason.to_string())
-        })
-        .collect()
+fn reference() -> Option<Reference> {
+    match Reference::installed() {
+        Ok(()) => Some(Reference::start().expect("an installed PostgreSQL starts")),
+        Err(reason) => {
+            eprintln!("{reason}");
+            None
+        }
+    }
 }
 
 #[tokio::test]
 async fn answers_are_postgresqls() {
-    let Some(reference) = Reference::start() else {
-        eprintln!("skipped: no PostgreSQL 15 in {BINARIES}, or it does not start");
+    let mut reference = reference();
+    let ledger = Ledger::read(&folder().join("differences.txt")).expect("the list of differences");
+    let scripts = Script::read_folder(&folder()).expect("the scripts");
+    let record = std::env::var_os("TRIVET_COMPAT_RECORD").is_some();
+    let mut comparisons: Vec<Comparison> = Vec::new();
+    for script in &scripts {
+        let server = Server::start().await;
+        let path = recorded::path(&folder(), &script.name);
+        let mut answers;
+        let expected = match &mut reference {
+            Some(reference) => Expected::Live(reference.fresh().await.expect("an empty database")),
+            None => {
+                let text = std::fs::read_to_string(&path).unwrap_or_default();
+                answers = Recorded::parse(&text).expect("what was recorded");
+                Expected::Recorded(&mut answers)
+            }
+        };
+        let comparison = compare_file(script, expected, server.target(), &ledger).await.expect("both sides answer");
+        if record && reference.is_some() {
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(&path, comparison.record()).expect("recorded");
+        }
+        comparisons.push(comparison);
+    }
+    println!("{}\n{}", report::table(&comparisons), report::figure(&comparisons));
+    let mut failures = report::failures(&comparisons, 200);
+    let names: Vec<&str> = scripts.iter().map(|script| script.name.as_str()).collect();
+    for entry in ledger.strangers(&names) {
+        failures.push_str(&format!("{entry} is listed, but there is no such file\n"));
+    }
+    assert!(failures.is_empty(), "\n{failures}");
+}
+
+#[tokio::test]
+async fn random_statements_answer_as_postgresql_does() {
+    let Some(mut reference) = reference() else {
+        eprintln!("skipped: it takes a PostgreSQL that answers what nobody has asked before");
         return;
     };
-    let known = known_differences();
-    let admin = connect(&reference.config("postgres")).await;
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder())
-        .expect("the scripts' folder")
-        .map(|entry| entry.expect("a folder entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
-        .collect();
-    files.sort();
-    let mut failures = String::new();
-    let mut unused: Vec<String> = known.keys().cloned().collect();
-    for file in files {
-        let name = file.file_name().expect("a file's name").to_string_lossy().into_owned();
-        let script = std::fs::read_to_string(&file).expect("a script");
-        admin.batch_execute("drop database if exists compared").await.expect("a scratch database");
-        admin.batch_execute("create database compared template template0").await.expect("a scratch database");
-        let theirs = connect(&reference.config("compared")).await;
+    for seed in [1, 2, 3] {
         let server = Server::start().await;
-        let ours = server.client().await;
-        for (line, sql) in statements(&script) {
-            let (expected, found) = (answer(&theirs, &sql).await, answer(&ours, &sql).await);
-            let place = format!("{name}:{line}");
-            let listed = known.contains_key(&place);
-            unused.retain(|entry| *entry != place);
-            match (expected == found, listed) {
-                (true, true) => failures.push_str(&format!("{place} no longer differs: take it off the list\n")),
-                (false, false) => {
-                    failures.push_str(&format!("{place} {sql}\n  PostgreSQL:\n{expected}  here:\n{found}\n"));
-                }
-                _ => {}
-            }
+        let theirs = reference.fresh().await.expect("an empty database");
+        let plan = random::Plan { seed, numbers: (0, 400) };
+        let report = random::compare(theirs, server.target(), plan, |_| ()).await.expect("both sides answer");
+        if let Some(difference) = report.difference {
+            panic!(
+                "seed {seed}, statement {}:\n{}\nshrunk: {}\nPostgreSQL:\n{}here:\n{}",
+                difference.number, difference.original, difference.shrunk, difference.expected, difference.found
+            );
         }
     }
-    unused.iter().for_each(|entry| failures.push_str(&format!("{entry} is listed, but there is no such statement\n")));
-    assert!(failures.is_empty(), "\n{failures}");
 }

@@ -29,6 +29,11 @@ impl Server {
         config
     }
 
+    /// For the comparison with PostgreSQL.
+    pub fn target(&self) -> trivet_compat::Target {
+        trivet_compat::Target::new(trivet_compat::Address::Tcp(self.handle.local_addr().expect("a TCP address")))
+    }
+
     pub async fn client(&self) -> Client {
         connect(&self.config()).await
     }
@@ -47,32 +52,6 @@ pub async fn connect(config: &Config) -> Client {
         let _ = connection.await;
     });
     client
-}
-
-/// The statements of a script: each ends with a semicolon at a line's end. With each comes the line it begins at.
-pub fn statements(script: &str) -> Vec<(usize, String)> {
-    let mut statements = Vec::new();
-    let mut current = String::new();
-    let mut began = 0;
-    for (at, line) in script.lines().enumerate() {
-        let blank = line.trim().is_empty() || line.starts_with("--");
-        if current.is_empty() && blank {
-            continue;
-        }
-        if current.is_empty() {
-            began = at + 1;
-        } else {
-            current.push('\n');
-        }
-        current.push_str(line);
-        if line.trim_end().ends_with(';') {
-            statements.push((began, std::mem::take(&mut current)));
-        }
-    }
-    if !current.is_empty() {
-        statements.push((began, current));
-    }
-    statements
 }
 
 /// Run one text as a simple Query and show everything that came back.

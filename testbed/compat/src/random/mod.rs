@@ -1,0 +1,226 @@
+//! Statements from a seed, asked of both sides, until one is answered differently; that one is made small.
+//!
+//! Statement `k` of seed `n` depends on both numbers only, so any one can be asked again by itself. Changes are taken back, so
+//! statements do not depend on each other. What our side refuses as not supported (0A000) is counted, and is no difference.
+mod data;
+mod grammar;
+mod query;
+mod shrink;
+mod tree;
+mod values;
+
+pub use grammar::Coverage;
+
+use crate::answer::{Agreement, Answer};
+use crate::script::is_ordered;
+use crate::wire::{Connection, Target};
+use anyhow::{Context, Result, bail};
+use grammar::Grammar;
+use std::collections::BTreeMap;
+use tree::Node;
+
+const UNSUPPORTED: &str = "0A000";
+/// Statements that shrinking may try.
+const TRIES_MAX: usize = 3000;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    /// Which statements: from, and before.
+    pub numbers: (u64, u64),
+}
+
+#[derive(Debug)]
+pub struct Difference {
+    pub number: u64,
+    pub original: String,
+    pub shrunk: String,
+    pub expected: String,
+    pub found: String,
+}
+
+#[derive(Debug, Default)]
+pub struct Report {
+    pub asked: u64,
+    pub coverage: Coverage,
+    /// What was refused as not supported, and how often.
+    pub unsupported: BTreeMap<String, usize>,
+    /// Statements that PostgreSQL answers with an error: a generator's slips. The rest tells something.
+    pub errors: BTreeMap<String, usize>,
+    pub difference: Option<Difference>,
+}
+
+/// What became of one statement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    Agrees,
+    Unsupported,
+    /// Both have rows.
+    Rows,
+    OnlyTheyFail,
+    OnlyWeFail,
+    /// With different codes.
+    BothFail,
+}
+
+impl Verdict {
+    fn differs(self) -> bool {
+        !matches!(self, Verdict::Agrees | Verdict::Unsupported)
+    }
+}
+
+struct Pair {
+    targets: [Target; 2],
+    theirs: Connection,
+    ours: Connection,
+}
+
+impl Pair {
+    async fn open(theirs: Target, ours: Target) -> Result<Pair> {
+        let pair = Pair {
+            theirs: Connection::open(&theirs).await.context("PostgreSQL")?,
+            ours: Connection::open(&ours).await.context("our side")?,
+            targets: [theirs, ours],
+        };
+        Ok(pair)
+    }
+
+    async fn ask(&mut self, sql: &str) -> Result<(Answer, Answer)> {
+        let (theirs, ours) = tokio::join!(self.theirs.ask(sql), self.ours.ask(sql));
+        let answers = (theirs.context("PostgreSQL")?, ours.context("our side")?);
+        if self.theirs.is_closed() {
+            self.theirs = Connection::open(&self.targets[0]).await?;
+        }
+        if self.ours.is_closed() {
+            self.ours = Connection::open(&self.targets[1]).await?;
+        }
+        // A text of several statements that failed in the middle.
+        if answers.0.status != Some('I') {
+            self.theirs.ask("rollback").await?;
+        }
+        if answers.1.status != Some('I') {
+            self.ours.ask("rollback").await?;
+        }
+        Ok(answers)
+    }
+
+    async fn judge(&mut self, sql: &str) -> Result<(Verdict, Answer, Answer)> {
+        let (theirs, ours) = self.ask(sql).await?;
+        let ordered = is_ordered(sql);
+        let verdict = match (theirs.error(), ours.error()) {
+            (_, Some(error)) if error.code == UNSUPPORTED => Verdict::Unsupported,
+            _ if theirs.show(ordered).agreement(&ours.show(ordered)) != Agreement::Different => Verdict::Agrees,
+            (None, None) => Verdict::Rows,
+            (Some(_), None) => Verdict::OnlyTheyFail,
+            (None, Some(_)) => Verdict::OnlyWeFail,
+            (Some(_), Some(_)) => Verdict::BothFail,
+        };
+        Ok((verdict, theirs, ours))
+    }
+
+    /// Makes the tables; says whether both have jsonb.
+    async fn set_up(&mut self, seed: u64) -> Result<bool> {
+        let (theirs, ours) = self.ask("select '{\"a\": 1}'::jsonb ->> 'a'").await?;
+        let with_json = theirs.error().is_none() && ours.error().is_none();
+        for sql in data::setup(seed, with_json) {
+            let (theirs, ours) = self.ask(&sql).await?;
+            if let Some(error) = theirs.error() {
+                bail!("PostgreSQL refuses the tables: {error}: {sql}");
+            }
+            if let Some(error) = ours.error() {
+                bail!("our side refuses the tables: {error}: {sql}");
+            }
+        }
+        Ok(with_json)
+    }
+
+    /// The smallest statement that was found to differ in the same way.
+    async fn shrink(&mut self, node: Node, verdict: Verdict) -> Result<Node> {
+        let mut smallest = node;
+        let mut tries = 0;
+        'again: loop {
+            let length = smallest.to_string().len();
+            for candidate in shrink::candidates(&smallest) {
+                let text = candidate.to_string();
+                if text.len() >= length {
+                    continue;
+                }
+                tries += 1;
+                if tries > TRIES_MAX {
+                    return Ok(smallest);
+                }
+                if self.judge(&text).await?.0 == verdict {
+                    smallest = candidate;
+                    continue 'again;
+                }
+            }
+            return Ok(smallest);
+        }
+    }
+}
+
+/// Both targets are fresh databases. `step` is told how many were asked, after each.
+pub async fn compare(theirs: Target, ours: Target, plan: Plan, step: impl Fn(u64)) -> Result<Report> {
+    let mut pair = Pair::open(theirs, ours).await?;
+    let with_json = pair.set_up(plan.seed).await?;
+    let mut report = Report::default();
+    for number in plan.numbers.0..plan.numbers.1 {
+        let node = Grammar::new(plan.seed, number, with_json, &mut report.coverage).statement();
+        let sql = node.to_string();
+        let (verdict, theirs, ours) = pair.judge(&sql).await.with_context(|| format!("statement {number}: {sql}"))?;
+        report.asked += 1;
+        step(report.asked);
+        if let Some(error) = theirs.error() {
+            *report.errors.entry(format!("{} {}", error.code, error.message)).or_default() += 1;
+        }
+        if let (Verdict::Unsupported, Some(error)) = (verdict, ours.error()) {
+            *report.unsupported.entry(error.message.clone()).or_default() += 1;
+        }
+        if verdict.differs() {
+            let shrunk = pair.shrink(node, verdict).await?.to_string();
+            let (_, theirs, ours) = pair.judge(&shrunk).await?;
+            let ordered = is_ordered(&shrunk);
+            report.difference = Some(Difference {
+                number,
+                original: sql,
+                expected: theirs.show(ordered).to_string(),
+                found: ours.show(ordered).to_string(),
+                shrunk,
+            });
+            return Ok(report);
+        }
+    }
+    Ok(report)
+}
+
+/// Without asking anybody: for looking at what a seed makes.
+pub fn statements(plan: Plan) -> Vec<String> {
+    let mut coverage = Coverage::default();
+    let numbers = plan.numbers.0..plan.numbers.1;
+    numbers.map(|number| Grammar::new(plan.seed, number, true, &mut coverage).statement().to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_says_it_all() {
+        let plan = Plan { seed: 7, numbers: (0, 300) };
+        let all = statements(plan);
+        assert_eq!(all, statements(plan));
+        assert_eq!(all[123], statements(Plan { seed: 7, numbers: (123, 124) })[0]);
+        let different: std::collections::BTreeSet<&String> = all.iter().collect();
+        assert!(different.len() > 280, "{} of 300 differ", different.len());
+    }
+
+    #[test]
+    fn every_production_is_used() {
+        let mut coverage = Coverage::default();
+        for number in 0..3000 {
+            Grammar::new(1, number, true, &mut coverage).statement();
+        }
+        assert!(coverage.0.len() > 130, "{} productions", coverage.0.len());
+        assert!(coverage.0.values().all(|count| *count >= 3), "{coverage:?}");
+    }
+}

@@ -1,0 +1,196 @@
+//! `compat`: the same statements here and on PostgreSQL 15. The comparing is `trivet-compat`'s; here is where both come from.
+use super::start_private;
+use crate::cli::{CompatArguments, CompatCommand, CompatRandom, CompatServer};
+use crate::layout::checkout;
+use crate::layout::config::{Auth, Testing};
+use crate::place::Place;
+use crate::private::Private;
+use crate::signals::StopSignals;
+use crate::terminal::{Progress, say};
+use crate::testbed::Options;
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use trivet_compat::random::{self, Plan, Report};
+use trivet_compat::recorded::{self, Recorded};
+use trivet_compat::run::Expected;
+use trivet_compat::side::Running;
+use trivet_compat::{Address, Ledger, Reference, Script, Side, Target, compare_file, report};
+
+/// Beside the scripts.
+const LEDGER: &str = "differences.txt";
+/// Statements between two looks at how far it is.
+const STEP: u64 = 250;
+
+/// False: there are differences.
+pub async fn compat(arguments: CompatArguments) -> Result<bool> {
+    match &arguments.random {
+        Some(CompatCommand::Random(arguments)) => random(arguments).await,
+        None => scripts(&arguments).await,
+    }
+}
+
+/// Our side: a server that is told, or a testbed that goes with this.
+struct Ours {
+    side: Running,
+    private: Option<Private>,
+}
+
+impl Ours {
+    async fn start(server: &CompatServer) -> Result<Ours> {
+        if let Some(address) = server.address {
+            return Ok(Ours { side: Running::new(Target::new(Address::Tcp(address))), private: None });
+        }
+        let profile = "same-zone".parse().expect("a profile that netem knows");
+        // Nobody wants the data, so nothing waits for a disk.
+        let testing = Testing { skip_fsync: true, ..Testing::default() };
+        let options = Options { sql_ports: None, profile, testing, auth: Auth::Trust, keeper: None };
+        let private = start_private(options, &mut StopSignals::listen()?).await?;
+        let address = private.testbed.endpoints()?[&Place::A].address;
+        Ok(Ours { side: Running::new(Target::new(Address::Tcp(address))), private: Some(private) })
+    }
+
+    async fn stop(self) -> Result<()> {
+        match self.private {
+            Some(private) => private.close().await,
+            None => Ok(()),
+        }
+    }
+}
+
+async fn scripts(arguments: &CompatArguments) -> Result<bool> {
+    let paths = script_paths(&arguments.files)?;
+    let mut ours = Ours::start(&arguments.server).await?;
+    let done = compare_scripts(arguments, &paths, &mut ours.side).await;
+    ours.stop().await?;
+    done
+}
+
+async fn compare_scripts(arguments: &CompatArguments, paths: &[PathBuf], ours: &mut Running) -> Result<bool> {
+    let mut reference = if arguments.recorded { None } else { Some(Reference::start()?) };
+    let mut ledgers = BTreeSet::new();
+    let mut comparisons = Vec::new();
+    let progress = Progress::start();
+    for path in paths {
+        let script = Script::read(path)?;
+        progress.step(format!("{}, {} statements", script.name, script.statements.len()));
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let ledger_path = arguments.ledger.clone().unwrap_or_else(|| folder.join(LEDGER));
+        let ledger = if ledger_path.exists() { Ledger::read(&ledger_path)? } else { Ledger::default() };
+        ledgers.insert(ledger_path);
+        let record_path = recorded::path(folder, &script.name);
+        let mut answers;
+        let expected = match &mut reference {
+            Some(reference) => Expected::Live(reference.fresh().await?),
+            None => {
+                let text = std::fs::read_to_string(&record_path)
+                    .with_context(|| format!("cannot read {}: --record writes it", record_path.display()))?;
+                answers = Recorded::parse(&text).with_context(|| record_path.display().to_string())?;
+                Expected::Recorded(&mut answers)
+            }
+        };
+        let comparison = compare_file(&script, expected, ours.fresh().await?, &ledger).await?;
+        if arguments.record {
+            let parent = record_path.parent().expect("a file in a folder");
+            std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+            std::fs::write(&record_path, comparison.record())
+                .with_context(|| format!("cannot write {}", record_path.display()))?;
+        }
+        comparisons.push(comparison);
+    }
+    progress.done();
+    let failures = report::failures(&comparisons, arguments.show);
+    if !failures.is_empty() {
+        say(&failures);
+    }
+    say(report::table(&comparisons));
+    for ledger in ledgers {
+        say(format!("known differences and their reasons: {}", ledger.display()));
+    }
+    say(report::figure(&comparisons));
+    Ok(failures.is_empty())
+}
+
+fn script_paths(files: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    if !files.is_empty() {
+        return Ok(files.to_vec());
+    }
+    let Some(checkout) = checkout()? else {
+        bail!("name the scripts: the suite lies in a checkout of the sources, which this is not")
+    };
+    let folder = checkout.join("region/sql/tests/compat");
+    let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
+        if path.extension().is_some_and(|extension| extension == "sql") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+async fn random(arguments: &CompatRandom) -> Result<bool> {
+    let numbers = match arguments.only {
+        Some(number) => (number, number + 1),
+        None => (0, arguments.queries),
+    };
+    let plan = Plan { seed: arguments.seed, numbers };
+    if arguments.print {
+        random::statements(plan).iter().for_each(|statement| say(format!("{statement};")));
+        return Ok(true);
+    }
+    let mut ours = Ours::start(&arguments.server).await?;
+    let begun = Instant::now();
+    let done = ask_random(plan, &mut ours.side).await;
+    ours.stop().await?;
+    let report = done?;
+    say(shown(&report, arguments.only.is_none()));
+    say(format!("{} statements of seed {} in {:.1} s", report.asked, plan.seed, begun.elapsed().as_secs_f64()));
+    if let Some(difference) = &report.difference {
+        let server = arguments.server.address.map_or_else(String::new, |address| format!(" --address {address}"));
+        say(format!(
+            "\nstatement {} differs:\n{};\n\nmade small:\n{};\n\nPostgreSQL:\n{}here:\n{}\nagain: trivet compat random --seed {} --only {}{server}",
+            difference.number,
+            difference.original,
+            difference.shrunk,
+            difference.expected,
+            difference.found,
+            plan.seed,
+            difference.number
+        ));
+    }
+    Ok(report.difference.is_none())
+}
+
+async fn ask_random(plan: Plan, ours: &mut Running) -> Result<Report> {
+    let mut reference = Reference::start()?;
+    let (theirs, ours) = (reference.fresh().await?, ours.fresh().await?);
+    let progress = Progress::start();
+    let step = |asked: u64| {
+        if asked.is_multiple_of(STEP) {
+            progress.step(format!("{asked} statements"));
+        }
+    };
+    let report = random::compare(theirs, ours, plan, step).await;
+    progress.done();
+    report
+}
+
+fn shown(report: &Report, with_coverage: bool) -> String {
+    let mut lines = Vec::new();
+    if with_coverage {
+        lines.push(format!("{} productions used:", report.coverage.0.len()));
+        let counts: Vec<String> = report.coverage.0.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        lines.extend(counts.chunks(8).map(|chunk| format!("  {}", chunk.join(", "))));
+    }
+    for (title, counts) in [("not supported here", &report.unsupported), ("errors of PostgreSQL", &report.errors)] {
+        if !counts.is_empty() {
+            lines.push(format!("{title}:"));
+            lines.extend(counts.iter().map(|(message, count)| format!("  {count} {message}")));
+        }
+    }
+    lines.join("\n")
+}
