@@ -283,6 +283,9 @@ pub struct CompatRandom {
     pub seed: u64,
     #[arg(long, default_value_t = 5000)]
     pub queries: u64,
+    /// Stop after so many differences
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub differences: usize,
     /// Only this statement of the seed
     #[arg(long, value_name = "NUMBER")]
     pub only: Option<u64>,

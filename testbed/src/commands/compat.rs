@@ -137,7 +137,7 @@ async fn random(arguments: &CompatRandom) -> Result<bool> {
         Some(number) => (number, number + 1),
         None => (0, arguments.queries),
     };
-    let plan = Plan { seed: arguments.seed, numbers };
+    let plan = Plan { seed: arguments.seed, numbers, differences_max: arguments.differences };
     if arguments.print {
         random::statements(plan).iter().for_each(|statement| say(format!("{statement};")));
         return Ok(true);
@@ -149,7 +149,7 @@ async fn random(arguments: &CompatRandom) -> Result<bool> {
     let report = done?;
     say(shown(&report, arguments.only.is_none()));
     say(format!("{} statements of seed {} in {:.1} s", report.asked, plan.seed, begun.elapsed().as_secs_f64()));
-    if let Some(difference) = &report.difference {
+    for difference in &report.differences {
         let server = arguments.server.address.map_or_else(String::new, |address| format!(" --address {address}"));
         say(format!(
             "\nstatement {} differs:\n{};\n\nmade small:\n{};\n\nPostgreSQL:\n{}here:\n{}\nagain: trivet compat random --seed {} --only {}{server}",
@@ -162,20 +162,22 @@ async fn random(arguments: &CompatRandom) -> Result<bool> {
             difference.number
         ));
     }
-    Ok(report.difference.is_none())
+    Ok(report.differences.is_empty())
 }
 
 async fn ask_random(plan: Plan, ours: &mut Running) -> Result<Report> {
     let mut reference = Reference::start()?;
-    let (theirs, ours) = (reference.fresh().await?, ours.fresh().await?);
+    let (theirs, target) = (reference.fresh().await?, ours.fresh().await?);
     let progress = Progress::start();
     let step = |asked: u64| {
         if asked.is_multiple_of(STEP) {
             progress.step(format!("{asked} statements"));
         }
     };
-    let report = random::compare(theirs, ours, plan, step).await;
+    let report = random::compare(theirs, target, plan, step).await;
     progress.done();
+    // As it was found.
+    ours.fresh().await?;
     report
 }
 

@@ -42,6 +42,8 @@ pub struct Grammar<'a> {
     /// Of the query that is being made, as text: what GROUP BY names.
     pub group_keys: Vec<(String, Kind)>,
     pub mode: Mode,
+    /// Inside an aggregate: a column of a query around this one would make it that query's aggregate.
+    pub own_columns_only: bool,
     pub aliases: usize,
 }
 
@@ -56,6 +58,7 @@ impl<'a> Grammar<'a> {
             scopes: Vec::new(),
             group_keys: Vec::new(),
             mode: Mode::Plain,
+            own_columns_only: false,
             aliases: 0,
         }
     }
@@ -117,7 +120,11 @@ impl<'a> Grammar<'a> {
     pub fn column(&mut self, kind: Kind) -> Option<Node> {
         let depth = self.scopes.len();
         let outer = depth > 1 && self.chance(25);
-        let order: Vec<usize> = if outer { (0..depth).collect() } else { (0..depth).rev().collect() };
+        let order: Vec<usize> = match (self.own_columns_only, outer) {
+            (true, _) => (0..depth).rev().take(1).collect(),
+            (false, true) => (0..depth).collect(),
+            (false, false) => (0..depth).rev().collect(),
+        };
         for at in order {
             let fitting: Vec<String> =
                 self.scopes[at].columns.iter().filter(|(_, of)| *of == kind).map(|(name, _)| name.clone()).collect();

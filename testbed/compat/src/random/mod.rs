@@ -28,6 +28,8 @@ pub struct Plan {
     pub seed: u64,
     /// Which statements: from, and before.
     pub numbers: (u64, u64),
+    /// Stop after so many differences.
+    pub differences_max: usize,
 }
 
 #[derive(Debug)]
@@ -47,7 +49,7 @@ pub struct Report {
     pub unsupported: BTreeMap<String, usize>,
     /// Statements that PostgreSQL answers with an error: a generator's slips. The rest tells something.
     pub errors: BTreeMap<String, usize>,
-    pub difference: Option<Difference>,
+    pub differences: Vec<Difference>,
 }
 
 /// What became of one statement.
@@ -180,14 +182,16 @@ pub async fn compare(theirs: Target, ours: Target, plan: Plan, step: impl Fn(u64
             let shrunk = pair.shrink(node, verdict).await?.to_string();
             let (_, theirs, ours) = pair.judge(&shrunk).await?;
             let ordered = is_ordered(&shrunk);
-            report.difference = Some(Difference {
+            report.differences.push(Difference {
                 number,
                 original: sql,
                 expected: theirs.show(ordered).to_string(),
                 found: ours.show(ordered).to_string(),
                 shrunk,
             });
-            return Ok(report);
+            if report.differences.len() >= plan.differences_max {
+                break;
+            }
         }
     }
     Ok(report)
@@ -206,10 +210,10 @@ mod tests {
 
     #[test]
     fn a_seed_says_it_all() {
-        let plan = Plan { seed: 7, numbers: (0, 300) };
+        let plan = Plan { seed: 7, numbers: (0, 300), differences_max: 1 };
         let all = statements(plan);
         assert_eq!(all, statements(plan));
-        assert_eq!(all[123], statements(Plan { seed: 7, numbers: (123, 124) })[0]);
+        assert_eq!(all[123], statements(Plan { seed: 7, numbers: (123, 124), ..plan })[0]);
         let different: std::collections::BTreeSet<&String> = all.iter().collect();
         assert!(different.len() > 280, "{} of 300 differ", different.len());
     }

@@ -49,7 +49,7 @@ impl Grammar<'_> {
 
     /// What there is for every type.
     fn general(&mut self, kind: Kind, depth: usize) -> Node {
-        let subquery = if self.mode == Mode::Plain { 4 } else { 0 };
+        let subquery = if self.may_nest() { 4 } else { 0 };
         match self.production(&[
             ("coalesce", 3),
             ("nullif", if kind == Kind::Json { 0 } else { 2 }),
@@ -217,7 +217,7 @@ impl Grammar<'_> {
 
     pub fn condition(&mut self, depth: usize) -> Node {
         use Kind::{Bool, Text};
-        let subqueries = if self.mode == Mode::Plain { 1 } else { 0 };
+        let subqueries = if self.may_nest() { 1 } else { 0 };
         let production = self.production(&[
             ("comparison", 12),
             ("and", 5),
@@ -329,6 +329,7 @@ impl Grammar<'_> {
             Kind::Date | Kind::Timestamp => self.production(&[("min", 1), ("max", 1)]),
         };
         self.mode = Mode::Plain;
+        self.own_columns_only = true;
         let depth = depth.min(2);
         let call = match production {
             "count(*)" => Node::leaf(Sort::Value(Int), "count(*)"),
@@ -372,7 +373,12 @@ impl Grammar<'_> {
             call
         };
         self.mode = Mode::Grouped;
+        self.own_columns_only = false;
         filtered
+    }
+
+    fn may_nest(&self) -> bool {
+        self.mode == Mode::Plain && !self.own_columns_only
     }
 
     /// A window function over the query's rows in a total order.

@@ -92,8 +92,10 @@ impl Converter<'_> {
                 self.call("floor", vec![*expr])?
             }
             E::Position { expr, r#in } => self.call("position", vec![*r#in, *expr])?,
-            E::Substring { expr, substring_from, substring_for, .. } => {
-                self.substring(*expr, substring_from, substring_for)?
+            E::Substring { expr, substring_from, substring_for, shorthand, .. } => {
+                // A column is called by the word that was used.
+                let function = if shorthand { "substr" } else { "substring" };
+                self.substring(function, *expr, substring_from, substring_for)?
             }
             E::Trim { trim_where, trim_what, expr, trim_characters } => {
                 self.trim(trim_where, trim_what, *expr, trim_characters)?
@@ -338,6 +340,7 @@ impl Converter<'_> {
 
     fn substring(
         &mut self,
+        function: &str,
         text: ast::Expr,
         from: Option<Box<ast::Expr>>,
         length: Option<Box<ast::Expr>>,
@@ -351,7 +354,7 @@ impl Converter<'_> {
         if let Some(length) = length {
             arguments.push(self.expr(*length)?);
         }
-        Ok(built_in("substring", arguments))
+        Ok(built_in(function, arguments))
     }
 
     fn trim(
