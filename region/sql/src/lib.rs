@@ -8,6 +8,7 @@ pub mod execute;
 pub mod layout;
 pub mod parser;
 pub mod plan;
+pub mod planted;
 pub mod session;
 pub mod settings;
 pub mod typed;

@@ -2,6 +2,7 @@
 use super::scope::find_column;
 use super::{Analyzer, at, resolve_type_name};
 use crate::parser::tree::{self, IsTest, Literal, Place};
+use crate::planted::{self, Bug};
 use crate::typed::{Expr, ExprKind, Subquery, SubqueryKind};
 use trivet_types::registry::{CastContext, Failure, Operator, Resolved, registry};
 use trivet_types::{
@@ -63,7 +64,10 @@ impl Analyzer<'_> {
             }
             K::Between { operand, low, high, negated } => {
                 let (operand, low, high) = (self.expr(operand)?, self.expr(low)?, self.expr(high)?);
-                let (first, second) = if *negated { ("<", ">") } else { (">=", "<=") };
+                let (first, mut second) = if *negated { ("<", ">") } else { (">=", "<=") };
+                if planted::on(Bug::BetweenExclusive) && !*negated {
+                    second = "<";
+                }
                 let terms = vec![
                     self.operator(first, Some(operand.clone()), low, place)?,
                     self.operator(second, Some(operand), high, place)?,

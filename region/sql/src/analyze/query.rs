@@ -689,15 +689,22 @@ pub(super) fn output_name(expr: &tree::Expr) -> (String, u8) {
         K::Array(_) | K::ArrayQuery(_) => named("array", 2),
         K::Row(_) => named("row", 2),
         K::Exists(_) => named("exists", 2),
-        K::Subquery(query) => match &query.body {
-            QueryBody::Select(select) => match select.targets.first() {
-                Some(tree::Target::Expr { alias: Some(alias), .. }) => named(&alias.text, 2),
-                Some(tree::Target::Expr { expr, alias: None }) => output_name(expr),
-                _ => named("?column?", 0),
-            },
+        K::Subquery(query) => match leftmost(&query.body).and_then(|select| select.targets.first()) {
+            Some(tree::Target::Expr { alias: Some(alias), .. }) => named(&alias.text, 2),
+            Some(tree::Target::Expr { expr, alias: None }) => output_name(expr),
             _ => named("?column?", 0),
         },
         _ => named("?column?", 0),
+    }
+}
+
+/// The SELECT that names a query's columns.
+fn leftmost(body: &QueryBody) -> Option<&tree::Select> {
+    match body {
+        QueryBody::Select(select) => Some(select),
+        QueryBody::SetOperation { left, .. } => leftmost(left),
+        QueryBody::Query(query) => leftmost(&query.body),
+        QueryBody::Values(_) => None,
     }
 }
 

@@ -3,6 +3,7 @@ use super::shape::RowTable;
 use super::{Arc, BATCH_ROWS, Context, Operator, Row, build, gather};
 use crate::parser::tree::JoinKind;
 use crate::plan::{Compiled, Node, OuterSets};
+use crate::planted::{self, Bug};
 use async_trait::async_trait;
 use trivet_types::{Datum, Oid, PgResult};
 
@@ -129,6 +130,7 @@ impl NestedLoop {
             }
             self.kept = Some(kept);
         }
+        any |= planted::on(Bug::OuterJoinFilters);
         if !any && matches!(self.kind, JoinKind::Left | JoinKind::Full) {
             self.pending.rows.push_back(with_nulls_right(left, self.right_width));
         }
@@ -247,6 +249,7 @@ impl HashJoin {
                 }
             }
         }
+        any |= planted::on(Bug::OuterJoinFilters);
         if !any && matches!(self.kind, JoinKind::Left | JoinKind::Full) {
             self.pending.rows.push_back(with_nulls_right(left, self.right_width));
         }

@@ -3,6 +3,7 @@ use super::rows::call_set;
 use super::{Arc, BATCH_ROWS, Context, Operator, Row, gather};
 use crate::parser::tree::SetOperation;
 use crate::plan::{Compiled, SetTarget, SortKey, row_count};
+use crate::planted::{self, Bug};
 use async_trait::async_trait;
 use hashbrown::HashTable;
 use std::cmp::Ordering;
@@ -194,17 +195,18 @@ impl Operator for Limit {
 /// Order of two rows' keys.
 pub(crate) fn compare_keys(left: &[Datum], right: &[Datum], keys: &[SortKey]) -> Ordering {
     for ((left, right), key) in left.iter().zip(right).zip(keys) {
+        let nulls_first = key.nulls_first != planted::on(Bug::NullsOrder);
         let order = match (left.is_null(), right.is_null()) {
             (true, true) => Ordering::Equal,
             (true, false) => {
-                if key.nulls_first {
+                if nulls_first {
                     Ordering::Less
                 } else {
                     Ordering::Greater
                 }
             }
             (false, true) => {
-                if key.nulls_first {
+                if nulls_first {
                     Ordering::Greater
                 } else {
                     Ordering::Less
@@ -247,6 +249,9 @@ impl Sort {
             }
             let eval = context.eval();
             for row in batch {
+                if planted::on(Bug::LimitBeforeOrder) && limit == Some(rows.len()) {
+                    break;
+                }
                 let key = self.keys.iter().map(|key| key.expr.eval(eval, &row)).collect::<PgResult<Vec<_>>>()?;
                 rows.push((key, row));
             }
@@ -419,7 +424,7 @@ impl SetOperator {
         for row in gather(&mut *self.left, context).await? {
             let found = self.seen.find(&row, &self.types);
             let there = found.is_some_and(|at| counts[at] > 0);
-            if self.all {
+            if self.all && !(planted::on(Bug::ExceptAllCounts) && self.operation == SetOperation::Except) {
                 if let Some(at) = found.filter(|_| there) {
                     counts[at] -= 1;
                 }

@@ -1,6 +1,7 @@
 //! Subqueries in expressions: their values become further slots of the row.
 use super::{Arc, BATCH_ROWS, Context, Operator, Row, build};
 use crate::plan::{Subplan, SubplanKind};
+use crate::planted::{self, Bug};
 use async_trait::async_trait;
 use trivet_types::functions::Function;
 use trivet_types::registry::Body;
@@ -74,6 +75,7 @@ impl ApplyOperator {
                 };
                 Ok(match (answer.datum(), negate) {
                     (Datum::Bool(value), true) => Datum::Bool(!value),
+                    (Datum::Null, true) if planted::on(Bug::NotInNull) => Datum::Bool(true),
                     (value, _) => value,
                 })
             }

@@ -3,6 +3,7 @@ use super::expr::{Compiled, ElementWay};
 use super::node::{Node, Subplan, SubplanKind};
 use super::planner::Planner;
 use crate::analyze::GROUPED_ROW;
+use crate::planted::{self, Bug};
 use crate::typed::{Expr, ExprKind, SubqueryKind};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -150,9 +151,12 @@ impl Planner {
                 Compiled::Slot(keys + index)
             }
             ExprKind::Call { procedure, arguments } => {
-                let Body::Scalar(function) = procedure.body else {
+                let Body::Scalar(mut function) = procedure.body else {
                     return Err(PgError::unsupported("a set-returning function in this place"));
                 };
+                if planted::on(Bug::DivisionRounds) && procedure.name == "int4div" {
+                    function = planted::int4_divide_rounding_down;
+                }
                 self.note_procedure(procedure);
                 let arguments = self.compile_all(arguments, layout, compilation)?;
                 Compiled::Call { function, strict: procedure.is_strict(), arguments }

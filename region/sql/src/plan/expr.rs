@@ -1,4 +1,5 @@
 //! Compiled expressions: names are slots, functions are pointers. Evaluation neither waits nor looks anything up.
+use crate::planted::{self, Bug};
 use trivet_types::functions::Function;
 use trivet_types::modifier::{self, Strictness};
 use trivet_types::{Array, Datum, Environment, Oid, PgError, PgResult, compare, same, text};
@@ -144,6 +145,10 @@ impl Compiled {
                 Datum::Bool(distinct != *negated)
             }
             Compiled::Case { branches, otherwise } => {
+                if planted::on(Bug::EagerCase) {
+                    let all = branches.iter().map(|(_, then)| then).chain(otherwise.as_deref());
+                    all.map(|expr| expr.eval(context, row)).collect::<PgResult<Vec<_>>>()?;
+                }
                 for (when, then) in branches {
                     if when.eval(context, row)?.is_true() {
                         return then.eval(context, row);

@@ -3,6 +3,7 @@ use super::compile::{Compilation, Layout, Request, apply, conjunction};
 use super::expr::Compiled;
 use super::from::{visit_columns, visit_query};
 use super::node::*;
+use crate::planted::{self, Bug};
 use crate::typed::{self, Body, DistinctOn, Expr, ExprKind, Query, RelationSource, Statement, Target};
 use std::sync::Arc;
 use trivet_types::registry::Body as ProcedureBody;
@@ -185,7 +186,8 @@ impl Planner {
         let mut grouped = Layout::grouped(keys.len(), calls.len());
         grouped.lateral = layout.lateral;
         let mut node = Node::Aggregate { input: Box::new(input), keys: Arc::new(keys), calls: Arc::new(calls) };
-        if let Some(having) = &grouping.having {
+        let ignored = grouping.keys.is_empty() && planted::on(Bug::HavingWithoutGroups);
+        if let Some(having) = grouping.having.as_ref().filter(|_| !ignored) {
             let (beneath, mut compiled) = self.compile_over(node, &mut grouped, &[having])?;
             let predicate = Arc::new(compiled.remove(0));
             node = Node::Filter { input: Box::new(beneath), predicate };

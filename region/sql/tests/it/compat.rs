@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use trivet_compat::recorded::{self, Recorded};
 use trivet_compat::run::Expected;
 use trivet_compat::{Comparison, Ledger, Reference, Script, Side, compare_file, random, report};
+use trivet_sql::planted::{Bug, plant};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/compat")
@@ -75,5 +76,29 @@ async fn random_statements_answer_as_postgresql_does() {
                 difference.number, difference.original, difference.shrunk, difference.expected, difference.found
             );
         }
+    }
+}
+
+/// Each is found within so many statements of its seed, and made small.
+#[tokio::test]
+async fn planted_bugs_are_found() {
+    let Some(mut reference) = reference() else {
+        eprintln!("skipped: it takes a PostgreSQL that answers what nobody has asked before");
+        return;
+    };
+    for (at, bug) in Bug::ALL.into_iter().enumerate() {
+        // A server on this thread, which is the only one that the switch concerns.
+        let server = Server::start().await;
+        let theirs = reference.fresh().await.expect("an empty database");
+        plant(Some(bug));
+        let plan = random::Plan { seed: 100 + at as u64, numbers: (0, 3000), differences_max: 1 };
+        let report = random::compare(theirs, server.target(), plan, |_| ()).await.expect("both sides answer");
+        plant(None);
+        let Some(difference) = report.differences.first() else {
+            panic!("{bug:?} was not found in {} statements", report.asked)
+        };
+        println!("{bug:?}, after {} statements: {}", report.asked, difference.shrunk);
+        let words = difference.shrunk.split_whitespace().count();
+        assert!(words <= 60, "{bug:?} is not small: {}", difference.shrunk);
     }
 }
