@@ -88,7 +88,17 @@ pub enum ExprKind {
         operand: Box<Expr>,
         indexes: Vec<Expr>,
     },
+    /// `array[lower:upper]`
+    Slice {
+        operand: Box<Expr>,
+        bounds: Vec<(Option<Expr>, Option<Expr>)>,
+    },
     Row(Vec<Expr>),
+    /// A row whose fields have names.
+    NamedRow {
+        names: Arc<[String]>,
+        items: Vec<Expr>,
+    },
     Subquery(Box<Subquery>),
 }
 
@@ -310,7 +320,9 @@ impl Expr {
         match &self.kind {
             Constant(_) | Parameter(_) | Column { .. } | Aggregate(_) | GroupKey(_) => vec![],
             Call { arguments, .. } | Extreme { arguments, .. } => arguments.iter().collect(),
-            And(list) | Or(list) | Coalesce(list) | Array(list) | Row(list) => list.iter().collect(),
+            And(list) | Or(list) | Coalesce(list) | Array(list) | Row(list) | NamedRow { items: list, .. } => {
+                list.iter().collect()
+            }
             Convert(operand) | ConvertElements(operand) | Relabel(operand) | Not(operand) => vec![operand],
             Fit { operand, .. } | IsNull { operand, .. } | IsBoolean { operand, .. } => vec![operand],
             Distinct { left, right, .. } | Quantified { left, right, .. } => vec![left, right],
@@ -318,6 +330,9 @@ impl Expr {
                 branches.iter().flat_map(|(when, then)| [when, then]).chain(otherwise.as_deref()).collect()
             }
             Subscript { operand, indexes } => std::iter::once(operand.as_ref()).chain(indexes).collect(),
+            Slice { operand, bounds } => std::iter::once(operand.as_ref())
+                .chain(bounds.iter().flat_map(|(lower, upper)| lower.iter().chain(upper)))
+                .collect(),
             Subquery(subquery) => match &subquery.kind {
                 SubqueryKind::Quantified { left, .. } => left.iter().collect(),
                 _ => vec![],
@@ -330,7 +345,9 @@ impl Expr {
         match &mut self.kind {
             Constant(_) | Parameter(_) | Column { .. } | Aggregate(_) | GroupKey(_) => vec![],
             Call { arguments, .. } | Extreme { arguments, .. } => arguments.iter_mut().collect(),
-            And(list) | Or(list) | Coalesce(list) | Array(list) | Row(list) => list.iter_mut().collect(),
+            And(list) | Or(list) | Coalesce(list) | Array(list) | Row(list) | NamedRow { items: list, .. } => {
+                list.iter_mut().collect()
+            }
             Convert(operand) | ConvertElements(operand) | Relabel(operand) | Not(operand) => vec![operand],
             Fit { operand, .. } | IsNull { operand, .. } | IsBoolean { operand, .. } => vec![operand],
             Distinct { left, right, .. } | Quantified { left, right, .. } => vec![left, right],
@@ -338,6 +355,9 @@ impl Expr {
                 branches.iter_mut().flat_map(|(when, then)| [when, then]).chain(otherwise.as_deref_mut()).collect()
             }
             Subscript { operand, indexes } => std::iter::once(operand.as_mut()).chain(indexes).collect(),
+            Slice { operand, bounds } => std::iter::once(operand.as_mut())
+                .chain(bounds.iter_mut().flat_map(|(lower, upper)| lower.iter_mut().chain(upper)))
+                .collect(),
             Subquery(subquery) => match &mut subquery.kind {
                 SubqueryKind::Quantified { left, .. } => left.iter_mut().collect(),
                 _ => vec![],

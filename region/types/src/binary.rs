@@ -3,8 +3,11 @@ use crate::datum::{Array, Datum, Dimension, Interval};
 use crate::environment::Environment;
 use crate::error::{PgError, PgResult, sqlstate};
 use crate::numeric::Numeric;
-use crate::{Oid, Text, display_name, element_of, is_array, oid};
+use crate::{Oid, Text, display_name, element_of, is_array, json, oid};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+/// The one byte before the text of a `jsonb`.
+const JSONB_VERSION: u8 = 1;
 
 fn bad() -> Box<PgError> {
     PgError::new(sqlstate::INVALID_BINARY_REPRESENTATION, "incorrect binary data format")
@@ -41,6 +44,19 @@ pub fn input(oid: Oid, bytes: Bytes, environment: &dyn Environment) -> PgResult<
         oid::FLOAT8 => Datum::Float8(f64::from_be_bytes(exact(&bytes)?)),
         oid::NUMERIC => Datum::numeric(numeric_input(&bytes)?),
         oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME | oid::UNKNOWN | oid::CSTRING => Datum::Text(utf8(bytes)?),
+        oid::JSON => {
+            let text = utf8(bytes)?;
+            json::parse(&text, false)?;
+            Datum::Text(text)
+        }
+        oid::JSONB => {
+            let (version, rest) = bytes.split_first().ok_or_else(bad)?;
+            if *version != JSONB_VERSION {
+                return Err(PgError::internal(format!("unsupported jsonb version number {version}")));
+            }
+            let text = utf8(bytes.slice_ref(rest))?;
+            Datum::text(json::Json::parse(&text)?.to_string())
+        }
         oid::BYTEA => Datum::Bytea(bytes),
         oid::DATE => Datum::Date(i32::from_be_bytes(exact(&bytes)?)),
         oid::TIME => {
@@ -88,7 +104,12 @@ pub fn output(oid: Oid, datum: &Datum, environment: &dyn Environment, out: &mut 
         Datum::Float4(value) => out.put_f32(*value),
         Datum::Float8(value) => out.put_f64(*value),
         Datum::Numeric(value) => numeric_output(value, out),
-        Datum::Text(value) => out.put_slice(value.as_bytes()),
+        Datum::Text(value) => {
+            if oid == oid::JSONB {
+                out.put_u8(JSONB_VERSION);
+            }
+            out.put_slice(value.as_bytes());
+        }
         Datum::Bytea(value) => out.put_slice(value),
         Datum::Date(value) => out.put_i32(*value),
         Datum::Time(value) | Datum::Timestamp(value) => out.put_i64(*value),
@@ -101,9 +122,13 @@ pub fn output(oid: Oid, datum: &Datum, environment: &dyn Environment, out: &mut 
         Datum::Array(value) => array_output(value, environment, out),
         Datum::Record(values) => {
             out.put_i32(values.len() as i32);
-            for value in values.iter() {
-                out.put_u32(oid::TEXT.0);
-                put_sized(oid, value, environment, out);
+            for (at, value) in values.iter().enumerate() {
+                let field = match values.field_type(at) {
+                    oid::UNKNOWN => oid::TEXT,
+                    known => known,
+                };
+                out.put_u32(field.0);
+                put_sized(field, value, environment, out);
             }
         }
     }
@@ -285,6 +310,9 @@ mod tests {
             (oid::TEXT_ARRAY, "{a,NULL}"),
             (oid::INTERVAL, "1 mon 2 days 03:00:00"),
             (oid::BYTEA, "\\x00ff"),
+            (oid::JSON, "{\"a\":  1}"),
+            (oid::JSONB, "{\"a\": 1}"),
+            (oid::JSONB_ARRAY, "{\"{\\\"a\\\": 1}\"}"),
         ];
         let environment = NoEnvironment::default();
         for (oid, text) in cases {

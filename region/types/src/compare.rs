@@ -1,5 +1,6 @@
 //! SQL's order and equality of values of one type, as btree indexes, ORDER BY, DISTINCT and GROUP BY use them.
 use crate::datum::{Array, Datum, Interval};
+use crate::json::Json;
 use crate::oid::{self, Oid};
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
@@ -38,6 +39,7 @@ pub fn compare(oid: Oid, left: &Datum, right: &Datum) -> Ordering {
         (Text(left), Text(right)) if oid == oid::BPCHAR => {
             trim_blanks(left).as_bytes().cmp(trim_blanks(right).as_bytes())
         }
+        (Text(left), Text(right)) if oid == oid::JSONB => compare_jsonb(left, right),
         (Text(left), Text(right)) => left.as_bytes().cmp(right.as_bytes()),
         (Bool(left), Bool(right)) => left.cmp(right),
         (Char(left), Char(right)) => left.cmp(right),
@@ -53,8 +55,8 @@ pub fn compare(oid: Oid, left: &Datum, right: &Datum) -> Ordering {
         (Uuid(left), Uuid(right)) => left.cmp(right),
         (Array(left), Array(right)) => compare_arrays(left, right),
         (Record(left), Record(right)) => {
-            let mut pairs = left.iter().zip(right.iter());
-            let first = pairs.find_map(|(left, right)| Some(compare(oid::UNKNOWN, left, right)).filter(|o| o.is_ne()));
+            let mut pairs = left.iter().zip(right.iter()).enumerate();
+            let first = pairs.find_map(|(at, (a, b))| Some(compare(left.field_type(at), a, b)).filter(|o| o.is_ne()));
             first.unwrap_or_else(|| left.len().cmp(&right.len()))
         }
         // Mixed integer widths, met when a caller compares across types.
@@ -62,6 +64,17 @@ pub fn compare(oid: Oid, left: &Datum, right: &Datum) -> Ordering {
             (Some(left), Some(right)) => left.cmp(&right),
             _ => rank(left).cmp(&rank(right)),
         },
+    }
+}
+
+/// By value: two spellings of one number are equal.
+fn compare_jsonb(left: &str, right: &str) -> Ordering {
+    if left == right {
+        return Ordering::Equal;
+    }
+    match (Json::of_stored(left), Json::of_stored(right)) {
+        (Ok(left), Ok(right)) => left.cmp(&right),
+        _ => left.cmp(right),
     }
 }
 
@@ -115,6 +128,10 @@ pub fn hash_into<H: Hasher>(oid: Oid, datum: &Datum, state: &mut H) {
         Datum::Float8(value) => hash_float(*value, state),
         Datum::Numeric(value) => value.hash(state),
         Datum::Text(value) if oid == oid::BPCHAR => trim_blanks(value).hash(state),
+        Datum::Text(value) if oid == oid::JSONB => match Json::of_stored(value) {
+            Ok(json) => json.hash(state),
+            Err(_) => value.as_str().hash(state),
+        },
         Datum::Text(value) => value.as_str().hash(state),
         Datum::Bytea(value) => value.hash(state),
         Datum::Date(value) => value.hash(state),
@@ -122,7 +139,9 @@ pub fn hash_into<H: Hasher>(oid: Oid, datum: &Datum, state: &mut H) {
         Datum::Interval(value) => interval_length(value).hash(state),
         Datum::Uuid(value) => value.hash(state),
         Datum::Array(array) => array.values.iter().for_each(|value| hash_into(array.element, value, state)),
-        Datum::Record(values) => values.iter().for_each(|value| hash_into(Oid::default(), value, state)),
+        Datum::Record(record) => {
+            record.iter().enumerate().for_each(|(at, value)| hash_into(record.field_type(at), value, state));
+        }
     }
 }
 

@@ -97,6 +97,49 @@ impl Array {
     }
 }
 
+/// What a row's fields are called and of which types they are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordShape {
+    pub names: Vec<String>,
+    pub types: Vec<Oid>,
+}
+
+/// A row. One whose shape nobody noted has fields `f1`, `f2` ... that show as their representation does.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Record {
+    values: Arc<Vec<Datum>>,
+    shape: Option<Arc<RecordShape>>,
+}
+
+impl Record {
+    pub fn with_shape(values: Vec<Datum>, shape: Arc<RecordShape>) -> Record {
+        Record { values: Arc::new(values), shape: Some(shape) }
+    }
+    pub fn field_name(&self, at: usize) -> String {
+        let name = self.shape.as_ref().and_then(|shape| shape.names.get(at));
+        name.cloned().unwrap_or_else(|| format!("f{}", at + 1))
+    }
+    pub fn field_type(&self, at: usize) -> Oid {
+        match (&self.shape, self.values.get(at)) {
+            (Some(shape), _) => shape.types.get(at).copied().unwrap_or(crate::oid::TEXT),
+            (None, Some(Datum::Oid(_))) => crate::oid::OID,
+            (None, _) => crate::oid::UNKNOWN,
+        }
+    }
+}
+
+impl Deref for Record {
+    type Target = Vec<Datum>;
+    fn deref(&self) -> &Vec<Datum> {
+        &self.values
+    }
+}
+impl From<Vec<Datum>> for Record {
+    fn from(values: Vec<Datum>) -> Record {
+        Record { values: Arc::new(values), shape: None }
+    }
+}
+
 /// A value. Equality is that of the representation; SQL's is in `compare`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub enum Datum {
@@ -113,7 +156,7 @@ pub enum Datum {
     Float4(f32),
     Float8(f64),
     Numeric(Box<Numeric>),
-    /// `text`, `varchar`, `bpchar`, `name`, `unknown`
+    /// `text`, `varchar`, `bpchar`, `name`, `unknown`, and `json` and `jsonb` (see `json`)
     Text(Text),
     Bytea(Bytes),
     /// Days since 2000-01-01; `i32::MIN` and `MAX` are the infinities.
@@ -125,7 +168,7 @@ pub enum Datum {
     Interval(Interval),
     Uuid([u8; 16]),
     Array(Arc<Array>),
-    Record(Arc<Vec<Datum>>),
+    Record(Record),
 }
 
 impl Datum {

@@ -6,6 +6,7 @@
 //!
 //! **This crate reads no clock, holds no session state and waits for nothing**: what a function needs of its session
 //! (time zone, clock, catalog) it asks of the `Environment` it is given.
+mod are;
 pub mod binary;
 mod compare;
 pub mod datetime;
@@ -13,6 +14,7 @@ mod datum;
 mod environment;
 mod error;
 pub mod functions;
+pub mod json;
 pub mod modifier;
 pub mod numeric;
 pub mod oid;

@@ -4,12 +4,11 @@ use super::work::Samples;
 use super::{BenchTable, Settings};
 use crate::place::Place;
 use crate::signals::StopSignals;
-use crate::sql::{connect, within};
+use crate::sql::{Endpoint, connect, within};
 use crate::terminal::{Progress, Tone, cell, duration, table};
 use crate::testbed::Testbed;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -101,8 +100,8 @@ async fn both_ways(
 }
 
 struct Client {
-    writer: SocketAddr,
-    reader: SocketAddr,
+    writer: Endpoint,
+    reader: Endpoint,
     table: String,
     id: i32,
     way: usize,

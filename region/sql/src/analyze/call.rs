@@ -3,13 +3,24 @@ use super::expr::{common_modifier, make};
 use super::{Analyzer, at};
 use crate::parser::tree::{self, FunctionCall, Place};
 use crate::typed::{Aggregate, Expr, ExprKind};
-use trivet_types::registry::{CastContext, Failure, Procedure, Resolved, registry};
+use trivet_types::registry::{CastContext, Failure, Procedure, Resolved, parameters, registry};
 use trivet_types::{Datum, Oid, PgError, PgResult, canonical_name, display_name, oid, sqlstate, type_by_name};
 
 /// Bodies that show their arguments: whatever these are, they become text first.
 fn wants_text(procedure: &Procedure) -> bool {
     matches!(procedure.name, "concat" | "concat_ws" | "format" | "textanycat" | "anytextcat")
         || matches!(procedure.name, "quote_literal" | "quote_nullable")
+}
+
+/// `anyelement` and its kin take their type from an argument: a literal of unknown type gives none.
+fn check_polymorphic(procedure: &Procedure, types: &[Oid], place: Place) -> PgResult<()> {
+    let is_any = |parameter: &Oid| matches!(*parameter, oid::ANYELEMENT | oid::ANYARRAY | oid::ANYNONARRAY);
+    let mut any = procedure.arguments.iter().zip(types).filter(|(parameter, _)| is_any(parameter)).peekable();
+    if any.peek().is_none() || wants_text(procedure) || any.any(|(_, given)| *given != oid::UNKNOWN) {
+        return Ok(());
+    }
+    let message = "could not determine polymorphic type because input has type unknown";
+    Err(at(place, PgError::new(sqlstate::DATATYPE_MISMATCH, message)))
 }
 
 impl Analyzer<'_> {
@@ -132,7 +143,10 @@ impl Analyzer<'_> {
             };
             return Err(at(place, PgError::new(sqlstate::WRONG_OBJECT_TYPE, what)));
         }
-        let arguments = self.argument_exprs(call)?;
+        let arguments = match self.completed_arguments(call, place)? {
+            Some(arguments) => arguments,
+            None => self.argument_exprs(call)?,
+        };
         let types: Vec<Oid> = arguments.iter().map(|argument| argument.type_oid).collect();
         // `date('2024-01-01')`: a type's name applied to a literal is a cast.
         if let ([only], Some(target)) = (types.as_slice(), type_by_name(canonical_name(name))) {
@@ -145,6 +159,7 @@ impl Analyzer<'_> {
             Ok(resolved) => resolved,
             Err(failure) => return Err(self.undefined(call, &arguments, place, failure)),
         };
+        check_polymorphic(resolved.operator, &types, place)?;
         let arguments = self.converted_arguments(&resolved, arguments)?;
         if resolved.operator.returns_set() {
             self.check_set_allowed(place)?;
@@ -182,6 +197,9 @@ impl Analyzer<'_> {
             let place = argument.place;
             return Ok(make(ExprKind::Convert(Box::new(argument)), oid::TEXT, place));
         }
+        if procedure.takes_json() {
+            return self.as_json(argument);
+        }
         if target == oid::ANY {
             return self.known(argument);
         }
@@ -194,6 +212,42 @@ impl Analyzer<'_> {
             let (source, target) = (display_name(source, -1), display_name(target, -1));
             PgError::internal(format!("resolution promised a cast from {source} to {target}"))
         })
+    }
+
+    /// A value of any type as JSON text, for functions that build JSON.
+    fn as_json(&mut self, argument: Expr) -> PgResult<Expr> {
+        let argument = self.known(argument)?;
+        let place = argument.place;
+        let procedure = registry().procedures_named("trivet_json").first().copied();
+        let procedure = procedure.ok_or_else(|| PgError::internal("the registry lacks trivet_json()"))?;
+        let type_oid = make(ExprKind::Constant(Datum::Oid(argument.type_oid.0)), oid::OID, place);
+        Ok(make(ExprKind::Call { procedure, arguments: vec![argument, type_oid] }, oid::JSON, place))
+    }
+
+    /// Arguments in order, by position, name or default; `None` if nothing is known of the function's parameters.
+    fn completed_arguments(&mut self, call: &FunctionCall, place: Place) -> PgResult<Option<Vec<Expr>>> {
+        let Some(parameters) = parameters(call.name.last()) else { return Ok(None) };
+        if call.arguments.len() > parameters.len() {
+            return Ok(None);
+        }
+        let mut slots: Vec<Option<Expr>> = vec![None; parameters.len()];
+        for (position, argument) in call.arguments.iter().enumerate() {
+            let slot = match &argument.name {
+                None => Some(position),
+                Some(name) => parameters.iter().position(|parameter| parameter.name == name),
+            };
+            let Some(slot) = slot.filter(|slot| slots[*slot].is_none()) else { return Ok(None) };
+            slots[slot] = Some(self.expr(&argument.value)?);
+        }
+        let mut arguments = Vec::with_capacity(slots.len());
+        for (slot, parameter) in slots.into_iter().zip(parameters) {
+            arguments.push(match (slot, parameter.default) {
+                (Some(argument), _) => argument,
+                (None, Some(default)) => make(ExprKind::Constant(Datum::text(default)), oid::UNKNOWN, place),
+                (None, None) => return Ok(None),
+            });
+        }
+        Ok(Some(arguments))
     }
 
     fn undefined(&mut self, call: &FunctionCall, arguments: &[Expr], place: Place, failure: Failure) -> Box<PgError> {

@@ -113,7 +113,7 @@ impl Analyzer<'_> {
                 }
                 let (items, element) = self.unify(items, "ARRAY")?;
                 if is_array(element) {
-                    return Err(at(place, PgError::unsupported("an array of arrays in an ARRAY constructor")));
+                    return Ok(make(ExprKind::Array(items), element, place));
                 }
                 let type_oid = array_of(element).ok_or_else(|| no_array_type(element, place))?;
                 Ok(make(ExprKind::Array(items), type_oid, place))
@@ -146,8 +146,10 @@ impl Analyzer<'_> {
             return self.builtin("current_schema", name.place());
         }
         let table = self.scopes.last().and_then(|scope| scope.tables.iter().find(|table| table.alias == name.last()));
-        let items = table.ok_or(error)?.columns.iter().map(|column| column.expr.clone()).collect();
-        Ok(make(ExprKind::Row(items), oid::RECORD, name.place()))
+        let columns = &table.ok_or(error)?.columns;
+        let items = columns.iter().map(|column| column.expr.clone()).collect();
+        let names = columns.iter().map(|column| column.name.clone()).collect();
+        Ok(make(ExprKind::NamedRow { names, items }, oid::RECORD, name.place()))
     }
 
     fn parameter(&mut self, number: u32, place: Place) -> PgResult<Expr> {
@@ -417,8 +419,14 @@ impl Analyzer<'_> {
             let element = element_of(target).expect("arrays have elements");
             let mut converted = Vec::with_capacity(items.len());
             for item in items {
-                let item = self.expr(item)?;
-                converted.push(self.explicit(item, element, modifier)?);
+                converted.push(match &item.kind {
+                    tree::ExprKind::Array(_) => self.cast(item, to, place)?,
+                    _ => {
+                        let item = self.expr(item)?;
+                        let wanted = if is_array(item.type_oid) { target } else { element };
+                        self.explicit(item, wanted, modifier)?
+                    }
+                });
             }
             return Ok(Expr { kind: ExprKind::Array(converted), type_oid: target, modifier, place });
         }
@@ -475,6 +483,9 @@ impl Analyzer<'_> {
 
     fn subscript(&mut self, operand: &tree::Expr, subscripts: &[tree::Subscript], place: Place) -> PgResult<Expr> {
         let operand = self.expr(operand)?;
+        if operand.type_oid == oid::JSONB {
+            return self.jsonb_subscript(operand, subscripts, place);
+        }
         let Some(element) = element_of(operand.type_oid).filter(|_| operand.type_oid != oid::NAME) else {
             let message = format!(
                 "cannot subscript type {} because it does not support subscripting",
@@ -482,25 +493,71 @@ impl Analyzer<'_> {
             );
             return Err(at(place, PgError::new(sqlstate::DATATYPE_MISMATCH, message)));
         };
+        let modifier = operand.modifier;
+        if subscripts.iter().any(|subscript| matches!(subscript, tree::Subscript::Slice(..))) {
+            let mut bounds = Vec::with_capacity(subscripts.len());
+            for subscript in subscripts {
+                // Beside a slice, a lone subscript counts from 1.
+                bounds.push(match subscript {
+                    tree::Subscript::Index(upper) => {
+                        let one = make(ExprKind::Constant(Datum::Int4(1)), oid::INT4, place);
+                        (Some(one), Some(self.array_index(upper)?))
+                    }
+                    tree::Subscript::Slice(lower, upper) => {
+                        let lower = lower.as_ref().map(|lower| self.array_index(lower)).transpose()?;
+                        (lower, upper.as_ref().map(|upper| self.array_index(upper)).transpose()?)
+                    }
+                });
+            }
+            let type_oid = operand.type_oid;
+            let kind = ExprKind::Slice { operand: Box::new(operand), bounds };
+            return Ok(Expr { kind, type_oid, modifier, place });
+        }
         let mut indexes = Vec::with_capacity(subscripts.len());
         for subscript in subscripts {
-            let tree::Subscript::Index(index) = subscript else {
-                return Err(at(place, PgError::unsupported("an array slice")));
-            };
-            let index = self.expr(index)?;
-            let index_place = index.place;
-            let index = self.coerce(index, oid::INT4, -1, CastContext::Assignment)?.ok_or_else(|| {
-                at(index_place, PgError::new(sqlstate::DATATYPE_MISMATCH, "array subscript must have type integer"))
-            })?;
-            indexes.push(index);
+            let tree::Subscript::Index(index) = subscript else { continue };
+            indexes.push(self.array_index(index)?);
         }
-        let modifier = operand.modifier;
         Ok(Expr {
             kind: ExprKind::Subscript { operand: Box::new(operand), indexes },
             type_oid: element,
             modifier,
             place,
         })
+    }
+
+    fn array_index(&mut self, index: &tree::Expr) -> PgResult<Expr> {
+        let index = self.expr(index)?;
+        let place = index.place;
+        self.coerce(index, oid::INT4, -1, CastContext::Assignment)?.ok_or_else(|| {
+            at(place, PgError::new(sqlstate::DATATYPE_MISMATCH, "array subscript must have type integer"))
+        })
+    }
+
+    /// `jsonb['key'][0]`: a path of texts.
+    fn jsonb_subscript(&mut self, operand: Expr, subscripts: &[tree::Subscript], place: Place) -> PgResult<Expr> {
+        let mut steps = Vec::with_capacity(subscripts.len());
+        for subscript in subscripts {
+            let tree::Subscript::Index(step) = subscript else {
+                let error = PgError::new(sqlstate::DATATYPE_MISMATCH, "jsonb subscript does not support slices");
+                return Err(at(place, error));
+            };
+            let step = self.expr(step)?;
+            let (source, step_place) = (step.type_oid, step.place);
+            let wrong = || {
+                let message = format!("subscript type {} is not supported", display_name(source, -1));
+                at(step_place, PgError::new(sqlstate::DATATYPE_MISMATCH, message))
+                    .hint("jsonb subscript must be coercible to either integer or text.")
+            };
+            let step = if matches!(source, oid::INT2 | oid::INT4 | oid::INT8) {
+                self.explicit(step, oid::TEXT, -1)?
+            } else {
+                self.coerce(step, oid::TEXT, -1, CastContext::Implicit)?.ok_or_else(wrong)?
+            };
+            steps.push(step);
+        }
+        let path = make(ExprKind::Array(steps), oid::TEXT_ARRAY, place);
+        self.operator("#>", Some(operand), path, place)
     }
 
     fn field(&mut self, operand: &tree::Expr, field: &str, place: Place) -> PgResult<Expr> {
@@ -510,7 +567,21 @@ impl Analyzer<'_> {
             qualified.parts.push(tree::Name { text: field.to_string(), place });
             return find_column(&self.scopes, &qualified);
         }
-        Err(at(place, PgError::unsupported("selecting a field of a composite value")))
+        let found = match self.expr(operand)?.kind {
+            ExprKind::Row(items) => {
+                let number = field.strip_prefix('f').and_then(|digits| digits.parse::<usize>().ok());
+                number.and_then(|number| items.into_iter().nth(number.wrapping_sub(1)))
+            }
+            ExprKind::NamedRow { names, items } => {
+                let position = names.iter().position(|name| name == field);
+                position.and_then(|position| items.into_iter().nth(position))
+            }
+            _ => return Err(at(place, PgError::unsupported("selecting a field of a composite value"))),
+        };
+        found.ok_or_else(|| {
+            let message = format!("could not identify column \"{field}\" in record data type");
+            at(place, PgError::new(sqlstate::UNDEFINED_COLUMN, message))
+        })
     }
 }
 

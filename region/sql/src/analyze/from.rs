@@ -309,6 +309,22 @@ fn function_columns(value: &Expr, name: &str, alias: &tree::Alias) -> PgResult<V
     let column =
         |name: &str, type_oid: Oid| RelationColumn { name: name.to_string(), type_oid, modifier: -1, hidden: false };
     if let ExprKind::Call { procedure, arguments } = &value.kind {
+        let value_type = match procedure.name {
+            "json_each" => Some(oid::JSON),
+            "jsonb_each" => Some(oid::JSONB),
+            "json_each_text" | "jsonb_each_text" => Some(oid::TEXT),
+            _ => None,
+        };
+        if let Some(value_type) = value_type {
+            return Ok(vec![column("key", oid::TEXT), column("value", value_type)]);
+        }
+        // An output parameter named `value` names the column.
+        if matches!(
+            procedure.name,
+            "json_array_elements" | "jsonb_array_elements" | "json_array_elements_text" | "jsonb_array_elements_text"
+        ) {
+            return Ok(vec![column("value", value.type_oid)]);
+        }
         if procedure.name == "_pg_expandarray" && matches!(procedure.body, Body::Set(_)) {
             let element =
                 arguments.first().and_then(|array| trivet_types::element_of(array.type_oid)).unwrap_or(oid::TEXT);

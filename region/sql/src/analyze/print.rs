@@ -66,7 +66,12 @@ pub fn print_expr(expr: &Expr, columns: &dyn Fn(usize, usize) -> String) -> Stri
             let indexes: String = indexes.iter().map(|index| format!("[{}]", print(index))).collect();
             format!("({}){indexes}", print(operand))
         }
-        ExprKind::Row(items) => format!("ROW({})", list(items)),
+        ExprKind::Row(items) | ExprKind::NamedRow { items, .. } => format!("ROW({})", list(items)),
+        ExprKind::Slice { operand, bounds } => {
+            let bound = |bound: &Option<Expr>| bound.as_ref().map(&print).unwrap_or_default();
+            let shown_bounds = bounds.iter().map(|(lower, upper)| format!("[{}:{}]", bound(lower), bound(upper)));
+            format!("{}{}", print(operand), shown_bounds.collect::<String>())
+        }
         ExprKind::Subquery(_) => "(SubPlan)".to_string(),
     }
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use trivet_types::modifier::Strictness;
 use trivet_types::registry::{Body, CastContext, Coercion, coercion};
-use trivet_types::{Datum, Oid, PgError, PgResult, element_of, oid};
+use trivet_types::{Datum, Oid, PgError, PgResult, RecordShape, element_of, oid};
 
 /// Where the columns of the current query's relations are in a row.
 #[derive(Clone, Debug, Default)]
@@ -227,6 +227,7 @@ impl Planner {
                 Compiled::Quantified { function, left: boxed(self, left)?, right: boxed(self, right)?, all: *all }
             }
             ExprKind::Array(items) => Compiled::Array {
+                nested: items.first().is_some_and(|item| item.type_oid == expr.type_oid),
                 element: element_of(expr.type_oid).unwrap_or(oid::TEXT),
                 items: self.compile_all(items, layout, compilation)?,
             },
@@ -234,7 +235,26 @@ impl Planner {
                 operand: boxed(self, operand)?,
                 indexes: self.compile_all(indexes, layout, compilation)?,
             },
-            ExprKind::Row(items) => Compiled::Row(self.compile_all(items, layout, compilation)?),
+            ExprKind::Slice { operand, bounds } => {
+                let operand = boxed(self, operand)?;
+                let mut compiled = Vec::with_capacity(bounds.len());
+                for (lower, upper) in bounds {
+                    let mut bound = |expr: &Option<Expr>| {
+                        expr.as_ref().map(|expr| self.compile(expr, layout, compilation)).transpose()
+                    };
+                    compiled.push((bound(lower)?, bound(upper)?));
+                }
+                Compiled::Slice { operand, bounds: compiled }
+            }
+            ExprKind::Row(items) => {
+                let names = (1..=items.len()).map(|at| format!("f{at}")).collect();
+                let shape = record_shape(names, items);
+                Compiled::Row { items: self.compile_all(items, layout, compilation)?, shape }
+            }
+            ExprKind::NamedRow { names, items } => {
+                let shape = record_shape(names.to_vec(), items);
+                Compiled::Row { items: self.compile_all(items, layout, compilation)?, shape }
+            }
             ExprKind::Subquery(subquery) => {
                 let kind = match &subquery.kind {
                     SubqueryKind::Scalar => SubplanKind::Scalar,
@@ -298,6 +318,10 @@ impl Planner {
             self.needs_catalog = true;
         }
     }
+}
+
+fn record_shape(names: Vec<String>, items: &[Expr]) -> Arc<RecordShape> {
+    Arc::new(RecordShape { names, types: items.iter().map(|item| item.type_oid).collect() })
 }
 
 /// Put subqueries beneath whatever uses their slots.

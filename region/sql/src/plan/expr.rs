@@ -1,8 +1,12 @@
 //! Compiled expressions: names are slots, functions are pointers. Evaluation neither waits nor looks anything up.
 use crate::planted::{self, Bug};
+use std::sync::Arc;
 use trivet_types::functions::Function;
+use trivet_types::functions::array::slice;
 use trivet_types::modifier::{self, Strictness};
-use trivet_types::{Array, Datum, Environment, Oid, PgError, PgResult, compare, same, text};
+use trivet_types::{
+    Array, Datum, Dimension, Environment, Oid, PgError, PgResult, Record, RecordShape, compare, same, text,
+};
 
 /// What an expression sees besides its row.
 #[derive(Clone, Copy)]
@@ -79,12 +83,21 @@ pub enum Compiled {
     Array {
         element: Oid,
         items: Vec<Compiled>,
+        /// The items are arrays themselves, and together they make one of a dimension more.
+        nested: bool,
     },
     Subscript {
         operand: Box<Compiled>,
         indexes: Vec<Compiled>,
     },
-    Row(Vec<Compiled>),
+    Slice {
+        operand: Box<Compiled>,
+        bounds: Vec<(Option<Compiled>, Option<Compiled>)>,
+    },
+    Row {
+        items: Vec<Compiled>,
+        shape: Arc<RecordShape>,
+    },
 }
 
 /// How each element of an array is converted.
@@ -185,9 +198,28 @@ impl Compiled {
                 let Datum::Array(array) = right else { return Ok(Datum::Null) };
                 return quantified(*function, left, &array.values, *all, context.environment);
             }
-            Compiled::Array { element, items } => {
+            Compiled::Array { element, items, nested } => {
                 let values = items.iter().map(|item| item.eval(context, row)).collect::<PgResult<Vec<_>>>()?;
+                if *nested {
+                    return nested_array(*element, &values);
+                }
                 Datum::array(Array::from_values(*element, values))
+            }
+            Compiled::Slice { operand, bounds } => {
+                let Datum::Array(array) = operand.eval(context, row)? else { return Ok(Datum::Null) };
+                let mut wanted = Vec::with_capacity(bounds.len());
+                for (lower, upper) in bounds {
+                    let mut pair = [None, None];
+                    for (place, bound) in pair.iter_mut().zip([lower, upper]) {
+                        let Some(bound) = bound else { continue };
+                        match bound.eval(context, row)?.as_i64() {
+                            Some(bound) => *place = Some(bound),
+                            None => return Ok(Datum::Null),
+                        }
+                    }
+                    wanted.push((pair[0], pair[1]));
+                }
+                Datum::array(slice(&array, &wanted))
             }
             Compiled::Subscript { operand, indexes } => {
                 let Datum::Array(array) = operand.eval(context, row)? else { return Ok(Datum::Null) };
@@ -200,9 +232,9 @@ impl Compiled {
                 }
                 element(&array, &wanted)
             }
-            Compiled::Row(items) => {
+            Compiled::Row { items, shape } => {
                 let values = items.iter().map(|item| item.eval(context, row)).collect::<PgResult<Vec<_>>>()?;
-                Datum::Record(values.into())
+                Datum::Record(Record::with_shape(values, shape.clone()))
             }
         })
     }
@@ -324,6 +356,34 @@ pub fn quantified(
         }
     }
     Ok(if unknown { Datum::Null } else { Datum::Bool(all) })
+}
+
+/// Arrays of one shape as an array of a dimension more.
+fn nested_array(element: Oid, arrays: &[Datum]) -> PgResult<Datum> {
+    let mismatch = || {
+        let message = "multidimensional arrays must have array expressions with matching dimensions";
+        PgError::new(trivet_types::SqlState(*b"2202E"), message)
+    };
+    let mut shape: Option<&[Dimension]> = None;
+    let mut values = Vec::new();
+    for array in arrays {
+        let inner = match array {
+            Datum::Array(array) => array,
+            _ => return Err(mismatch()),
+        };
+        match shape {
+            None => shape = Some(&inner.dimensions),
+            Some(shape) if *shape == *inner.dimensions => {}
+            Some(_) => return Err(mismatch()),
+        }
+        values.extend(inner.values.iter().cloned());
+    }
+    if values.is_empty() {
+        return Ok(Datum::array(Array::from_values(element, values)));
+    }
+    let mut dimensions = vec![Dimension { length: arrays.len(), lower: 1 }];
+    dimensions.extend_from_slice(shape.unwrap_or(&[]));
+    Ok(Datum::array(Array { element, dimensions, values }))
 }
 
 /// The element at these subscripts; NULL outside.

@@ -220,7 +220,7 @@ impl Planner {
             distinct: aggregate.distinct,
             filter,
             order_by,
-            skips_null: !aggregate.star && aggregate.procedure.name != "array_agg",
+            skips_null: !aggregate.star && !aggregate.procedure.takes_nulls() && !aggregate.procedure.is_ordered_set(),
         })
     }
 

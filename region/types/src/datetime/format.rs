@@ -52,6 +52,23 @@ pub fn format_timestamptz(timestamp: i64, zone: &TimeZone) -> String {
     write_timestamp(timestamp, Some(zone))
 }
 
+/// As XML Schema has it: `2024-01-02T03:04:05+00:00`.
+pub fn format_timestamp_xsd(timestamp: i64, zone: Option<&TimeZone>) -> String {
+    let mut out = write_timestamp(timestamp, zone).replacen(' ', "T", 1);
+    if is_infinite_timestamp(timestamp) {
+        return out;
+    }
+    if let Some(zone) = zone {
+        // The offset has its minutes, always.
+        let offset = zone::format_offset(zone.offset_at(timestamp));
+        if offset.len() == 3 {
+            let at = out.rfind(&offset).map_or(out.len(), |at| at + offset.len());
+            out.insert_str(at, ":00");
+        }
+    }
+    out
+}
+
 fn write_timestamp(timestamp: i64, zone: Option<&TimeZone>) -> String {
     match timestamp {
         TIMESTAMP_INFINITY => return "infinity".to_string(),

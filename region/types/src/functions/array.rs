@@ -55,16 +55,20 @@ fn with_values(array: &Array, values: Vec<Datum>) -> Datum {
     Datum::array(Array::with_lower(array.element, values, lower))
 }
 
-/// The element type of a NULL array is not known here: the other argument tells its representation, the result stays NULL.
+/// A NULL array is an empty one; its element type is then that of the other argument's representation.
 pub fn append(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    let Some(Datum::Array(array)) = a.first() else { return Ok(Datum::Null) };
+    let Some(Datum::Array(array)) = a.first() else {
+        return Ok(Datum::array(Array::from_values(element_type(&a[1]), vec![a[1].clone()])));
+    };
     one_dimension(array)?;
     let mut values = array.values.clone();
     values.push(a[1].clone());
     Ok(with_values(array, values))
 }
 pub fn prepend(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    let Some(Datum::Array(array)) = a.get(1) else { return Ok(Datum::Null) };
+    let Some(Datum::Array(array)) = a.get(1) else {
+        return Ok(Datum::array(Array::from_values(element_type(&a[0]), vec![a[0].clone()])));
+    };
     one_dimension(array)?;
     let values = std::iter::once(a[0].clone()).chain(array.values.iter().cloned()).collect();
     Ok(Datum::array(Array::from_values(array.element, values)))
@@ -78,14 +82,146 @@ pub fn concatenate(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
             if right.values.is_empty() {
                 return Ok(Datum::Array(Arc::clone(left)));
             }
-            one_dimension(left)?;
-            one_dimension(right)?;
-            Ok(with_values(left, left.values.iter().chain(&right.values).cloned().collect()))
+            joined(left, right)
         }
         (Some(array @ Datum::Array(_)), _) | (_, Some(array @ Datum::Array(_))) => Ok(array.clone()),
         _ => Ok(Datum::Null),
     }
 }
+/// Of equal dimensions one after the other; an array with one dimension less is one more element of the other.
+fn joined(left: &Array, right: &Array) -> PgResult<Datum> {
+    let incompatible = |detail: &str| {
+        let code = crate::error::SqlState(*b"2202E");
+        PgError::new(code, "cannot concatenate incompatible arrays").detail(detail)
+    };
+    let (l, r) = (&left.dimensions, &right.dimensions);
+    let mut dimensions;
+    if l.len() == r.len() {
+        if l[1..].iter().zip(&r[1..]).any(|(a, b)| a.length != b.length) {
+            return Err(incompatible("Arrays with differing element dimensions are not compatible for concatenation."));
+        }
+        dimensions = l.clone();
+        dimensions[0].length += r[0].length;
+    } else if l.len() == r.len() + 1 || l.len() + 1 == r.len() {
+        let (outer, inner) = if l.len() > r.len() { (l, r) } else { (r, l) };
+        if outer[1..].iter().zip(inner.iter()).any(|(a, b)| a.length != b.length) {
+            return Err(incompatible("Arrays with differing dimensions are not compatible for concatenation."));
+        }
+        dimensions = outer.clone();
+        dimensions[0].length += 1;
+    } else {
+        let detail = format!("Arrays of {} and {} dimensions are not compatible for concatenation.", l.len(), r.len());
+        return Err(incompatible(&detail));
+    }
+    let values = left.values.iter().chain(&right.values).cloned().collect();
+    Ok(Datum::array(Array { element: left.element, dimensions, values }))
+}
+
+/// `[1:2][1:3]`
+pub fn bounds_text(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let array = array_at(a, 0)?;
+    if array.dimensions.is_empty() {
+        return Ok(Datum::Null);
+    }
+    let shown = array.dimensions.iter().map(|d| format!("[{}:{}]", d.lower, d.lower + d.length as i32 - 1));
+    Ok(Datum::text(shown.collect::<String>()))
+}
+
+/// `array_fill(value, lengths [, lower bounds])`; the element's type comes with the lengths, in a third place.
+pub fn fill(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let null = |message: &str| PgError::new(crate::error::SqlState(*b"22004"), message);
+    let (Some(Datum::Array(lengths)), lowers) = (a.get(1), a.get(2)) else {
+        return Err(null("dimension array or low bound array cannot be null"));
+    };
+    let lowers = match lowers {
+        None => vec![1; lengths.values.len()],
+        Some(Datum::Array(lowers)) if lowers.values.len() == lengths.values.len() => {
+            lowers.values.iter().map(|lower| lower.as_i64().unwrap_or(1) as i32).collect()
+        }
+        Some(Datum::Array(_)) => {
+            let code = crate::error::SqlState(*b"2202E");
+            return Err(PgError::new(code, "wrong number of array subscripts")
+                .detail("Low bound array has different size than dimensions array."));
+        }
+        Some(_) => return Err(null("dimension array or low bound array cannot be null")),
+    };
+    if lengths.values.iter().any(Datum::is_null) {
+        return Err(null("dimension values cannot be null"));
+    }
+    let mut total = 1usize;
+    let mut dimensions = Vec::with_capacity(lowers.len());
+    for (length, lower) in lengths.values.iter().zip(lowers) {
+        let length = usize::try_from(length.as_i64().unwrap_or(0)).unwrap_or(0);
+        total = total.saturating_mul(length);
+        dimensions.push(crate::Dimension { length, lower });
+    }
+    if total > ELEMENTS_MAX {
+        let message = format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})");
+        return Err(PgError::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message));
+    }
+    let element = element_type(&a[0]);
+    if total == 0 || dimensions.is_empty() {
+        return Ok(Datum::array(Array { element, dimensions: Vec::new(), values: Vec::new() }));
+    }
+    Ok(Datum::array(Array { element, dimensions, values: vec![a[0].clone(); total] }))
+}
+/// PostgreSQL's MaxArraySize.
+const ELEMENTS_MAX: usize = 134_217_727;
+
+/// The plainest type with this representation.
+fn element_type(value: &Datum) -> crate::Oid {
+    match value {
+        Datum::Bool(_) => oid::BOOL,
+        Datum::Char(_) => oid::CHAR,
+        Datum::Int2(_) => oid::INT2,
+        Datum::Int4(_) => oid::INT4,
+        Datum::Int8(_) => oid::INT8,
+        Datum::Oid(_) => oid::OID,
+        Datum::Float4(_) => oid::FLOAT4,
+        Datum::Float8(_) => oid::FLOAT8,
+        Datum::Numeric(_) => oid::NUMERIC,
+        Datum::Bytea(_) => oid::BYTEA,
+        Datum::Date(_) => oid::DATE,
+        Datum::Time(_) => oid::TIME,
+        Datum::Timestamp(_) => oid::TIMESTAMP,
+        Datum::Interval(_) => oid::INTERVAL,
+        Datum::Uuid(_) => oid::UUID,
+        Datum::Record(_) => oid::RECORD,
+        Datum::Text(_) | Datum::Array(_) | Datum::Null => oid::TEXT,
+    }
+}
+
+/// `array[lower:upper, ...]`: what lies inside, counted from 1; empty where nothing does.
+pub fn slice(array: &Array, bounds: &[(Option<i64>, Option<i64>)]) -> Array {
+    let empty = || Array { element: array.element, dimensions: Vec::new(), values: Vec::new() };
+    if bounds.len() > array.dimensions.len() {
+        return empty();
+    }
+    let mut ranges = Vec::with_capacity(array.dimensions.len());
+    for (at, dimension) in array.dimensions.iter().enumerate() {
+        let (first, last) = (i64::from(dimension.lower), i64::from(dimension.lower) + dimension.length as i64 - 1);
+        let (lower, upper) = bounds.get(at).copied().unwrap_or((None, None));
+        let (from, to) = (lower.unwrap_or(first).max(first), upper.unwrap_or(last).min(last));
+        if from > to {
+            return empty();
+        }
+        ranges.push(((from - first) as usize, (to - first) as usize));
+    }
+    let mut values = Vec::new();
+    pick(array, &ranges, 0, 0, &mut values);
+    let dimensions = ranges.iter().map(|(from, to)| crate::Dimension { length: to - from + 1, lower: 1 }).collect();
+    Array { element: array.element, dimensions, values }
+}
+fn pick(array: &Array, ranges: &[(usize, usize)], depth: usize, base: usize, out: &mut Vec<Datum>) {
+    let Some((from, to)) = ranges.get(depth).copied() else {
+        out.extend(array.values.get(base).cloned());
+        return;
+    };
+    for at in from..=to {
+        pick(array, ranges, depth + 1, base * array.dimensions[depth].length + at, out);
+    }
+}
+
 pub fn remove(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let Some(Datum::Array(array)) = a.first() else { return Ok(Datum::Null) };
     one_dimension(array)?;

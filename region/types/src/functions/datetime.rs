@@ -160,7 +160,7 @@ pub fn timezone_of_timestamp(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum
 pub fn timezone_of_timestamptz(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     Ok(Datum::Timestamp(named_zone(text(a, 0)?)?.to_local(timestamp(a, 1)?)))
 }
-fn named_zone(name: &str) -> PgResult<TimeZone> {
+pub(super) fn named_zone(name: &str) -> PgResult<TimeZone> {
     TimeZone::parse(name)
         .ok_or_else(|| PgError::new(sqlstate::INVALID_PARAMETER_VALUE, format!("time zone \"{name}\" not recognized")))
 }
@@ -197,7 +197,7 @@ pub fn from_unix_seconds(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
 }
 
 /// What `extract`, `date_part` and `date_trunc` name.
-fn unit_of(name: &str) -> String {
+pub(super) fn unit_of(name: &str) -> String {
     let lower = name.to_ascii_lowercase();
     match lower.as_str() {
         "years" | "y" | "yr" => "year",
@@ -376,9 +376,10 @@ pub fn truncate_timestamp(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     truncate_local(&unit, timestamp(a, 1)?, "timestamp without time zone").map(Datum::Timestamp)
 }
 pub fn truncate_timestamptz(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    let zone = &environment.format().time_zone;
-    let unit = unit_of(text(a, 0)?);
-    let local = truncate_local(&unit, zone.to_local(timestamp(a, 1)?), "timestamp with time zone")?;
+    truncate_zoned(text(a, 0)?, timestamp(a, 1)?, &environment.format().time_zone)
+}
+pub(super) fn truncate_zoned(unit: &str, moment: i64, zone: &TimeZone) -> PgResult<Datum> {
+    let local = truncate_local(&unit_of(unit), zone.to_local(moment), "timestamp with time zone")?;
     Ok(Datum::Timestamp(zone.to_utc(local)))
 }
 

@@ -4,17 +4,25 @@
 //! representation than the listed types have is our own mistake and ends in XX000, not in a panic.
 pub mod aggregate;
 pub mod array;
+pub mod bytes;
+pub mod calendar;
 pub mod cast;
 pub mod compare;
 pub mod datetime;
 pub mod digest;
 pub mod float;
+pub mod formatting;
 pub mod integer;
+pub mod json;
 pub mod numeric;
+pub mod ordered;
 pub mod pattern;
+pub mod regexp;
 pub mod set;
+pub mod statistics;
 pub mod string;
 pub mod system;
+pub mod trigonometry;
 
 use crate::environment::Environment;
 use crate::error::{PgError, PgResult};
@@ -47,7 +55,7 @@ accessors! {
     time: i64 = Datum::Time(value) => *value;
     timestamp: i64 = Datum::Timestamp(value) => *value;
     interval: Interval = Datum::Interval(value) => *value;
-    bytea: bytes::Bytes = Datum::Bytea(value) => value.clone();
+    bytea: ::bytes::Bytes = Datum::Bytea(value) => value.clone();
 }
 
 pub(crate) fn int(arguments: &[Datum], at: usize) -> PgResult<i64> {

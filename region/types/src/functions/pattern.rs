@@ -1,11 +1,5 @@
-//! LIKE and regular expressions.
-//!
-//! Regular expressions run on the `regex` crate: POSIX classes, alternation and quantifiers as in PostgreSQL's AREs, no
-//! back-references and no look-around. Compiled ones are kept in a small cache per thread.
+//! LIKE and SIMILAR TO.
 use super::*;
-use regex::{Regex, RegexBuilder};
-use std::cell::RefCell;
-use std::collections::HashMap;
 
 /// `%` any run, `_` any character, `escape` takes the next one as it is.
 pub fn matches_like(value: &str, pattern: &str, escape: Option<char>, fold_case: bool) -> PgResult<bool> {
@@ -89,131 +83,87 @@ pub fn ilike_differs(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     Ok(Datum::Bool(!like(a, true)?))
 }
 
-const CACHED_EXPRESSIONS_MAX: usize = 64;
-/// Bytes that one compiled expression may take.
-const EXPRESSION_BYTES_MAX: usize = 4 << 20;
-
-thread_local! {
-    static EXPRESSIONS: RefCell<HashMap<(String, bool), Regex>> = RefCell::new(HashMap::new());
+/// LIKE on byte strings: bytes are the characters.
+fn bytea_like(a: &[Datum]) -> PgResult<bool> {
+    let characters = |bytes: ::bytes::Bytes| bytes.iter().map(|byte| char::from(*byte)).collect::<String>();
+    matches_like(&characters(bytea(a, 0)?), &characters(bytea(a, 1)?), Some('\\'), false)
+}
+pub fn bytea_like_matches(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Ok(Datum::Bool(bytea_like(a)?))
+}
+pub fn bytea_like_differs(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Ok(Datum::Bool(!bytea_like(a)?))
 }
 
-/// Run `use_it` on the compiled expression.
-fn with_expression<T>(pattern: &str, fold_case: bool, use_it: impl FnOnce(&Regex) -> T) -> PgResult<T> {
-    EXPRESSIONS.with_borrow_mut(|cache| {
-        let key = (pattern.to_string(), fold_case);
-        if !cache.contains_key(&key) {
-            let compiled = RegexBuilder::new(&translate(pattern))
-                .case_insensitive(fold_case)
-                .dot_matches_new_line(true)
-                .size_limit(EXPRESSION_BYTES_MAX)
-                .build()
-                .map_err(|_| {
-                    let code = crate::error::SqlState(*b"2201B");
-                    PgError::new(code, format!("invalid regular expression: \"{pattern}\""))
-                })?;
-            if cache.len() >= CACHED_EXPRESSIONS_MAX {
-                cache.clear();
+/// `similar_to_escape(pattern [, escape])`: a pattern of SIMILAR TO as a regular expression. Two escaped double quotes
+/// cut the pattern of SUBSTRING in three, of which the middle one is wanted and the first takes as little as it can.
+pub fn similar_to_escape(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let pattern = text(a, 0)?;
+    let escape = match a.get(1) {
+        None => Some('\\'),
+        Some(_) => {
+            let mut given = text(a, 1)?.chars();
+            let escape = given.next();
+            if given.next().is_some() {
+                let code = crate::error::SqlState(*b"22019");
+                return Err(
+                    PgError::new(code, "invalid escape string").hint("Escape string must be empty or one character.")
+                );
             }
-            cache.insert(key.clone(), compiled);
+            escape
         }
-        Ok(use_it(&cache[&key]))
-    })
-}
-
-/// PostgreSQL's spellings that the crate has otherwise.
-fn translate(pattern: &str) -> String {
-    let pattern = pattern.strip_prefix("***:").unwrap_or(pattern);
-    pattern.replace("\\m", "\\b").replace("\\M", "\\b").replace("\\y", "\\b").replace("\\Z", "\\z")
-}
-
-macro_rules! expressions {
-    ($($name:ident = $fold:expr, $expected:expr;)*) => {
-        $(pub fn $name(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-            let value = text(a, 0)?;
-            let matched = with_expression(text(a, 1)?, $fold, |expression| expression.is_match(value))?;
-            Ok(Datum::Bool(matched == $expected))
-        })*
     };
-}
-expressions! {
-    regex_matches = false, true;
-    regex_differs = false, false;
-    regex_imatches = true, true;
-    regex_idiffers = true, false;
-}
-
-/// `substring(text from pattern)`: the first group, or the whole match.
-pub fn regex_substring(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    let value = text(a, 0)?;
-    with_expression(text(a, 1)?, false, |expression| {
-        let captures = expression.captures(value)?;
-        let group = if captures.len() > 1 { captures.get(1) } else { captures.get(0) };
-        group.map(|found| Datum::text(found.as_str()))
-    })
-    .map(Option::unwrap_or_default)
-}
-
-/// `regexp_replace(text, pattern, replacement [, flags])`
-pub fn regex_replace(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    let (value, pattern, replacement) = (text(a, 0)?, text(a, 1)?, text(a, 2)?);
-    let flags = if a.len() > 3 { text(a, 3)?.as_str() } else { "" };
-    let mut template = String::new();
-    let mut chars = replacement.chars();
+    let mut out = String::from("^(?:");
+    let mut separators = 0;
+    let mut in_class = false;
+    let mut chars = pattern.chars();
     while let Some(ch) = chars.next() {
+        if Some(ch) == escape {
+            match chars.next() {
+                Some('"') if !in_class => {
+                    out.push_str(match separators {
+                        0 => "){1,1}?(",
+                        1 => "){1,1}(?:",
+                        _ => {
+                            let code = crate::error::SqlState(*b"2200C");
+                            let message =
+                                "SQL regular expression may not contain more than two escape-double-quote separators";
+                            return Err(PgError::new(code, message));
+                        }
+                    });
+                    separators += 1;
+                }
+                escaped => {
+                    out.push('\\');
+                    out.extend(escaped);
+                }
+            }
+            continue;
+        }
         match ch {
-            '$' => template.push_str("$$"),
-            '\\' => match chars.next() {
-                Some('&') => template.push_str("${0}"),
-                Some(digit @ '1'..='9') => template.push_str(&format!("${{{digit}}}")),
-                Some(other) => template.push(other),
-                None => template.push('\\'),
-            },
-            _ => template.push(ch),
+            _ if in_class => {
+                if ch == '\\' {
+                    out.push('\\');
+                }
+                out.push(ch);
+                in_class = ch != ']';
+            }
+            '[' => {
+                out.push(ch);
+                in_class = true;
+            }
+            '%' => out.push_str(".*"),
+            '_' => out.push('.'),
+            '(' => out.push_str("(?:"),
+            '\\' | '.' | '^' | '$' => {
+                out.push('\\');
+                out.push(ch);
+            }
+            _ => out.push(ch),
         }
     }
-    with_expression(pattern, flags.contains('i'), |expression| {
-        let limit = usize::from(!flags.contains('g'));
-        Datum::text(expression.replacen(value, limit, template.as_str()).into_owned())
-    })
-}
-
-/// `regexp_match(text, pattern [, flags])`: the groups of the first match.
-pub fn regex_match(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    let value = text(a, 0)?;
-    let flags = if a.len() > 2 { text(a, 2)?.as_str() } else { "" };
-    with_expression(text(a, 1)?, flags.contains('i'), |expression| {
-        expression.captures(value).map(|found| groups(&found))
-    })
-    .map(Option::unwrap_or_default)
-}
-
-fn groups(found: &regex::Captures<'_>) -> Datum {
-    let first = usize::from(found.len() > 1);
-    let values = (first..found.len()).map(|at| found.get(at).map(|group| group.as_str()).into());
-    Datum::array(Array::from_values(crate::oid::TEXT, values.collect()))
-}
-
-/// `regexp_matches(text, pattern [, flags])`: a row a match, all of them with the flag g.
-pub fn regex_match_rows(_: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
-    let value = text(a, 0)?;
-    let flags = if a.len() > 2 { text(a, 2)?.as_str() } else { "" };
-    let limit = if flags.contains('g') { usize::MAX } else { 1 };
-    let rows: Vec<PgResult<Datum>> = with_expression(text(a, 1)?, flags.contains('i'), |expression| {
-        expression.captures_iter(value).take(limit).map(|found| Ok(groups(&found))).collect()
-    })?;
-    Ok(Box::new(rows.into_iter()))
-}
-
-fn regex_split(a: &[Datum]) -> PgResult<Vec<Datum>> {
-    let value = text(a, 0)?;
-    let flags = if a.len() > 2 { text(a, 2)?.as_str() } else { "" };
-    with_expression(text(a, 1)?, flags.contains('i'), |expression| expression.split(value).map(Datum::from).collect())
-}
-pub fn regex_split_array(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    Ok(Datum::array(Array::from_values(crate::oid::TEXT, regex_split(a)?)))
-}
-pub fn regex_split_rows(_: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
-    Ok(Box::new(regex_split(a)?.into_iter().map(Ok)))
+    out.push_str(")$");
+    Ok(Datum::text(out))
 }
 
 #[cfg(test)]

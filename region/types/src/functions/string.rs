@@ -275,23 +275,52 @@ pub fn format(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
             out.push(ch);
             continue;
         }
-        let mut number = String::new();
-        while let Some(digit) = chars.next_if(|ch| ch.is_ascii_digit() || *ch == '-') {
-            number.push(digit);
-        }
-        let mut position = None;
-        if chars.next_if_eq(&'$').is_some() {
-            position = Some(number.parse::<usize>().map_err(|_| bad("unterminated format() type specifier"))?);
-            number.clear();
-            while let Some(digit) = chars.next_if(|ch| ch.is_ascii_digit() || *ch == '-') {
-                number.push(digit);
-            }
-        }
-        let conversion = chars.next().ok_or_else(|| bad("unterminated format() type specifier"))?;
-        if conversion == '%' {
+        if chars.next_if_eq(&'%').is_some() {
             out.push('%');
             continue;
         }
+        let unterminated = || bad("unterminated format() type specifier").hint("For a single \"%\" use \"%%\".");
+        let digits = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| {
+            let mut number = String::new();
+            while let Some(digit) = chars.next_if(char::is_ascii_digit) {
+                number.push(digit);
+            }
+            number
+        };
+        let place = |number: &str| match number.parse::<usize>() {
+            Ok(0) => Err(bad("format specifies argument 0, but arguments are numbered from 1")),
+            Ok(at) => Ok(at),
+            Err(_) => Err(bad("number is out of range")),
+        };
+        let mut position = None;
+        let mut number = digits(&mut chars);
+        if !number.is_empty() && chars.next_if_eq(&'$').is_some() {
+            position = Some(place(&number)?);
+            number.clear();
+        }
+        let mut left = false;
+        if number.is_empty() {
+            while chars.next_if_eq(&'-').is_some() {
+                left = true;
+            }
+            number = digits(&mut chars);
+        }
+        let mut width: i64 =
+            if number.is_empty() { 0 } else { number.parse().map_err(|_| bad("number is out of range"))? };
+        if number.is_empty() && chars.next_if_eq(&'*').is_some() {
+            let given = digits(&mut chars);
+            let at = if given.is_empty() {
+                next
+            } else {
+                chars.next_if_eq(&'$').ok_or_else(|| bad("width argument position must be ended by \"$\""))?;
+                place(&given)?
+            };
+            next = at + 1;
+            let shown = a.get(at).ok_or_else(|| bad("too few arguments for format()"))?.as_str().unwrap_or("0");
+            width = i64::from(io::parse_integer::<i32>(shown, "integer")?);
+            left |= width < 0;
+        }
+        let conversion = chars.next().ok_or_else(unterminated)?;
         if !matches!(conversion, 's' | 'I' | 'L') {
             return Err(bad(&format!("unrecognized format() type specifier \"{conversion}\""))
                 .hint("For a single \"%\" use \"%%\"."));
@@ -309,10 +338,9 @@ pub fn format(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
             (_, Some(value)) => quoted_literal(value).trim_start().to_string(),
             (_, None) => "NULL".to_string(),
         };
-        let width: i64 = if number.is_empty() { 0 } else { number.parse().unwrap_or(0) };
         let missing = (width.unsigned_abs() as usize).min(BYTES_MAX / 8).saturating_sub(shown.chars().count());
         let blanks = " ".repeat(missing);
-        if width < 0 {
+        if left {
             out.push_str(&shown);
             out.push_str(&blanks);
         } else {
@@ -327,7 +355,8 @@ pub fn encode(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let bytes = bytea(a, 0)?;
     match text(a, 1)?.as_str() {
         "hex" => Ok(Datum::text(io::format_bytea(&bytes, false)[2..].to_string())),
-        "escape" => Ok(Datum::text(io::format_bytea(&bytes, true))),
+        "escape" => Ok(Datum::text(escaped(&bytes))),
+        "base64" => Ok(Datum::text(super::bytes::base64_text(&bytes))),
         other => Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, format!("unrecognized encoding: \"{other}\""))),
     }
 }
@@ -336,8 +365,111 @@ pub fn decode(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     match text(a, 1)?.as_str() {
         "hex" => Ok(Datum::Bytea(io::bytea_from_text(&format!("\\x{value}"))?)),
         "escape" => Ok(Datum::Bytea(io::bytea_from_text(value)?)),
+        "base64" => Ok(Datum::Bytea(super::bytes::base64_bytes(value)?.into())),
         other => Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, format!("unrecognized encoding: \"{other}\""))),
     }
+}
+
+/// `encode(bytes, 'escape')`: only zero, bytes above 127 and backslashes are escaped.
+fn escaped(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for byte in bytes {
+        match byte {
+            b'\\' => out.push_str("\\\\"),
+            0 | 0x80.. => out.push_str(&format!("\\{byte:03o}")),
+            _ => out.push(char::from(*byte)),
+        }
+    }
+    out
+}
+
+/// `unistr`: backslash escapes of code points.
+pub fn unistr(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let value = text(a, 0)?;
+    let bad = || {
+        PgError::new(sqlstate::SYNTAX_ERROR, "invalid Unicode escape")
+            .hint("Unicode escapes must be \\XXXX, \\+XXXXXX, \\uXXXX, or \\UXXXXXXXX.")
+    };
+    let mut out = String::with_capacity(value.len());
+    let mut rest = value.as_str();
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('\\') {
+            out.push('\\');
+            rest = after;
+            continue;
+        }
+        let (prefix, digits) = match rest.as_bytes().first() {
+            Some(b'u') => (1, 4),
+            Some(b'U') => (1, 8),
+            Some(b'+') => (1, 6),
+            _ => (0, 4),
+        };
+        let code =
+            rest.get(prefix..prefix + digits).and_then(|hex| u32::from_str_radix(hex, 16).ok()).ok_or_else(bad)?;
+        out.push(
+            char::from_u32(code).ok_or_else(|| {
+                PgError::new(sqlstate::SYNTAX_ERROR, format!("invalid Unicode code point: {code:04X}"))
+            })?,
+        );
+        rest = &rest[prefix + digits..];
+    }
+    out.push_str(rest);
+    Ok(Datum::text(out))
+}
+
+/// `parse_ident(text, strict)`: the parts of a qualified name.
+pub fn parse_identifier(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let value = text(a, 0)?;
+    let strict = if a.len() > 1 { boolean(a, 1)? } else { true };
+    let fail =
+        || PgError::new(sqlstate::INVALID_PARAMETER_VALUE, format!("string is not a valid identifier: \"{value}\""));
+    let mut parts = Vec::new();
+    let mut rest = value.trim_start();
+    loop {
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let mut name = String::new();
+            let mut chars = quoted.char_indices().peekable();
+            let mut end = None;
+            while let Some((at, ch)) = chars.next() {
+                if ch != '"' {
+                    name.push(ch);
+                } else if chars.next_if(|(_, next)| *next == '"').is_some() {
+                    name.push('"');
+                } else {
+                    end = Some(at + 1);
+                    break;
+                }
+            }
+            let end = end.ok_or_else(|| fail().detail("String has unclosed double quotes."))?;
+            if name.is_empty() {
+                return Err(fail().detail("Quoted identifier must not be empty."));
+            }
+            parts.push(Datum::text(name));
+            rest = &quoted[end..];
+        } else {
+            let is_part = |ch: char| ch.is_alphanumeric() || ch == '_' || ch == '$' || !ch.is_ascii();
+            let length = rest.find(|ch| !is_part(ch)).unwrap_or(rest.len());
+            let starts = rest.chars().next().is_some_and(|ch| ch.is_alphabetic() || ch == '_');
+            if length == 0 || !starts {
+                return Err(match rest.chars().next() {
+                    Some('.') => fail().detail("No valid identifier before \".\"."),
+                    _ if !parts.is_empty() => fail().detail("No valid identifier after \".\"."),
+                    _ => fail(),
+                });
+            }
+            parts.push(Datum::text(rest[..length].to_lowercase()));
+            rest = &rest[length..];
+        }
+        rest = rest.trim_start();
+        match rest.strip_prefix('.') {
+            Some(after) => rest = after.trim_start(),
+            None if rest.is_empty() || !strict => break,
+            None => return Err(fail()),
+        }
+    }
+    Ok(Datum::array(Array::from_values(oid::TEXT, parts)))
 }
 
 pub fn bytea_concatenate(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {

@@ -306,17 +306,20 @@ impl Numeric {
                 let exponent = if weight >= 0 { (weight + 1) * 2 - 1 } else { 1 - (1 - weight) * 2 };
                 let wanted =
                     (QUOTIENT_SIGNIFICANT_DIGITS - exponent).max(i64::from(*scale)).clamp(0, DISPLAY_SCALE_MAX);
-                let guard = wanted as u32 + 1;
-                let shift = 2 * i64::from(guard) - i64::from(*scale);
-                let scaled = if shift >= 0 {
-                    unscaled * power_of_ten(shift as u32)
-                } else {
-                    unscaled / power_of_ten((-shift) as u32)
-                };
-                Ok(Finite { unscaled: scaled.sqrt(), scale: guard }.round(wanted as i32))
+                Ok(self.square_root_to(wanted as u32))
             }
             NegativeInfinity => Ok(NaN),
         }
+    }
+
+    /// Square root of a number that is not negative, with so many digits after the point.
+    pub fn square_root_to(&self, digits: u32) -> Numeric {
+        let Finite { unscaled, scale } = self else { return self.clone() };
+        let guard = digits + 1;
+        let shift = 2 * i64::from(guard) - i64::from(*scale);
+        let scaled =
+            if shift >= 0 { unscaled * power_of_ten(shift as u32) } else { unscaled / power_of_ten((-shift) as u32) };
+        Finite { unscaled: scaled.sqrt(), scale: guard }.round(digits as i32)
     }
 
     fn checked(self) -> PgResult<Numeric> {

@@ -155,4 +155,11 @@ pub static CASTS: &[Cast] = &[
     c(10213, oid::NUMERIC, oid::NUMERIC, I, CastMethod::Modifier),
     c(10214, oid::JSON, oid::JSONB, A, CastMethod::Text),
     c(10215, oid::JSONB, oid::JSON, A, CastMethod::Text),
+    c(10216, oid::JSONB, oid::BOOL, E, CastMethod::Procedure(Oid(3556))),
+    c(10217, oid::JSONB, oid::NUMERIC, E, CastMethod::Procedure(Oid(3449))),
+    c(10218, oid::JSONB, oid::INT2, E, CastMethod::Procedure(Oid(3450))),
+    c(10219, oid::JSONB, oid::INT4, E, CastMethod::Procedure(Oid(3451))),
+    c(10220, oid::JSONB, oid::INT8, E, CastMethod::Procedure(Oid(3452))),
+    c(10221, oid::JSONB, oid::FLOAT4, E, CastMethod::Procedure(Oid(3453))),
+    c(10222, oid::JSONB, oid::FLOAT8, E, CastMethod::Procedure(Oid(2580))),
 ];

@@ -3,13 +3,15 @@
 //! Expressions are resolved against it (`resolve`), and the catalog's tables `pg_proc`, `pg_operator`, `pg_cast` and
 //! `pg_aggregate` show it: **what resolves is what the catalog lists**. The tables are static; this indexes them once.
 mod casts;
+mod chapters;
+mod defaults;
 mod operators;
 mod procedures;
 mod resolve;
 
 pub use casts::CASTS;
+pub use defaults::{Parameter, parameters};
 pub use operators::OPERATORS;
-pub use procedures::PROCEDURES;
 pub use resolve::{Coercion, Failure, Resolved, can_coerce, coercion};
 
 use crate::functions::aggregate::NewAccumulator;
@@ -63,6 +65,21 @@ impl Procedure {
     }
     pub fn is_aggregate(&self) -> bool {
         matches!(self.body, Body::Aggregate(_))
+    }
+    /// An aggregate that is told of NULLs too.
+    pub fn takes_nulls(&self) -> bool {
+        const TAKERS: [&str; 5] = ["array_agg", "json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg"];
+        TAKERS.contains(&self.name)
+    }
+    /// Takes its last argument sorted, by WITHIN GROUP.
+    pub fn is_ordered_set(&self) -> bool {
+        matches!(self.name, "mode" | "percentile_cont" | "percentile_disc")
+    }
+    /// Takes each argument of any type as JSON text, with its type noted (`trivet_json`).
+    pub fn takes_json(&self) -> bool {
+        const TAKERS: [&str; 6] =
+            ["to_json", "to_jsonb", "json_build_array", "jsonb_build_array", "json_build_object", "jsonb_build_object"];
+        TAKERS.contains(&self.name)
     }
     pub fn returns_set(&self) -> bool {
         matches!(self.body, Body::Set(_))
@@ -129,7 +146,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         operators_by_name: HashMap::new(),
         casts: CASTS.iter().map(|cast| ((cast.source, cast.target), cast)).collect(),
     };
-    for procedure in PROCEDURES {
+    for procedure in procedures() {
         registry.procedures.insert(procedure.oid, procedure);
         registry.procedures_by_name.entry(procedure.name).or_default().push(procedure);
     }
@@ -139,6 +156,11 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     }
     registry
 });
+
+/// All functions: `pg_proc`.
+pub fn procedures() -> impl Iterator<Item = &'static Procedure> {
+    chapters::CHAPTERS.iter().flat_map(|chapter| chapter.iter())
+}
 
 pub fn registry() -> &'static Registry {
     &REGISTRY
@@ -174,7 +196,7 @@ mod tests {
     #[test]
     fn rows_point_at_rows_that_are_there() {
         let registry = registry();
-        assert_eq!(registry.procedures.len(), PROCEDURES.len(), "procedure OIDs are unique");
+        assert_eq!(registry.procedures.len(), procedures().count(), "procedure OIDs are unique");
         for operator in OPERATORS {
             let procedure = registry.procedure(operator.procedure).expect("an operator's procedure");
             assert_eq!(procedure.result, operator.result, "{}", operator.name);

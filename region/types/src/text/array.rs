@@ -1,8 +1,8 @@
 //! Arrays and records as text: `{1,2}`, `[0:1]={a,"b c"}`, `(1,,x)`.
-use crate::datum::{Array, Dimension};
+use crate::datum::{Array, Dimension, Record};
 use crate::environment::Environment;
 use crate::error::{PgError, PgResult, sqlstate};
-use crate::{Datum, Oid, element_of, oid};
+use crate::{Datum, Oid, element_of};
 
 /// PostgreSQL's MAXDIM.
 const DIMENSIONS_MAX: usize = 6;
@@ -250,14 +250,13 @@ fn write_level(
     out.push('}');
 }
 
-/// Field types are not kept in a record value: each shows as its representation does.
-pub(super) fn write_record(values: &[Datum], environment: &dyn Environment, out: &mut String) {
+pub(super) fn write_record(record: &Record, environment: &dyn Environment, out: &mut String) {
     out.push('(');
-    for (at, value) in values.iter().enumerate() {
+    for (at, value) in record.iter().enumerate() {
         if at > 0 {
             out.push(',');
         }
-        let Some(text) = super::output(representation_type(value), value, environment) else { continue };
+        let Some(text) = super::output(record.field_type(at), value, environment) else { continue };
         let special = |ch: char| matches!(ch, '"' | '\\' | '(' | ')' | ',') || ch.is_ascii_whitespace();
         if !text.is_empty() && !text.contains(special) {
             out.push_str(&text);
@@ -273,11 +272,4 @@ pub(super) fn write_record(values: &[Datum], environment: &dyn Environment, out:
         out.push('"');
     }
     out.push(')');
-}
-
-fn representation_type(value: &Datum) -> Oid {
-    match value {
-        Datum::Oid(_) => oid::OID,
-        _ => oid::UNKNOWN,
-    }
 }

@@ -101,6 +101,11 @@ fn input_plain(oid: Oid, type_modifier: i32, text: &str, environment: &dyn Envir
                 environment.system(SystemCall::RegclassIn, &[Datum::text(trimmed), Datum::Oid(oid.0)])?
             }
         }
+        oid::JSON => {
+            crate::json::parse(text, false)?;
+            Datum::text(text)
+        }
+        oid::JSONB => Datum::text(crate::json::Json::parse(text)?.to_string()),
         oid::INT2VECTOR | oid::OIDVECTOR => vector_from_text(oid, text, environment)?,
         oid::VOID => Datum::Null,
         _ if is_array(oid) => Datum::array(array_from_text(oid, type_modifier, text, environment)?),

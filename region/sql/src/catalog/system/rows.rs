@@ -4,7 +4,9 @@ use crate::catalog::{
     BTREE, CatalogSnapshot, ConstraintKind, DATABASE_NAME, HEAP, Index, PG_CATALOG, POSTGRES_DATABASE, POSTGRES_ROLE,
     ROLE_NAME, Table,
 };
-use trivet_types::registry::{Body, CASTS, CastContext, CastMethod, OPERATORS, PROCEDURES, Volatility};
+use trivet_types::registry::{
+    Body, CASTS, CastContext, CastMethod, OPERATORS, Volatility, procedures as all_procedures,
+};
 use trivet_types::{Array, Datum, Environment, Oid, PgResult, SystemCall, TYPES, display_name, oid};
 
 /// What the session contributes.
@@ -219,8 +221,7 @@ pub fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot, facts: &SessionF
         "pg_proc" => procedures(table),
         "pg_operator" => operators(table),
         "pg_cast" => casts(table),
-        "pg_aggregate" => PROCEDURES
-            .iter()
+        "pg_aggregate" => all_procedures()
             .filter(|procedure| procedure.is_aggregate())
             .map(|procedure| {
                 row(
@@ -581,8 +582,7 @@ fn settings(table: &VirtualTable, facts: &SessionFacts) -> Vec<Vec<Datum>> {
 }
 
 fn procedures(table: &VirtualTable) -> Vec<Vec<Datum>> {
-    PROCEDURES
-        .iter()
+    all_procedures()
         .map(|procedure| {
             let volatility = match procedure.volatility() {
                 Volatility::Immutable => 'i',

@@ -70,6 +70,16 @@ impl Converter<'_> {
             E::ILike { negated, any: false, expr, pattern, escape_char } => {
                 self.like(if negated { "!~~*" } else { "~~*" }, *expr, *pattern, escape_char)?
             }
+            E::SimilarTo { negated, expr, pattern, escape_char } => {
+                let operand = self.boxed(*expr)?;
+                let mut arguments = vec![self.expr(*pattern)?];
+                if let Some(escape) = escape_char {
+                    arguments.push(self.expr(*escape)?);
+                }
+                let pattern = of(built_in("similar_to_escape", arguments));
+                let operator = if negated { "!~" } else { "~" }.to_owned();
+                ExprKind::Binary { operator, left: operand, right: Box::new(pattern) }
+            }
             E::AnyOp { left, compare_op, right, .. } => self.quantified(*left, compare_op, *right, false)?,
             E::AllOp { left, compare_op, right } => self.quantified(*left, compare_op, *right, true)?,
             E::Cast { kind: ast::CastKind::Cast | ast::CastKind::DoubleColon, expr, data_type, format: None } => {
@@ -229,6 +239,10 @@ impl Converter<'_> {
                 }
             }
             _ => {}
+        }
+        if let (B::Overlaps, ast::Expr::Tuple(first), ast::Expr::Tuple(second)) = (&operator, &left, &right) {
+            let arguments = first.iter().chain(second).cloned().collect();
+            return self.call("overlaps", arguments);
         }
         let operator = match operator {
             B::PGCustomBinaryOperator(parts) => parts.last().cloned().unwrap_or_default(),
