@@ -124,6 +124,7 @@ fn add(store: &dyn Store, range: KeyRange, at: Version, builder: &mut DigestBuil
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     type RawRow<'a> = (&'a [u8], &'a [u8]);
 
