@@ -231,6 +231,9 @@ pub struct BenchArguments {
     /// Reads that `fresh` checks, each way
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
     pub checks: u64,
+    /// How often `peer` measures each side
+    #[arg(long, default_value_t = 5, value_parser = parse_rounds)]
+    pub rounds: usize,
     /// Round trip between places, of a testbed that the bench starts for itself [default: 60ms]
     #[arg(long)]
     pub rtt: Option<Profile>,
@@ -310,6 +313,13 @@ fn parse_rate(text: &str) -> Result<Rate, String> {
             Ok(bytes) if bytes > 0 => Ok(Rate(Some(bytes))),
             _ => Err(format!("'{text}' is not a number of bytes a second above 0, nor none")),
         },
+    }
+}
+
+fn parse_rounds(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(rounds @ 1..=100) => Ok(rounds),
+        _ => Err("a number from 1 to 100".into()),
     }
 }
 

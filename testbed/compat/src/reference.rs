@@ -19,12 +19,13 @@ pub struct Reference {
     binaries: PathBuf,
 }
 
-fn binaries() -> PathBuf {
+/// Where the programs of PostgreSQL are looked for.
+pub fn binaries() -> PathBuf {
     std::env::var_os("TRIVET_POSTGRES_BIN").map_or_else(|| PathBuf::from(BINARIES), PathBuf::from)
 }
 
 /// A shell command by somebody whom PostgreSQL accepts.
-fn unprivileged(command: &str) -> Command {
+pub fn unprivileged(command: &str) -> Command {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0);
     let mut process = if is_root {
         let mut process = Command::new("su");

@@ -4,6 +4,7 @@
 //!   commit   autocommit update of one row by its primary key, uniform over all rows, in both regions at once
 //!   read     strong read of one row by its primary key in one region while the other one updates
 //!   fresh    write in one region, and once that is acknowledged read in the other; both ways at once; none may be stale
+//!   peer     point reads, updates and TPC-B beside PostgreSQL with a synchronous standby, in alternating rounds (asked for by name)
 //!   net      what the links were asked to do, and what they do
 //! ```
 //!
@@ -12,6 +13,7 @@
 mod commit;
 mod fresh;
 mod net;
+pub mod peer;
 mod read;
 mod work;
 
@@ -42,9 +44,16 @@ pub enum Bench {
     Fresh,
     /// The links, asked and measured
     Net,
+    /// Beside PostgreSQL with a synchronous standby, on this machine, without distance
+    Peer,
 }
 
 impl Bench {
+    pub fn name(self) -> String {
+        self.to_possible_value().expect("no bench is hidden").get_name().to_owned()
+    }
+
+    /// Those that run on one testbed.
     pub const ALL: [Bench; 4] = [Bench::Net, Bench::Commit, Bench::Read, Bench::Fresh];
 }
 
@@ -118,6 +127,7 @@ pub async fn run(
                 texts.push(read.render(rtt));
                 report.read = Some(read);
             }
+            Bench::Peer => unreachable!("it has a testbed of its own"),
             Bench::Fresh => {
                 let fresh = fresh::run(testbed, settings, settings.checks, progress, signals).await?;
                 texts.push(fresh.render(rtt));

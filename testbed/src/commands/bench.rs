@@ -1,7 +1,7 @@
 //! `bench`: on the running testbed, or on one of its own.
 use super::drill::default_profile;
 use super::{start_private, write_json};
-use crate::bench::{Bench, Settings, run};
+use crate::bench::{Bench, Settings, peer, run};
 use crate::cli::BenchArguments;
 use crate::layout::config::{Auth, Testing};
 use crate::signals::StopSignals;
@@ -12,6 +12,9 @@ use anyhow::{Result, bail};
 use std::path::Path;
 
 pub async fn bench(data: Option<&Path>, arguments: BenchArguments) -> Result<()> {
+    if arguments.bench == Some(Bench::Peer) {
+        return peer(&arguments).await;
+    }
     let own = arguments.private || (data.is_none() && Registry::open()?.live()?.is_empty());
     if !own {
         if arguments.rtt.is_some() {
@@ -29,6 +32,23 @@ pub async fn bench(data: Option<&Path>, arguments: BenchArguments) -> Result<()>
     let result = on(&private.testbed, &arguments, &mut signals).await;
     private.close().await?;
     result
+}
+
+async fn peer(arguments: &BenchArguments) -> Result<()> {
+    if arguments.rtt.is_some() {
+        bail!("`bench peer` compares what the software costs: it takes no --rtt");
+    }
+    let settings =
+        peer::Settings { rounds: arguments.rounds, seconds: arguments.seconds, clients: arguments.clients.into() };
+    let progress = Progress::start();
+    let result = peer::run(settings, &progress, &mut StopSignals::listen()?).await;
+    progress.done();
+    let comparison = result?;
+    say(comparison.render());
+    match &arguments.json {
+        Some(path) => write_json(path, &comparison),
+        None => Ok(()),
+    }
 }
 
 async fn on(testbed: &Testbed, arguments: &BenchArguments, signals: &mut StopSignals) -> Result<()> {
