@@ -55,17 +55,24 @@ impl Grammar<'_> {
             let other = self.below(at + 1);
             order.swap(at, other);
         }
-        let items = order.iter().map(|ordinal| {
-            let direction = self.pick(&["", "", " asc", " desc", " desc"]);
-            let nulls = self.pick(&["", "", " nulls first", " nulls last"]);
-            if !nulls.is_empty() {
+        let directions = order.into_iter().map(|ordinal| {
+            let direction = self.pick(&[
+                "",
+                "",
+                " asc",
+                " desc",
+                " desc",
+                " nulls first",
+                " desc nulls last",
+                " asc nulls last",
+                " desc nulls first",
+            ]);
+            if direction.contains("nulls") {
                 self.coverage.note("nulls first/last");
             }
-            Node::leaf(Sort::Other, format!("{ordinal}{direction}{nulls}"))
+            (ordinal, direction)
         });
-        let items = items.collect();
-        let mut parts =
-            vec![Part::One(query), Part::Text(" order by ".into()), Part::List { separator: ", ", least: 1, items }];
+        let mut parts = vec![Part::Text(" order by ".into()), Part::Order(directions.collect())];
         if self.chance(45) {
             self.coverage.note("limit");
             let count = self.below(5);
@@ -76,7 +83,8 @@ impl Grammar<'_> {
             let count = self.below(4);
             parts.push(Part::Optional(Node::leaf(Sort::Other, format!(" offset {count}"))));
         }
-        Node { sort: Sort::Query, parts }
+        // Limits say something only with the order, so they go with it.
+        Node { sort: Sort::Query, parts: vec![Part::One(query), Part::Optional(Node::other(parts))] }
     }
 
     /// A query whose columns are called c1, c2 ... for use inside another.
@@ -230,7 +238,7 @@ impl Grammar<'_> {
         if distinct {
             parts.push(Part::Optional(Node::leaf(Sort::Other, "distinct ")));
         }
-        parts.push(Part::List { separator: ", ", least: 1, items });
+        parts.push(Part::Columns(items));
         if let Some(from) = from {
             parts.push(Part::Optional(Node::of(Sort::Other, " from #", vec![from])));
         }

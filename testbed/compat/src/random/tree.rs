@@ -40,6 +40,11 @@ pub enum Part {
         least: usize,
         items: Vec<Node>,
     },
+    /// What a query selects.
+    Columns(Vec<Node>),
+    /// ORDER BY: ordinals with direction, all columns of the query before it, so that rows that tie are equal. A column goes
+    /// from both or from none.
+    Order(Vec<(usize, &'static str)>),
 }
 
 #[derive(Clone, Debug)]
@@ -76,9 +81,9 @@ impl Node {
     /// Parts that are nodes, in order; items of lists included.
     pub fn children(&self) -> impl Iterator<Item = &Node> {
         self.parts.iter().flat_map(|part| match part {
-            Part::Text(_) => [].iter(),
+            Part::Text(_) | Part::Order(_) => [].iter(),
             Part::One(node) | Part::Optional(node) => std::slice::from_ref(node).iter(),
-            Part::List { items, .. } => items.iter(),
+            Part::List { items, .. } | Part::Columns(items) => items.iter(),
         })
     }
 
@@ -100,16 +105,25 @@ impl fmt::Display for Node {
             match part {
                 Part::Text(text) => f.write_str(text)?,
                 Part::One(node) | Part::Optional(node) => node.fmt(f)?,
-                Part::List { separator, items, .. } => {
-                    for (at, item) in items.iter().enumerate() {
-                        if at > 0 {
-                            f.write_str(separator)?;
-                        }
-                        item.fmt(f)?;
-                    }
+                Part::List { separator, items, .. } => put_list(f, separator, items)?,
+                Part::Columns(items) => put_list(f, ", ", items)?,
+                Part::Order(ordinals) => {
+                    let shown: Vec<String> =
+                        ordinals.iter().map(|(ordinal, direction)| format!("{ordinal}{direction}")).collect();
+                    f.write_str(&shown.join(", "))?;
                 }
             }
         }
         Ok(())
     }
+}
+
+fn put_list(f: &mut fmt::Formatter<'_>, separator: &str, items: &[Node]) -> fmt::Result {
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            f.write_str(separator)?;
+        }
+        write!(f, "{item}")?;
+    }
+    Ok(())
 }
