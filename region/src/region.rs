@@ -82,8 +82,9 @@ impl Region {
         let opened = Node::open(common.clone(), NodeOptions::default(), replay_from)?;
 
         let state = RegionState::new(common.node.id, opened.boot());
-        let machine = RegionMachine::new(state.clone(), Rules::ALL, opened.base(), stored, applied);
         let builder = trivet_sql::index_builder();
+        state.watch(builder.watched());
+        let machine = RegionMachine::new(state.clone(), Rules::ALL, opened.base(), stored, applied);
         let applier = Applier::open(state.clone(), store.clone(), builder.clone())?;
         let quic = common.listen.quic;
         let (node, work) =

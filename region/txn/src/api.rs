@@ -34,6 +34,14 @@ pub struct Snapshot {
     pub term: u64,
 }
 
+/// A snapshot at which something was found to be true of the watched keys (the catalog).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Watch {
+    pub(crate) at: u64,
+    /// Truncations before it: an index means another entry after one.
+    pub(crate) epoch: u64,
+}
+
 /// What locking a row found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Locked {
@@ -76,6 +84,10 @@ pub enum Action {
 pub trait IndexBuilder: Send + Sync + 'static {
     /// Append the (key, value) entries of one row.
     fn entries(&self, spec: &[u8], row: &Row, out: &mut Vec<(Bytes, Bytes)>) -> Result<(), String>;
+    /// The keys of [`Transaction::watch`].
+    fn watched(&self) -> Option<KeyRange> {
+        None
+    }
     /// A key in words, for the DETAIL of an error: `table accounts, key (7)`. `None`: show its bytes.
     fn describe_key(&self, _key: &[u8]) -> Option<String> {
         None
@@ -100,6 +112,12 @@ pub trait Transaction: Send {
     /// Start of a statement. READ COMMITTED takes a new snapshot, the others keep the first (57P03 without a lease).
     async fn statement(&mut self) -> PgResult<Snapshot>;
     fn snapshot(&self) -> Option<Snapshot>;
+    /// To be kept with what this statement's snapshot says of the watched keys. `None` if that is not all there is to it:
+    /// this transaction has written one itself, or has to tell what it read.
+    fn watch(&self) -> Option<Watch>;
+    /// What was kept with `since` is true at this statement's snapshot too: nobody wrote a watched key in between. `false` if
+    /// it cannot tell. No IO, no wait.
+    fn unchanged(&self, since: Watch) -> bool;
     /// The buffer first, then the snapshot. Waits for an unresolved write of the key at or below it.
     async fn get(&mut self, key: &[u8]) -> PgResult<Option<Bytes>>;
     /// Many at once; waits once for all of them.

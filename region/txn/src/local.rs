@@ -55,6 +55,7 @@ impl LocalLog {
         let boot = Boot(applied.0 & 0x3ffff);
         let term = Term(applied.0 + 1);
         let state = RegionState::new(REGION, boot);
+        state.watch(builder.watched());
         let base = Position { term: Term(applied.0), index: applied };
         let stored = stored_state(&*store)?;
         let mut machine = RegionMachine::new(state.clone(), Rules::ALL, base, stored, applied);

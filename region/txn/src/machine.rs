@@ -103,6 +103,12 @@ impl RegionMachine {
         let large = self.certifier.append(position, proposal.id, &record);
         match &record {
             Record::Commit(commit) if !preload => {
+                if let Some(watched) = self.state.watched() {
+                    let large = large.as_ref().is_some_and(|keys| keys.overlaps(watched));
+                    if large || written_keys(commit).any(|key| watched.contains(&key)) {
+                        self.state.note_watched_write(position.index);
+                    }
+                }
                 self.state.pending.insert(position.index, written_keys(commit), large);
             }
             Record::Horizon { .. } => self.horizons_uncommitted.push_back(position.index),

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use trivet_storage::KeyRange;
 use trivet_log::{Boot, Index, NodeId, Outcome, Position, Proposal, ProposalId};
 
 /// `PendingIndex`, `Snapshots` and `LockTable` are their own; the rest is small.
@@ -27,6 +28,10 @@ pub struct RegionState {
     pub snapshots: Arc<Snapshots>,
     pub locks: Arc<LockTable>,
     pub(crate) ids: ProposalIds,
+    /// Keys of which it is told whether anybody wrote one lately: the catalog.
+    watched: OnceLock<KeyRange>,
+    /// The newest received entry that wrote one of them.
+    watched_write: AtomicU64,
     applied: AtomicU64,
     /// The index of the newest horizon record whose state is in the store: the journal keeps what is above.
     stored_state: AtomicU64,
@@ -66,6 +71,8 @@ impl RegionState {
             snapshots: Arc::default(),
             locks: Arc::default(),
             ids: ProposalIds::new(region, boot),
+            watched: OnceLock::new(),
+            watched_write: AtomicU64::new(0),
             applied: AtomicU64::new(0),
             stored_state: AtomicU64::new(0),
             background_floor: AtomicU64::new(u64::MAX),
@@ -108,6 +115,26 @@ impl RegionState {
     pub(crate) fn halt(&self, reason: String) {
         // The first reason is the one to look at.
         let _ = self.halted.set(reason);
+    }
+
+    /// Once, before the node starts.
+    pub fn watch(&self, keys: Option<KeyRange>) {
+        if let Some(keys) = keys {
+            assert!(self.watched.set(keys).is_ok(), "one range is watched");
+        }
+    }
+
+    pub(crate) fn watched(&self) -> Option<&KeyRange> {
+        self.watched.get()
+    }
+
+    /// Before the entry can be part of anybody's snapshot.
+    pub(crate) fn note_watched_write(&self, at: Index) {
+        self.watched_write.fetch_max(at.0, Ordering::AcqRel);
+    }
+
+    pub(crate) fn watched_write(&self) -> Index {
+        Index(self.watched_write.load(Ordering::Acquire))
     }
 
     pub fn horizon_view(&self) -> HorizonView {

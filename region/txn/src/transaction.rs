@@ -307,6 +307,23 @@ impl Transaction for RegionTransaction {
         Ok(Snapshot { index: position.index.0, term: position.term.0 })
     }
 
+    fn watch(&self) -> Option<Watch> {
+        let watched = self.region.state.watched()?;
+        if self.notes_reads() || self.buffer.writes_in(watched).next().is_some() {
+            return None;
+        }
+        // Epoch first: a truncation after it makes the watch one that is never believed.
+        let epoch = self.region.state.snapshots.epoch();
+        Some(Watch { at: self.snapshot.as_ref()?.seen().index.0, epoch })
+    }
+
+    fn unchanged(&self, since: Watch) -> bool {
+        // Entries at or below the snapshot were noted before it was taken; newer ones can only make this say no.
+        self.watch().is_some_and(|now| {
+            now.epoch == since.epoch && now.at >= since.at && self.region.state.watched_write().0 <= since.at
+        })
+    }
+
     fn snapshot(&self) -> Option<Snapshot> {
         self.snapshot.as_ref().map(|snapshot| {
             let position = snapshot.seen();

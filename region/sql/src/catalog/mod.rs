@@ -17,7 +17,7 @@ pub use descriptor::{
     decode_schema, decode_table, encode_name, encode_schema, encode_table, stamp_of,
 };
 pub use keys::{descriptor_key, descriptor_range, name_key, schema_key, schema_range};
-pub use reader::{Catalog, Dependency, DescriptorCache, Found, still_valid};
+pub use reader::{Catalog, Dependency, DescriptorCache, Found, Relied};
 pub use snapshot::CatalogSnapshot;
 
 use trivet_types::Oid;

@@ -5,9 +5,10 @@ use super::{
     system::{self, VirtualTable},
 };
 use bytes::Bytes;
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use std::sync::Arc;
-use trivet_txn::Transaction;
+use trivet_txn::{Transaction, Watch};
 use trivet_types::{Oid, PgError, PgResult, sqlstate};
 
 /// A catalog row that a plan relies on, by its stamp; `None`: that there is none.
@@ -170,18 +171,33 @@ impl<'a> Catalog<'a> {
     }
 }
 
-/// Do the rows still bear the stamps? One wait for all of them (T10, T19).
-pub async fn still_valid(
-    transaction: &mut dyn Transaction,
-    dependencies: &[Dependency],
-    keys: &[Bytes],
-) -> PgResult<bool> {
-    if dependencies.is_empty() {
-        return Ok(true);
+/// What was read of the catalog, with the newest snapshot at which it is known to be true.
+#[derive(Debug, Default)]
+pub struct Relied {
+    dependencies: Vec<Dependency>,
+    keys: Vec<Bytes>,
+    true_at: Mutex<Option<Watch>>,
+}
+
+impl Relied {
+    pub fn new(dependencies: Vec<Dependency>) -> Relied {
+        let keys = dependencies.iter().map(|dependency| dependency.key.clone()).collect();
+        Relied { dependencies, keys, true_at: Mutex::new(None) }
     }
-    let found = transaction.get_many(keys).await?;
-    Ok(dependencies
-        .iter()
-        .zip(&found)
-        .all(|(dependency, bytes)| bytes.as_deref().and_then(stamp_of) == dependency.stamp))
+
+    /// Do the rows still bear the stamps, as this statement's snapshot sees them (T10, T19)? Read again, with one wait for
+    /// all of them, only if somebody wrote to the catalog since it was last known.
+    pub async fn still_holds(&self, transaction: &mut dyn Transaction) -> PgResult<bool> {
+        let true_at = *self.true_at.lock();
+        if self.dependencies.is_empty() || true_at.is_some_and(|since| transaction.unchanged(since)) {
+            return Ok(true);
+        }
+        let found = transaction.get_many(&self.keys).await?;
+        let pairs = self.dependencies.iter().zip(&found);
+        let holds = pairs.into_iter().all(|(dependency, bytes)| bytes.as_deref().and_then(stamp_of) == dependency.stamp);
+        if let (true, Some(watch)) = (holds, transaction.watch()) {
+            *self.true_at.lock() = Some(watch);
+        }
+        Ok(holds)
+    }
 }

@@ -1,7 +1,7 @@
 //! Index entries, and the builder that makes them of rows while an index is filled.
 use super::key::{encode_column, prefix_end};
 use super::row::{Damaged, RowDecoder};
-use super::{INDEX_SPACE, RowId, StorageId, row_id_of};
+use super::{CATALOG_SPACE, INDEX_SPACE, RowId, StorageId, row_id_of};
 use bytes::{BufMut, Bytes, BytesMut};
 use trivet_storage::{KeyRange, Row};
 use trivet_txn::IndexBuilder;
@@ -66,6 +66,10 @@ pub fn entry_key<'a>(
 pub struct RowIndexBuilder;
 
 impl IndexBuilder for RowIndexBuilder {
+    fn watched(&self) -> Option<KeyRange> {
+        Some(KeyRange::prefix(vec![CATALOG_SPACE]))
+    }
+
     fn entries(&self, spec: &[u8], row: &Row, out: &mut Vec<(Bytes, Bytes)>) -> Result<(), String> {
         let spec: IndexSpec = postcard::from_bytes(spec).map_err(|error| format!("index spec: {error}"))?;
         let entry = spec.entry(row).map_err(|error| error.to_string())?;

@@ -7,7 +7,7 @@ use super::connection::SqlSession;
 use super::environment::{SessionEnvironment, search_path};
 use super::statement::{no_such_statement, text_column, text_row};
 use crate::analyze::{Analyzer, ParameterTypes, Relations, mentioned, with_room};
-use crate::catalog::{Catalog, CatalogSnapshot, Dependency, descriptor_key, still_valid};
+use crate::catalog::{Catalog, CatalogSnapshot, Relied, descriptor_key};
 use crate::execute::{Row, Run};
 use crate::parser::Parsed;
 use crate::parser::tree::{self, Statement};
@@ -24,7 +24,7 @@ const PLANS_MAX: usize = 4096;
 /// What a suspended portal may keep of its result, in bytes.
 const KEPT_BYTES_MAX: usize = 512 << 20;
 
-/// What a plan was made of; equal keys give equal plans as long as the dependencies hold.
+/// What a plan was made of; equal keys give equal plans as long as what they rely on holds.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct PlanKey {
     text: Arc<str>,
@@ -38,9 +38,7 @@ pub(super) struct CachedPlan {
     plan: Arc<Plan>,
     parameter_types: Vec<Oid>,
     columns: Option<Vec<Column>>,
-    dependencies: Vec<Dependency>,
-    /// Keys of the dependencies, to read them at once.
-    dependency_keys: Vec<Bytes>,
+    relied: Relied,
     /// Descriptors of the plan's tables: what its writes are guarded by.
     guards: Vec<Bytes>,
     /// The settings that it was made under.
@@ -268,14 +266,14 @@ impl SqlSession {
         };
         let transaction = &mut *active.transaction;
         if let Some(cached) = known.filter(same_settings) {
-            if still_valid(transaction, &cached.dependencies, &cached.dependency_keys).await? {
+            if cached.relied.still_holds(transaction).await? {
                 return Ok(Arc::clone(cached));
             }
         }
         let key = self.plan_key(parsed, given_types);
         if let Some(cached) = engine.plans.plans.get(&key) {
             let active = self.open();
-            if still_valid(&mut *active.transaction, &cached.dependencies, &cached.dependency_keys).await? {
+            if cached.relied.still_holds(&mut *active.transaction).await? {
                 return Ok(cached);
             }
         }
@@ -323,12 +321,11 @@ impl SqlSession {
         let plan = Arc::new(plan);
         let columns = plan.returns_rows.then(|| plan.columns.iter().map(column).collect());
         let cached = Arc::new(CachedPlan {
-            dependency_keys: dependencies.iter().map(|dependency| dependency.key.clone()).collect(),
             guards: plan.tables.iter().map(|table| descriptor_key(*table)).collect(),
             plan,
             parameter_types,
             columns,
-            dependencies,
+            relied: Relied::new(dependencies),
             search_path: self.settings.value("search_path").to_owned(),
             date_style: self.settings.value("DateStyle").to_owned(),
             time_zone: self.settings.value("TimeZone").to_owned(),

@@ -14,6 +14,9 @@ impl IndexBuilder for ByValue {
         out.push((Bytes::from(key), Bytes::new()));
         Ok(())
     }
+    fn watched(&self) -> Option<KeyRange> {
+        Some(KeyRange::prefix("catalog/"))
+    }
     fn describe_key(&self, key: &[u8]) -> Option<String> {
         std::str::from_utf8(key).ok().map(str::to_owned)
     }
@@ -528,6 +531,45 @@ async fn a_block_of_many_statements_holds_the_horizon_from_its_first_write() {
     f.time_passes("3").await;
     f.time_passes("4").await;
     assert!(f.database.state().horizon_view().in_force.index.0 > held);
+}
+
+#[tokio::test]
+async fn what_was_true_of_the_watched_keys_stays_so_until_somebody_writes_one() {
+    let f = plain();
+    f.set("catalog/t", "1").await;
+    let mut reader = f.begin();
+    reader.statement().await.expect("a lease");
+    let watch = reader.watch().expect("it has written nothing");
+    assert!(reader.unchanged(watch));
+    let mut old = f.repeatable();
+    old.statement().await.expect("a lease");
+
+    f.set("k", "1").await;
+    reader.statement().await.expect("a lease");
+    assert!(reader.unchanged(watch), "another key");
+    let newer = reader.watch().expect("it has written nothing");
+    assert!(!old.unchanged(newer), "an older snapshot than the one at which it was found true");
+    assert!(old.unchanged(watch));
+
+    f.set("catalog/t", "2").await;
+    reader.statement().await.expect("a lease");
+    assert!(!reader.unchanged(watch) && !reader.unchanged(newer));
+    let again = reader.watch().expect("it has written nothing");
+    assert!(reader.unchanged(again));
+
+    lock(&mut *reader, "catalog/u").await.expect("free");
+    reader.put(b("catalog/u"), b("mine"), WriteKind::Update);
+    assert!(reader.watch().is_none() && !reader.unchanged(again), "its own write is seen by nobody else");
+
+    let mut serializable = f.database.begin(Isolation::Serializable, false);
+    serializable.statement().await.expect("a lease");
+    assert!(serializable.watch().is_none(), "its reads have to be noted");
+    let mut truncated = f.begin();
+    truncated.statement().await.expect("a lease");
+    let before = truncated.watch().expect("it has written nothing");
+    let last = f.log.core.lock().last;
+    f.database.state().snapshots.truncated(last);
+    assert!(!truncated.unchanged(before), "an index may mean another entry now");
 }
 
 #[tokio::test]
