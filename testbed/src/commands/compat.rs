@@ -63,6 +63,8 @@ async fn scripts(arguments: &CompatArguments) -> Result<bool> {
     let paths = script_paths(&arguments.files)?;
     let mut ours = Ours::start(&arguments.server).await?;
     let done = compare_scripts(arguments, &paths, &mut ours.side).await;
+    // As it was found.
+    ours.side.fresh().await?;
     ours.stop().await?;
     done
 }

@@ -4,3 +4,4 @@ mod copies;
 mod drills;
 mod harness;
 mod lifecycle;
+mod orders;

@@ -200,9 +200,10 @@ async fn to_client(
         .unzip();
     let environment = session.environment();
     client.copy_out_start(Format::Text, names.len());
-    let mut out = Vec::with_capacity(OUT_BYTES * 2);
+    let mut out = Vec::with_capacity(256);
     write_header(options, names.iter().map(String::as_str), &mut out);
-    let mut rows = 0u64;
+    send(&mut out, client);
+    let (mut rows, mut sent) = (0u64, 0usize);
     let mut shown: Vec<Option<String>> = Vec::with_capacity(types.len());
     while let Some(batch) = session.next_rows(&mut portal).await? {
         for row in batch {
@@ -218,13 +219,15 @@ async fn to_client(
             }
             write_row(options, shown.iter().map(Option::as_deref), &mut out);
             rows += 1;
-            if out.len() >= OUT_BYTES {
-                send(&mut out, client);
+            sent += out.len();
+            // A message holds one row: clients such as libpq hand out a message as a row.
+            send(&mut out, client);
+            if sent >= OUT_BYTES {
+                sent = 0;
                 client.flow().await?;
             }
         }
     }
-    send(&mut out, client);
     client.copy_out_end();
     Ok(rows)
 }

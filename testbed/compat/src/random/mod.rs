@@ -11,17 +11,19 @@ mod values;
 
 pub use grammar::Coverage;
 
-use crate::answer::{Agreement, Answer};
+use crate::answer::{Agreement, Answer, Piece};
 use crate::script::is_ordered;
 use crate::wire::{Connection, Target};
 use anyhow::{Context, Result, bail};
 use grammar::Grammar;
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 use tree::Node;
 
 const UNSUPPORTED: &str = "0A000";
-/// Statements that shrinking may try.
+/// Statements that shrinking may try, and how long it may take.
 const TRIES_MAX: usize = 3000;
+const SHRINK_WITHIN: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -63,6 +65,8 @@ enum Verdict {
     OnlyWeFail,
     /// With different codes.
     BothFail,
+    /// Only PostgreSQL answers in time.
+    TooSlow,
 }
 
 impl Verdict {
@@ -109,7 +113,11 @@ impl Pair {
     async fn judge(&mut self, sql: &str) -> Result<(Verdict, Answer, Answer)> {
         let (theirs, ours) = self.ask(sql).await?;
         let ordered = is_ordered(sql);
+        let late = |answer: &Answer| answer.pieces.contains(&Piece::NoAnswer);
         let verdict = match (theirs.error(), ours.error()) {
+            // What takes both too long says nothing.
+            _ if late(&theirs) => Verdict::Agrees,
+            _ if late(&ours) => Verdict::TooSlow,
             (_, Some(error)) if error.code == UNSUPPORTED => Verdict::Unsupported,
             _ if theirs.show(ordered).agreement(&ours.show(ordered)) != Agreement::Different => Verdict::Agrees,
             (None, None) => Verdict::Rows,
@@ -140,6 +148,10 @@ impl Pair {
     async fn shrink(&mut self, node: Node, verdict: Verdict) -> Result<Node> {
         let mut smallest = node;
         let mut tries = 0;
+        let begun = Instant::now();
+        if verdict == Verdict::TooSlow {
+            return Ok(smallest);
+        }
         'again: loop {
             let length = smallest.to_string().len();
             for candidate in shrink::candidates(&smallest) {
@@ -148,7 +160,7 @@ impl Pair {
                     continue;
                 }
                 tries += 1;
-                if tries > TRIES_MAX {
+                if tries > TRIES_MAX || begun.elapsed() > SHRINK_WITHIN {
                     return Ok(smallest);
                 }
                 if self.judge(&text).await?.0 == verdict {
