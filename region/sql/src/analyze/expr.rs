@@ -229,9 +229,11 @@ impl Analyzer<'_> {
                     sqlstate::UNDEFINED_FUNCTION,
                     format!("operator does not exist: {shown}"),
                 )
-                .hint(
-                    "No operator matches the given name and argument types. You might need to add explicit type casts.",
-                ),
+                .hint(if left.is_valid() {
+                    "No operator matches the given name and argument types. You might need to add explicit type casts."
+                } else {
+                    "No operator matches the given name and argument type. You might need to add an explicit type cast."
+                }),
                 Failure::Ambiguous => {
                     PgError::new(sqlstate::AMBIGUOUS_FUNCTION, format!("operator is not unique: {shown}"))
                         .hint("Could not choose a best candidate operator. You might need to add explicit type casts.")

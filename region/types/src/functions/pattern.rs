@@ -105,7 +105,7 @@ pub fn similar_to_escape(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
             let mut given = text(a, 1)?.chars();
             let escape = given.next();
             if given.next().is_some() {
-                let code = crate::error::SqlState(*b"22019");
+                let code = crate::error::SqlState(*b"22025");
                 return Err(
                     PgError::new(code, "invalid escape string").hint("Escape string must be empty or one character.")
                 );

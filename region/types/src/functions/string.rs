@@ -513,7 +513,7 @@ pub fn like_escape(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let mut escapes = escape.chars();
     let (escape, more) = (escapes.next(), escapes.next());
     if more.is_some() {
-        let code = crate::error::SqlState(*b"22019");
+        let code = crate::error::SqlState(*b"22025");
         return Err(PgError::new(code, "invalid escape string").hint("Escape string must be empty or one character."));
     }
     let mut out = String::with_capacity(pattern.len());
