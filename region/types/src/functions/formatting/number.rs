@@ -181,7 +181,6 @@ fn picture(nodes: &[Node<Key>]) -> PgResult<Picture> {
                     || p.has_local_sign
                     || p.minus
                     || p.plus
-                    || p.has_zero && false
                 {
                     return Err(bad_template("\"EEEE\" is incompatible with other formats")
                         .detail("\"EEEE\" may only be used together with digit and decimal point patterns."));
