@@ -9,8 +9,9 @@ pub mod layout;
 pub mod parser;
 pub mod plan;
 pub mod planted;
+pub mod sequence;
 pub mod session;
 pub mod settings;
 pub mod typed;
 
-pub use session::{SharedEngine, SqlEngine, index_builder};
+pub use session::{LoginRole, SharedEngine, SqlEngine, index_builder};

@@ -130,6 +130,8 @@ pub struct Relation {
     pub columns: Vec<RelationColumn>,
     pub source: RelationSource,
     pub lateral: bool,
+    /// The view whose query this is.
+    pub view: Option<Oid>,
 }
 
 #[derive(Clone, Debug)]
@@ -253,9 +255,28 @@ pub struct Insert {
     pub source: Query,
     /// For each column of the table: the source's column and its assignment to the column's type, or the default.
     pub values: Vec<InsertValue>,
-    pub checks: Vec<(String, Expr)>,
+    pub rules: TableRules,
     pub on_conflict: Option<OnConflict>,
     pub returning: Option<Vec<Target>>,
+}
+
+/// What a table's rows must obey and have computed from them; every expression is over the row (relation 0).
+#[derive(Clone, Debug, Default)]
+pub struct TableRules {
+    pub checks: Vec<(String, Expr)>,
+    /// (column, value)
+    pub generated: Vec<(usize, Expr)>,
+    pub indexes: Vec<IndexRule>,
+}
+
+/// An index that is not over plain columns of all rows.
+#[derive(Clone, Debug)]
+pub struct IndexRule {
+    /// Its position among the table's.
+    pub index: usize,
+    /// `None`: the column itself.
+    pub keys: Vec<Option<Expr>>,
+    pub filter: Option<Expr>,
 }
 
 #[derive(Clone, Debug)]
@@ -286,7 +307,7 @@ pub struct Update {
     pub table: Arc<Table>,
     pub query: Query,
     pub assignments: Vec<(usize, Expr)>,
-    pub checks: Vec<(String, Expr)>,
+    pub rules: TableRules,
     pub returning: Option<Vec<Target>>,
 }
 
@@ -295,6 +316,7 @@ pub struct Update {
 pub struct Delete {
     pub table: Arc<Table>,
     pub query: Query,
+    pub rules: TableRules,
     pub returning: Option<Vec<Target>>,
 }
 
@@ -304,6 +326,15 @@ pub enum Statement {
     Insert(Box<Insert>),
     Update(Box<Update>),
     Delete(Box<Delete>),
+}
+
+impl InsertValue {
+    pub fn expr(&self) -> Option<&Expr> {
+        match self {
+            InsertValue::Expr(expr) => Some(expr),
+            InsertValue::Null => None,
+        }
+    }
 }
 
 impl Expr {

@@ -18,8 +18,8 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use trivet_storage::KeyRange;
 use trivet_log::{Boot, Index, NodeId, Outcome, Position, Proposal, ProposalId};
+use trivet_storage::KeyRange;
 
 /// `PendingIndex`, `Snapshots` and `LockTable` are their own; the rest is small.
 pub struct RegionState {

@@ -60,6 +60,17 @@ pub enum SystemCall {
     ShortDescription,
     RelationSize,
     HasPrivilege,
+    HasTablePrivilege,
+    HasSequencePrivilege,
+    HasSchemaPrivilege,
+    HasRole,
+    SharedDescription,
+    CurrentValue,
+    LastValue,
+    /// `pg_sequence_last_value`: NULL before the first.
+    SequenceLastValue,
+    /// A record: last value, count of logged values, whether it was called.
+    SequenceState,
     RegclassIn,
     RegclassOut,
     RegtypeOut,

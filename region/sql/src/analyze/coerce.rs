@@ -122,6 +122,16 @@ impl Analyzer<'_> {
                 | oid::REGNAMESPACE
                 | oid::REGPROCEDURE
         );
+        if target == oid::REGCLASS {
+            if let Ok(number) = literal.parse::<u32>() {
+                return Ok(Expr { place, ..Expr::constant(Datum::Oid(number), target) });
+            }
+            // A relation that was looked up with the statement's others is as good as an OID.
+            let found = super::regclass_name(literal).and_then(|name| self.relations.get(&name));
+            if let Some(found) = found {
+                return Ok(Expr { place, ..Expr::constant(found.oid().into(), target) });
+            }
+        }
         if when_run {
             // Syntax errors are reported with the literal's place even so, unless the catalog decides.
             if !matches!(

@@ -11,39 +11,9 @@ use crate::typed::{
 use std::sync::Arc;
 use trivet_types::{Datum, Oid, PgError, PgResult, oid, sqlstate};
 
+const GENERATED_ALWAYS: trivet_types::SqlState = trivet_types::SqlState(*b"428C9");
+
 impl Analyzer<'_> {
-    /// The tree of a stored expression (a default, a check).
-    fn stored(&self, text: &str) -> PgResult<tree::Expr> {
-        let parsed = crate::parser::parse(&format!("SELECT {text}"))?;
-        let broken = || PgError::internal(format!("a stored expression is not one: {text}"));
-        let Some(tree::Statement::Query(query)) = parsed.into_iter().next().map(|parsed| parsed.statement) else {
-            return Err(broken());
-        };
-        let tree::QueryBody::Select(select) = query.body else { return Err(broken()) };
-        match select.targets.into_iter().next() {
-            Some(tree::Target::Expr { expr, .. }) => Ok(expr),
-            _ => Err(broken()),
-        }
-    }
-
-    /// A column's default, in its type.
-    pub fn default_of(&mut self, table: &Table, column: usize) -> PgResult<Expr> {
-        let column = &table.columns[column];
-        let Some(text) = &column.default else { return Ok(Expr::constant(Datum::Null, column.type_oid)) };
-        let expr = self.stored(text)?;
-        self.standalone(&expr, column.type_oid, column.modifier, &column.name)
-    }
-
-    /// A table's CHECKs over its row (relation 0).
-    pub fn checks(&mut self, table: &Arc<Table>) -> PgResult<Vec<(String, Expr)>> {
-        let mut checks = Vec::with_capacity(table.checks.len());
-        for check in &table.checks {
-            let expr = self.stored(&check.expression)?;
-            checks.push((check.name.clone(), self.over_table(table, &expr)?));
-        }
-        Ok(checks)
-    }
-
     fn column_position(&self, table: &Table, name: &tree::Name) -> PgResult<usize> {
         table.column_named(&name.text).map(|(position, _)| position).ok_or_else(|| {
             let message = format!("column \"{}\" of relation \"{}\" does not exist", name.text, table.name);
@@ -54,10 +24,8 @@ impl Analyzer<'_> {
     pub(super) fn insert(&mut self, insert: &tree::Insert) -> PgResult<Insert> {
         refuse_with(&insert.with)?;
         let table = target_table(self, &insert.table)?;
-        if insert.overriding_system.is_some() {
-            return Err(PgError::unsupported("OVERRIDING"));
-        }
         let columns = self.insert_columns(&table, &insert.columns)?;
+        self.overriding = insert.overriding_system.is_some();
         let (source, given) = match &insert.source {
             InsertSource::DefaultValues => {
                 let mut query = empty_query(vec![]);
@@ -66,9 +34,10 @@ impl Analyzer<'_> {
             }
             InsertSource::Query(query) => self.insert_source(&table, &columns, &insert.columns, query)?,
         };
+        let given_columns = self.given_columns(&table, &columns[..given], &source, insert)?;
         let mut values = Vec::with_capacity(table.columns.len());
         for (position, column) in table.columns.iter().enumerate() {
-            let from = columns[..given].iter().position(|target| *target == position);
+            let from = given_columns.iter().position(|target| *target == Some(position));
             values.push(match from {
                 _ if column.dropped => InsertValue::Null,
                 Some(from) => {
@@ -81,6 +50,7 @@ impl Analyzer<'_> {
                     };
                     InsertValue::Expr(assign(self, value, column.type_oid, column.modifier, &column.name)?)
                 }
+                None if column.generated.is_some() => InsertValue::Null,
                 None => InsertValue::Expr(self.default_of(&table, position)?),
             });
         }
@@ -90,7 +60,7 @@ impl Analyzer<'_> {
             Some(clause) => Some(self.on_conflict(&table, &alias, clause)?),
         };
         let returning = self.returning(&table, &alias, &insert.returning)?;
-        Ok(Insert { checks: self.checks(&table)?, table, source, values, on_conflict, returning })
+        Ok(Insert { rules: self.rules(&table)?, table, source, values, on_conflict, returning })
     }
 
     fn insert_columns(&self, table: &Table, names: &[tree::Name]) -> PgResult<Vec<usize>> {
@@ -198,13 +168,61 @@ impl Analyzer<'_> {
         for (expr, position) in row.iter().zip(columns) {
             let column = &table.columns[*position];
             if matches!(expr.kind, tree::ExprKind::Default) {
-                values.push(self.default_of(table, *position)?);
+                let value = match column.generated {
+                    Some(_) => Expr::constant(Datum::Null, column.type_oid),
+                    None => self.default_of(table, *position)?,
+                };
+                values.push(value);
                 continue;
+            }
+            if let Some(error) = self.refuse_value(table, *position) {
+                return Err(error);
             }
             let value = self.expr(expr)?;
             values.push(assign(self, value, column.type_oid, column.modifier, &column.name)?);
         }
         Ok(values)
+    }
+
+    /// Which columns the source's values really go to: OVERRIDING USER VALUE leaves identity columns to their sequences. 428C9
+    /// for a value that only a sequence or an expression may give.
+    fn given_columns(
+        &mut self,
+        table: &Arc<Table>,
+        columns: &[usize],
+        source: &Query,
+        insert: &tree::Insert,
+    ) -> PgResult<Vec<Option<usize>>> {
+        let is_values = matches!(source.body, Body::Values(_));
+        let mut given = Vec::with_capacity(columns.len());
+        for column in columns {
+            let identity = table.columns[*column].identity;
+            // VALUES were looked at row by row, where DEFAULT may stand.
+            if !is_values && (table.columns[*column].generated.is_some() || identity.is_some()) {
+                if let Some(error) = self.refuse_value(table, *column) {
+                    return Err(error);
+                }
+            }
+            let left_out = identity.is_some() && insert.overriding_system == Some(false);
+            given.push((!left_out).then_some(*column));
+        }
+        Ok(given)
+    }
+
+    fn refuse_value(&self, table: &Table, position: usize) -> Option<Box<PgError>> {
+        let column = &table.columns[position];
+        let refusal = |detail: String| {
+            let message = format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name);
+            PgError::new(GENERATED_ALWAYS, message).detail(detail)
+        };
+        if column.generated.is_some() {
+            return Some(refusal(format!("Column \"{}\" is a generated column.", column.name)));
+        }
+        let always = column.identity.is_some_and(|identity| identity.always) && !self.overriding;
+        always.then(|| {
+            let detail = format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name);
+            refusal(detail).hint("Use OVERRIDING SYSTEM VALUE to override.")
+        })
     }
 
     fn on_conflict(&mut self, table: &Arc<Table>, alias: &str, clause: &tree::OnConflict) -> PgResult<OnConflict> {
@@ -218,6 +236,7 @@ impl Analyzer<'_> {
                 }
                 let matching = table.indexes.iter().filter(|index| {
                     index.unique
+                        && index.is_plain()
                         && index.keys.iter().all(|key| wanted.contains(&key.column))
                         && wanted.iter().all(|column| index.keys.iter().any(|key| key.column == *column))
                 });
@@ -282,8 +301,15 @@ impl Analyzer<'_> {
                     return Err(PgError::new(sqlstate::SYNTAX_ERROR, message));
                 }
                 let column = &table.columns[position];
-                let value = if matches!(value.kind, tree::ExprKind::Default) {
-                    self.default_of(table, position)?
+                let is_default = matches!(value.kind, tree::ExprKind::Default);
+                if !is_default {
+                    refuse_assignment(column)?;
+                }
+                let value = if is_default {
+                    match column.generated {
+                        Some(_) => Expr::constant(Datum::Null, column.type_oid),
+                        None => self.default_of(table, position)?,
+                    }
                 } else {
                     let value = self.expr(value)?;
                     assign(self, value, column.type_oid, column.modifier, &column.name)?
@@ -329,7 +355,7 @@ impl Analyzer<'_> {
         let result = self.update_here(&table, update);
         self.scopes.pop();
         let (query, assignments, returning) = result?;
-        Ok(Update { checks: self.checks(&table)?, table, query, assignments, returning })
+        Ok(Update { rules: self.rules(&table)?, table, query, assignments, returning })
     }
 
     #[allow(clippy::type_complexity)]
@@ -362,7 +388,7 @@ impl Analyzer<'_> {
         let result = self.delete_here(delete);
         self.scopes.pop();
         let (query, returning) = result?;
-        Ok(Delete { table, query, returning })
+        Ok(Delete { rules: self.rules(&table)?, table, query, returning })
     }
 
     fn delete_here(&mut self, delete: &tree::Delete) -> PgResult<(Query, Option<Vec<Target>>)> {
@@ -379,6 +405,19 @@ impl Analyzer<'_> {
         query.body = Body::Select { from, filter, grouping: None };
         Ok((query, returning))
     }
+}
+
+/// 428C9 for an UPDATE of what only a sequence or an expression may set.
+fn refuse_assignment(column: &crate::catalog::Column) -> PgResult<()> {
+    let detail = if column.generated.is_some() {
+        format!("Column \"{}\" is a generated column.", column.name)
+    } else if column.identity.is_some_and(|identity| identity.always) {
+        format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name)
+    } else {
+        return Ok(());
+    };
+    let message = format!("column \"{}\" can only be updated to DEFAULT", column.name);
+    Err(PgError::new(GENERATED_ALWAYS, message).detail(detail))
 }
 
 fn refuse_with(with: &Option<tree::With>) -> PgResult<()> {

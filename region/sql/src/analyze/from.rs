@@ -56,7 +56,10 @@ impl Analyzer<'_> {
                 };
                 rename(&mut columns, &alias.columns, &name.text, name.place)?;
                 let source = RelationSource::Query(Box::new(analyzed));
-                analyzer.relation(Relation { alias: name.text.clone(), columns, source, lateral: *lateral }, None)
+                analyzer.relation(
+                    Relation { alias: name.text.clone(), columns, source, lateral: *lateral, view: None },
+                    None,
+                )
             }
             TableExpr::Function { call, place, alias, ordinality, .. } => {
                 analyzer.function_table(call, *place, alias, *ordinality)
@@ -118,10 +121,20 @@ impl Analyzer<'_> {
                 let mut columns = common.columns.clone();
                 let source = RelationSource::Common { query: common.query.clone(), id: common.id };
                 rename(&mut columns, &alias.columns, &shown, name.place())?;
-                return self.relation(Relation { alias: shown, columns, source, lateral: false }, None);
+                return self.relation(Relation { alias: shown, columns, source, lateral: false, view: None }, None);
             }
         }
+        let mut view = None;
         let (mut columns, source, schema) = match self.found(name)? {
+            Found::View(found) => {
+                view = Some(found.table.oid);
+                let (columns, source) = self.view(found)?;
+                (columns, source, found.table.schema_name.clone())
+            }
+            Found::Sequence(table) => {
+                let (columns, source) = super::view::sequence_relation(table)?;
+                (columns, source, table.schema_name.clone())
+            }
             Found::Table(table) => {
                 (table_columns(table), RelationSource::Table(table.clone()), table.schema_name.clone())
             }
@@ -144,7 +157,7 @@ impl Analyzer<'_> {
         };
         rename(&mut columns, &alias.columns, &shown, name.place())?;
         let schema = alias.name.is_none().then_some(schema);
-        self.relation(Relation { alias: shown, columns, source, lateral: false }, schema)
+        self.relation(Relation { alias: shown, columns, source, lateral: false, view }, schema)
     }
 
     fn function_table(
@@ -177,7 +190,7 @@ impl Analyzer<'_> {
             }
             kind => RelationSource::Scalar { value: Expr { kind, ..value }, ordinality },
         };
-        self.relation(Relation { alias: shown, columns, source, lateral: true }, None)
+        self.relation(Relation { alias: shown, columns, source, lateral: true, view: None }, None)
     }
 
     fn join(
@@ -346,5 +359,15 @@ pub(super) fn target_table(
             Err(PgError::new(sqlstate::INSUFFICIENT_PRIVILEGE, message))
         }
         Found::Index(..) => Err(at(name.place(), undefined_table(name))),
+        Found::View(view) => {
+            let message = format!("cannot change view \"{}\"", view.table.name);
+            Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message)
+                .detail("Views are not updatable.")
+                .hint("Change the tables that the view reads."))
+        }
+        Found::Sequence(table) => {
+            let message = format!("cannot change sequence \"{}\"", table.name);
+            Err(PgError::new(sqlstate::WRONG_OBJECT_TYPE, message))
+        }
     }
 }

@@ -12,11 +12,13 @@ mod group;
 mod names;
 mod print;
 mod query;
+mod rules;
 mod scope;
+mod view;
 
 pub use coerce::{assign, common_type, resolve_type_name};
 pub use group::GROUPED_ROW;
-pub use names::{Mentioned, RelationNames, mentioned};
+pub use names::{Mentioned, RelationNames, mentioned, mentioned_in, mentioned_in_query, regclass_name};
 pub use print::print_expr;
 
 use crate::catalog::Found;
@@ -102,6 +104,8 @@ pub struct Analyzer<'a> {
     depth: usize,
     depth_max: usize,
     next_common: usize,
+    /// The INSERT that is analyzed says OVERRIDING.
+    overriding: bool,
 }
 
 /// Puts a position on an error that has none.
@@ -123,6 +127,7 @@ impl<'a> Analyzer<'a> {
             depth: 0,
             depth_max: DEPTH_SMALL * 2,
             next_common: 0,
+            overriding: false,
         }
     }
 

@@ -19,6 +19,67 @@ pub fn mentioned(statement: &Statement) -> Mentioned {
     names.found
 }
 
+/// The same of an expression alone.
+pub fn mentioned_in(expr: &Expr) -> Mentioned {
+    let mut names = Collector::default();
+    names.expr(expr);
+    names.found
+}
+
+pub fn mentioned_in_query(query: &Query) -> Mentioned {
+    let mut names = Collector::default();
+    names.query(query);
+    names.found
+}
+
+/// The relation that text names as `regclass` reads it: `t`, `s.t`, `"T"`. `None` for an OID and for what is no name.
+pub fn regclass_name(text: &str) -> Option<(Option<String>, String)> {
+    let mut parts: Vec<String> = Vec::new();
+    let mut rest = text.trim();
+    loop {
+        let part = match rest.strip_prefix('"') {
+            Some(quoted) => {
+                let mut name = String::new();
+                let mut characters = quoted.char_indices().peekable();
+                let mut end = None;
+                while let Some((at, character)) = characters.next() {
+                    if character != '"' {
+                        name.push(character);
+                    } else if characters.next_if(|(_, next)| *next == '"').is_some() {
+                        name.push('"');
+                    } else {
+                        end = Some(at + 1);
+                        break;
+                    }
+                }
+                rest = &quoted[end?..];
+                name
+            }
+            None => {
+                let end = rest.find(['.', '"']).unwrap_or(rest.len());
+                let (name, after) = rest.split_at(end);
+                rest = after;
+                name.trim().to_lowercase()
+            }
+        };
+        if part.is_empty() {
+            return None;
+        }
+        parts.push(part);
+        rest = rest.trim_start();
+        match rest.strip_prefix('.') {
+            Some(after) => rest = after.trim_start(),
+            None if rest.is_empty() => break,
+            None => return None,
+        }
+    }
+    let name = parts.pop()?;
+    if parts.len() > 1 || (parts.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit())) {
+        return None;
+    }
+    Some((parts.pop(), name))
+}
+
 #[derive(Default)]
 struct Collector {
     found: Mentioned,
@@ -157,7 +218,17 @@ impl Collector {
         exprs.into_iter().for_each(|expr| self.expr(expr));
     }
 
+    /// A literal that is read as `regclass`.
+    fn regclass(&mut self, expr: &Expr) {
+        if let ExprKind::Literal(Literal::String(text)) = &expr.kind {
+            self.found.relations.extend(regclass_name(text));
+        }
+    }
+
     fn call(&mut self, call: &FunctionCall) {
+        if matches!(call.name.last(), "nextval" | "currval" | "setval") {
+            call.arguments.iter().take(1).for_each(|argument| self.regclass(&argument.value));
+        }
         call.arguments.iter().for_each(|argument| self.expr(&argument.value));
         call.order_by.iter().for_each(|key| self.expr(&key.expr));
         self.exprs(call.filter.as_deref());
@@ -171,11 +242,13 @@ impl Collector {
         use ExprKind::*;
         match &expr.kind {
             Column(_) | Parameter(_) | Literal(_) | Default => {}
-            Unary { operand, .. }
-            | Not(operand)
-            | Cast { operand, .. }
-            | Collate { operand, .. }
-            | Field { operand, .. } => {
+            Unary { operand, .. } | Not(operand) | Collate { operand, .. } | Field { operand, .. } => {
+                self.expr(operand);
+            }
+            Cast { operand, to } => {
+                if to.name == "regclass" && !to.array {
+                    self.regclass(operand);
+                }
                 self.expr(operand);
             }
             Is { operand, .. } => self.expr(operand),

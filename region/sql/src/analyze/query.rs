@@ -115,6 +115,7 @@ impl Analyzer<'_> {
             columns: columns.clone(),
             source: RelationSource::Query(Box::new(inner)),
             lateral: false,
+            view: None,
         };
         let targets = columns.iter().enumerate().map(|(position, column)| Target {
             name: column.name.clone(),

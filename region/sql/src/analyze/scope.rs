@@ -61,6 +61,7 @@ impl Scope {
             columns: table_columns(table),
             source: RelationSource::Table(Arc::clone(table)),
             lateral: false,
+            view: None,
         };
         self.add_relation(relation, schema)
     }

@@ -1,15 +1,15 @@
 //! Catalog rows: what is stored of schemas, tables and names.
 //!
 //! ```text
-//!   01   stamp (8, little endian)   body (postcard)
+//!   02   stamp (8, little endian)   body (postcard)
 //! ```
-use super::RelationKind;
+use super::{AclItem, RelationKind};
 use crate::layout::{IndexSpec, RowDecoder, StorageId};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use trivet_types::{Datum, Oid};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const HEADER_BYTES: usize = 9;
 
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,17 @@ pub enum DescriptorError {
 pub struct Schema {
     pub oid: Oid,
     pub name: String,
+    pub owner: Oid,
+    /// `None`: what is granted by default.
+    pub acl: Option<Vec<AclItem>>,
+    pub comment: Option<String>,
+}
+
+/// `GENERATED ... AS IDENTITY`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub always: bool,
+    pub sequence: Oid,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,18 +45,49 @@ pub struct Column {
     pub not_null: bool,
     /// SQL text of the default, as the typed tree prints it.
     pub default: Option<String>,
+    pub identity: Option<Identity>,
+    /// SQL text over the row's other columns: `GENERATED ALWAYS AS (...) STORED`.
+    pub generated: Option<String>,
     /// Dropped columns keep their place in stored rows.
     pub dropped: bool,
     /// What rows that were written before this column was added have in it: an encoded row of one value.
     pub missing: Option<Vec<u8>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexKey {
-    /// Position among the table's columns, dropped ones included.
+    /// Position among the table's columns, dropped ones included; of an expression, none that there is.
     pub column: usize,
     pub descending: bool,
     pub nulls_first: bool,
+    pub expression: Option<IndexExpression>,
+}
+
+impl IndexKey {
+    /// Where an expression has its column.
+    pub const NO_COLUMN: usize = usize::MAX;
+
+    pub fn column(column: usize) -> IndexKey {
+        IndexKey { column, descending: false, nulls_first: false, expression: None }
+    }
+}
+
+/// A key that is computed from the row: SQL text, and its type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexExpression {
+    pub text: String,
+    pub type_oid: Oid,
+    /// What `pg_attribute` calls it: a function's name, or `expr`.
+    pub name: String,
+}
+
+/// Who looks at an index, and who keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IndexState {
+    /// Complete: plans use it.
+    Ready,
+    /// Every writer keeps it and nobody reads it: it is being filled (T21), or its filling was given up.
+    Building,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +98,22 @@ pub struct Index {
     pub unique: bool,
     pub primary: bool,
     pub keys: Vec<IndexKey>,
+    /// INCLUDE: shown, and not stored.
+    pub include: Vec<usize>,
+    /// SQL text of a partial index's condition.
+    pub filter: Option<String>,
+    pub state: IndexState,
+}
+
+impl Index {
+    /// Plain columns, all rows, complete: what plans may use and foreign keys may point at.
+    pub fn is_plain(&self) -> bool {
+        self.state == IndexState::Ready && self.filter.is_none() && self.keys.iter().all(|key| key.expression.is_none())
+    }
+    /// Are its keys these columns, in any order?
+    pub fn covers(&self, columns: &[usize]) -> bool {
+        self.keys.len() == columns.len() && self.keys.iter().all(|key| columns.contains(&key.column))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +138,86 @@ pub struct Check {
     pub expression: String,
 }
 
-/// A table with everything that belongs to it.
+/// What happens to rows that refer to a row which goes, or whose key changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReferentialAction {
+    NoAction,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
+}
+
+/// A foreign key, kept by the table that refers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForeignKey {
+    pub oid: Oid,
+    pub name: String,
+    pub columns: Vec<usize>,
+    pub table: Oid,
+    /// The columns referred to, in the order of `columns`.
+    pub referred: Vec<usize>,
+    /// The unique index over them.
+    pub index: Oid,
+    pub on_update: ReferentialAction,
+    pub on_delete: ReferentialAction,
+    /// `ON DELETE SET NULL (a, b)`; empty: all columns.
+    pub set_columns: Vec<usize>,
+    /// MATCH FULL.
+    pub full: bool,
+    pub validated: bool,
+}
+
+/// A comment on a part of a table: a column by its number, an index or a constraint by its OID; (0, 0) is the table itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comment {
+    pub object: Oid,
+    pub column: i16,
+    pub text: String,
+}
+
+/// A sequence's parameters. Where it stands is not in the descriptor (`keys::sequence_state_key`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sequence {
+    pub type_oid: Oid,
+    pub start: i64,
+    pub increment: i64,
+    pub minimum: i64,
+    pub maximum: i64,
+    pub cache: i64,
+    pub cycles: bool,
+    /// OWNED BY: table, column, and whether it is an identity's.
+    pub owned_by: Option<(Oid, usize, bool)>,
+}
+
+/// A relation that a view reads, as it was when the view was made: so the view's text means the same under any search path and
+/// after any renaming.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ViewReference {
+    pub schema: Option<String>,
+    pub name: String,
+    pub relation: Oid,
+    /// Names of its columns by position; later columns are not seen.
+    pub columns: Vec<String>,
+    /// The columns that the view uses.
+    pub used: Vec<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    /// The query's text.
+    pub query: String,
+    pub references: Vec<ViewReference>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum RelationBody {
+    Table,
+    View(View),
+    Sequence(Sequence),
+}
+
+/// A table, view or sequence with everything that belongs to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Table {
     /// Changes with every change of the table, and never repeats.
@@ -91,16 +228,23 @@ pub struct Table {
     pub name: String,
     /// The row type's OID.
     pub row_type: Oid,
+    pub owner: Oid,
+    /// `None`: what is granted by default.
+    pub acl: Option<Vec<AclItem>>,
+    pub body: RelationBody,
     pub storage: StorageId,
     pub columns: Vec<Column>,
     pub indexes: Vec<Index>,
     pub constraints: Vec<Constraint>,
     pub checks: Vec<Check>,
+    pub foreign_keys: Vec<ForeignKey>,
+    /// Foreign keys that refer here: (table, constraint).
+    pub referenced_by: Vec<(Oid, Oid)>,
     /// `WITH (...)`, as given.
     pub options: Vec<(String, String)>,
     /// Rows as of the last ANALYZE; negative: never.
     pub row_estimate: f32,
-    pub comment: Option<String>,
+    pub comments: Vec<Comment>,
 }
 
 impl Table {
@@ -114,14 +258,67 @@ impl Table {
     pub fn primary_key(&self) -> Option<&Index> {
         self.indexes.iter().find(|index| index.primary)
     }
+    pub fn is_table(&self) -> bool {
+        matches!(self.body, RelationBody::Table)
+    }
     pub fn index(&self, oid: Oid) -> Option<&Index> {
         self.indexes.iter().find(|index| index.oid == oid)
     }
     pub fn constraint_of(&self, index: Oid) -> Option<&Constraint> {
         self.constraints.iter().find(|constraint| constraint.index == index)
     }
+    /// Does a change of this column change what others may refer to or collide with?
     pub fn is_in_unique_index(&self, column: usize) -> bool {
-        self.indexes.iter().any(|index| index.unique && index.keys.iter().any(|key| key.column == column))
+        let computed = |index: &Index| index.filter.is_some() || index.keys.iter().any(|key| key.expression.is_some());
+        self.indexes
+            .iter()
+            .any(|index| index.unique && (computed(index) || index.keys.iter().any(|key| key.column == column)))
+    }
+    pub fn kind(&self) -> RelationKind {
+        match self.body {
+            RelationBody::Table => RelationKind::Table,
+            RelationBody::View(_) => RelationKind::View,
+            RelationBody::Sequence(_) => RelationKind::Sequence,
+        }
+    }
+    pub fn sequence(&self) -> Option<&Sequence> {
+        match &self.body {
+            RelationBody::Sequence(sequence) => Some(sequence),
+            _ => None,
+        }
+    }
+    pub fn view(&self) -> Option<&View> {
+        match &self.body {
+            RelationBody::View(view) => Some(view),
+            _ => None,
+        }
+    }
+    pub fn foreign_key(&self, oid: Oid) -> Option<&ForeignKey> {
+        self.foreign_keys.iter().find(|key| key.oid == oid)
+    }
+    pub fn comment_on(&self, object: Oid, column: i16) -> Option<&str> {
+        let found = self.comments.iter().find(|comment| comment.object == object && comment.column == column);
+        found.map(|comment| comment.text.as_str())
+    }
+    /// The type of an index's key.
+    pub fn key_type(&self, key: &IndexKey) -> Oid {
+        match &key.expression {
+            Some(expression) => expression.type_oid,
+            None => self.columns[key.column].type_oid,
+        }
+    }
+    /// An index's key as definitions and errors name it.
+    pub fn key_name(&self, key: &IndexKey) -> String {
+        match &key.expression {
+            Some(expression) => expression.text.clone(),
+            None => self.columns[key.column].name.clone(),
+        }
+    }
+    /// Names of constraints that the table has, of whatever kind.
+    pub fn has_constraint(&self, name: &str) -> bool {
+        self.checks.iter().any(|check| check.name == name)
+            || self.constraints.iter().any(|constraint| constraint.name == name)
+            || self.foreign_keys.iter().any(|key| key.name == name)
     }
     /// The value that rows lack which were written before this column was added.
     pub fn missing_value(&self, column: usize) -> Datum {
@@ -132,6 +329,7 @@ impl Table {
         decoded.unwrap_or_default()
     }
     pub fn index_spec(&self, index: &Index) -> IndexSpec {
+        debug_assert!(index.filter.is_none(), "a partial index is filled row by row");
         let last = index.keys.iter().map(|key| key.column).max().unwrap_or(0);
         let stored = &self.columns[..self.columns.len().min(last + 1)];
         let missing = stored.iter().enumerate().filter_map(|(at, column)| Some((at, column.missing.clone()?)));
@@ -167,22 +365,29 @@ pub fn stamp_of(bytes: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(stamp.try_into().expect("eight bytes")))
 }
 
+/// Any catalog row.
+pub fn encode_row(stamp: u64, value: &impl Serialize) -> Bytes {
+    encode(stamp, value)
+}
+pub fn decode_row<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, DescriptorError> {
+    Ok(postcard::from_bytes(body(bytes)?)?)
+}
 pub fn encode_table(table: &Table) -> Bytes {
     encode(table.stamp, table)
 }
 pub fn decode_table(bytes: &[u8]) -> Result<Table, DescriptorError> {
-    Ok(postcard::from_bytes(body(bytes)?)?)
+    decode_row(bytes)
 }
 pub fn encode_schema(stamp: u64, schema: &Schema) -> Bytes {
     encode(stamp, schema)
 }
 pub fn decode_schema(bytes: &[u8]) -> Result<Schema, DescriptorError> {
-    Ok(postcard::from_bytes(body(bytes)?)?)
+    decode_row(bytes)
 }
 /// A name's row: what it stands for, the table it belongs to, its own OID.
 pub fn encode_name(stamp: u64, kind: RelationKind, table: Oid, own: Oid) -> Bytes {
     encode(stamp, &(kind, table, own))
 }
 pub fn decode_name(bytes: &[u8]) -> Result<(RelationKind, Oid, Oid), DescriptorError> {
-    Ok(postcard::from_bytes(body(bytes)?)?)
+    decode_row(bytes)
 }

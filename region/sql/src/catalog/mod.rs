@@ -8,16 +8,23 @@
 //! The built-in database, schemas and role are not stored: an empty store is a working cluster.
 mod descriptor;
 mod keys;
+mod privilege;
 mod reader;
 mod snapshot;
 pub mod system;
 
 pub use descriptor::{
-    Check, Column, Constraint, ConstraintKind, DescriptorError, Index, IndexKey, Schema, Table, decode_name,
-    decode_schema, decode_table, encode_name, encode_schema, encode_table, stamp_of,
+    Check, Column, Comment, Constraint, ConstraintKind, DescriptorError, ForeignKey, Identity, Index, IndexExpression,
+    IndexKey, IndexState, ReferentialAction, RelationBody, Schema, Sequence, Table, View, ViewReference, decode_name,
+    decode_row, decode_schema, decode_table, encode_name, encode_row, encode_schema, encode_table, stamp_of,
 };
-pub use keys::{descriptor_key, descriptor_range, name_key, schema_key, schema_range};
-pub use reader::{Catalog, Dependency, DescriptorCache, Found, Relied};
+pub use keys::{
+    claim_key, claim_range, descriptor_key, descriptor_range, name_key, role_key, role_range, roles_stamp_key,
+    schema_key, schema_range, sequence_epoch_key, sequence_state_key, sequence_state_range, type_key, type_range,
+};
+pub use privilege::{AclItem, Membership, PUBLIC_GRANTEE, Privileges, Role, Roles, default_acl};
+pub(crate) use reader::damaged;
+pub use reader::{Catalog, Dependency, DescriptorCache, Found, Relied, ResolvedView, find_role, load_roles};
 pub use snapshot::CatalogSnapshot;
 
 use trivet_types::Oid;
@@ -49,4 +56,46 @@ pub fn builtin_schema(name: &str) -> Option<Oid> {
 pub enum RelationKind {
     Table,
     Index,
+    View,
+    Sequence,
+    /// A name of a type that no relation has.
+    Type,
+}
+
+impl RelationKind {
+    /// As messages call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            RelationKind::Table => "table",
+            RelationKind::Index => "index",
+            RelationKind::View => "view",
+            RelationKind::Sequence => "sequence",
+            RelationKind::Type => "type",
+        }
+    }
+}
+
+/// Schemas that are there without being stored, with their owner's grants.
+pub fn builtin_schema_row(name: &str) -> Option<Schema> {
+    let oid = builtin_schema(name)?;
+    let everyone = |privileges| AclItem {
+        grantee: PUBLIC_GRANTEE,
+        grantor: POSTGRES_ROLE,
+        privileges,
+        grantable: Privileges::NONE,
+    };
+    let mut acl = default_acl(POSTGRES_ROLE, Privileges::SCHEMA);
+    acl.push(everyone(Privileges::USAGE));
+    let comment = match oid {
+        PUBLIC => Some("standard public schema"),
+        PG_CATALOG => Some("system catalog schema"),
+        _ => None,
+    };
+    Some(Schema {
+        oid,
+        name: name.to_owned(),
+        owner: POSTGRES_ROLE,
+        acl: Some(acl),
+        comment: comment.map(str::to_owned),
+    })
 }

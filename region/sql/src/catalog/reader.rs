@@ -1,14 +1,21 @@
 //! Reading the catalog within a transaction, remembering what was relied on.
+use super::claim_range;
 use super::{
-    DescriptorError, PG_CATALOG, RelationKind, Table, builtin_schema, decode_name, decode_schema, decode_table,
-    descriptor_key, name_key, schema_key, stamp_of,
+    DescriptorError, PG_CATALOG, POSTGRES_ROLE, ROLE_NAME, RelationBody, RelationKind, Role, Roles, Schema, Table,
+    builtin_schema_row, decode_name, decode_row, decode_schema, decode_table, descriptor_key, name_key, role_key,
+    role_range, schema_key, snapshot, stamp_of,
     system::{self, VirtualTable},
 };
+use crate::sequence::BlockCache;
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
+use std::collections::HashMap;
 use std::sync::Arc;
-use trivet_txn::{Transaction, Watch};
+use std::sync::atomic::{AtomicU32, Ordering};
+use trivet_txn::{Database, Transaction, Watch};
 use trivet_types::{Oid, PgError, PgResult, sqlstate};
 
 /// A catalog row that a plan relies on, by its stamp; `None`: that there is none.
@@ -18,18 +25,45 @@ pub struct Dependency {
     pub stamp: Option<u64>,
 }
 
-/// Decoded descriptors by stamp. A stamp never repeats, so an entry is never wrong, at most unused.
+/// What a region remembers of the catalog: decoded descriptors by stamp, which never repeats, so an entry is never wrong, at
+/// most unused; and its blocks of sequences.
 pub struct DescriptorCache {
     tables: Cache<u64, Arc<Table>>,
+    pub sequences: BlockCache,
+    /// The next OID to try; 0 before the first.
+    oids: AtomicU32,
 }
 
 impl Default for DescriptorCache {
     fn default() -> DescriptorCache {
-        DescriptorCache { tables: Cache::new(4096) }
+        DescriptorCache { tables: Cache::new(4096), sequences: BlockCache::default(), oids: AtomicU32::new(0) }
     }
 }
 
+/// Regions leave each other's OIDs out: they count in steps of this.
+const OID_STEP: u32 = 4;
+const OID_MAX: u32 = 1 << 31;
+
 impl DescriptorCache {
+    /// An OID that this region has not tried before. Begins after the greatest that is claimed.
+    pub async fn next_oid(&self, transaction: &mut dyn Transaction, database: &dyn Database) -> PgResult<Oid> {
+        if self.oids.load(Ordering::Relaxed) == 0 {
+            let newest = transaction.scan(&claim_range(), true, 1).await?;
+            let newest = newest.first().and_then(|row| row.key.get(2..6)).and_then(|oid| oid.try_into().ok());
+            let after = newest.map_or(Oid::FIRST_NORMAL, |oid| u32::from_be_bytes(oid).saturating_add(1));
+            // The high bits of an id are its region's number.
+            let own = (database.row_ids(1) >> 58) as u32 % OID_STEP;
+            let first = after.next_multiple_of(OID_STEP).saturating_add(own);
+            // Another session may have been faster; it read the same.
+            let _ = self.oids.compare_exchange(0, first, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        let oid = self.oids.fetch_add(OID_STEP, Ordering::Relaxed);
+        if oid >= OID_MAX {
+            self.oids.store(Oid::FIRST_NORMAL, Ordering::Relaxed);
+        }
+        Ok(Oid(oid))
+    }
+
     pub fn table(&self, bytes: &[u8]) -> PgResult<Arc<Table>> {
         let stamp = stamp_of(bytes).ok_or_else(|| damaged(&DescriptorError::Format))?;
         if let Some(table) = self.tables.get(&stamp) {
@@ -41,7 +75,7 @@ impl DescriptorCache {
     }
 }
 
-pub(super) fn damaged(error: &DescriptorError) -> Box<PgError> {
+pub(crate) fn damaged(error: &DescriptorError) -> Box<PgError> {
     PgError::new(sqlstate::DATA_CORRUPTED, error.to_string())
 }
 
@@ -51,15 +85,47 @@ pub enum Found {
     Table(Arc<Table>),
     /// An index, with its table.
     Index(Arc<Table>, Oid),
+    View(Arc<ResolvedView>),
+    Sequence(Arc<Table>),
     Virtual(&'static VirtualTable),
 }
+
+/// A view with what its text's names stand for.
+#[derive(Debug)]
+pub struct ResolvedView {
+    pub table: Arc<Table>,
+    pub relations: HashMap<(Option<String>, String), Found>,
+}
+
+/// Views within views.
+const VIEW_DEPTH_MAX: usize = 64;
 
 impl Found {
     pub fn oid(&self) -> Oid {
         match self {
             Found::Table(table) => table.oid,
             Found::Index(_, index) => *index,
+            Found::View(view) => view.table.oid,
+            Found::Sequence(table) => table.oid,
             Found::Virtual(table) => table.oid,
+        }
+    }
+    /// The descriptor, if it has one of its own.
+    pub fn table(&self) -> Option<&Arc<Table>> {
+        match self {
+            Found::Table(table) | Found::Sequence(table) => Some(table),
+            Found::View(view) => Some(&view.table),
+            Found::Index(..) | Found::Virtual(_) => None,
+        }
+    }
+    pub fn kind(&self) -> RelationKind {
+        match self {
+            Found::Table(_) => RelationKind::Table,
+            Found::Index(..) => RelationKind::Index,
+            Found::View(_) => RelationKind::View,
+            Found::Sequence(_) => RelationKind::Sequence,
+            Found::Virtual(table) if table.view => RelationKind::View,
+            Found::Virtual(_) => RelationKind::Table,
         }
     }
 }
@@ -89,15 +155,20 @@ impl<'a> Catalog<'a> {
     }
 
     pub async fn schema(&mut self, name: &str) -> PgResult<Option<Oid>> {
-        if let Some(oid) = builtin_schema(name) {
-            return Ok(Some(oid));
+        // What is built in has an OID that nothing changes.
+        match super::builtin_schema(name) {
+            Some(oid) => Ok(Some(oid)),
+            None => Ok(self.schema_row(name).await?.map(|schema| schema.oid)),
         }
+    }
+
+    pub async fn schema_row(&mut self, name: &str) -> PgResult<Option<Schema>> {
         let key = schema_key(name);
         let found = self.transaction.get(&key).await?;
         self.depend(key, found.as_deref().and_then(stamp_of));
         match found {
-            None => Ok(None),
-            Some(bytes) => Ok(Some(decode_schema(&bytes).map_err(|error| damaged(&error))?.oid)),
+            None => Ok(builtin_schema_row(name)),
+            Some(bytes) => Ok(Some(decode_schema(&bytes).map_err(|error| damaged(&error))?)),
         }
     }
 
@@ -115,12 +186,45 @@ impl<'a> Catalog<'a> {
             return Ok(None);
         };
         let (kind, table, own) = decode_name(&bytes).map_err(|error| damaged(&error))?;
+        if kind == RelationKind::Type {
+            self.depend(key, stamp_of(&bytes));
+            return Ok(None);
+        }
         let table =
             self.table(table).await?.ok_or_else(|| PgError::internal("a relation name without a descriptor"))?;
-        Ok(Some(match kind {
-            RelationKind::Table => Found::Table(table),
-            RelationKind::Index => Found::Index(table, own),
-        }))
+        if kind == RelationKind::Index {
+            return Ok(Some(Found::Index(table, own)));
+        }
+        self.found(table, 0).await.map(Some)
+    }
+
+    /// What a descriptor is, with a view's own relations looked up.
+    pub fn found(&mut self, table: Arc<Table>, depth: usize) -> BoxFuture<'_, PgResult<Found>> {
+        async move {
+            let view = match &table.body {
+                RelationBody::Table => return Ok(Found::Table(table)),
+                RelationBody::Sequence(_) => return Ok(Found::Sequence(table)),
+                RelationBody::View(view) => view,
+            };
+            if depth >= VIEW_DEPTH_MAX {
+                return Err(PgError::new(sqlstate::STATEMENT_TOO_COMPLEX, "views are nested too deeply"));
+            }
+            let mut relations = HashMap::with_capacity(view.references.len());
+            for reference in &view.references {
+                let found = match system::virtual_table_by_oid(reference.relation) {
+                    Some(table) => Found::Virtual(table),
+                    None => {
+                        let missing = || PgError::internal("a view reads what is not there");
+                        let of = self.table(reference.relation).await?.ok_or_else(missing)?;
+                        let seen = Arc::new(as_seen(&of, &reference.columns));
+                        self.found(seen, depth + 1).await?
+                    }
+                };
+                relations.insert((reference.schema.clone(), reference.name.clone()), found);
+            }
+            Ok(Found::View(Arc::new(ResolvedView { table, relations })))
+        }
+        .boxed()
     }
 
     /// A table by OID. The dependency on it covers its name, which is part of the descriptor.
@@ -171,6 +275,40 @@ impl<'a> Catalog<'a> {
     }
 }
 
+/// A relation with the column names that it had when a view was made of it; what came later is hidden.
+fn as_seen(table: &Table, names: &[String]) -> Table {
+    let mut seen = table.clone();
+    for (at, column) in seen.columns.iter_mut().enumerate() {
+        match names.get(at) {
+            Some(name) if !column.dropped => column.name.clone_from(name),
+            Some(_) => {}
+            None => column.dropped = true,
+        }
+    }
+    seen
+}
+
+/// A role by name.
+pub async fn find_role(transaction: &mut dyn Transaction, name: &str) -> PgResult<Option<Role>> {
+    match transaction.get(&role_key(name)).await? {
+        Some(bytes) => decode_row(&bytes).map(Some).map_err(|error| damaged(&error)),
+        None if name == ROLE_NAME => {
+            // Renamed, it is stored under its new name.
+            let roles = load_roles(transaction).await?;
+            Ok(roles.get(POSTGRES_ROLE).filter(|role| role.name == ROLE_NAME).cloned())
+        }
+        None => Ok(None),
+    }
+}
+
+pub async fn load_roles(transaction: &mut dyn Transaction) -> PgResult<Roles> {
+    let mut all = Vec::new();
+    for bytes in snapshot::scan_all(transaction, role_range()).await? {
+        all.push(decode_row(&bytes).map_err(|error| damaged(&error))?);
+    }
+    Ok(Roles::new(all))
+}
+
 /// What was read of the catalog, with the newest snapshot at which it is known to be true.
 #[derive(Debug, Default)]
 pub struct Relied {
@@ -194,7 +332,8 @@ impl Relied {
         }
         let found = transaction.get_many(&self.keys).await?;
         let pairs = self.dependencies.iter().zip(&found);
-        let holds = pairs.into_iter().all(|(dependency, bytes)| bytes.as_deref().and_then(stamp_of) == dependency.stamp);
+        let holds =
+            pairs.into_iter().all(|(dependency, bytes)| bytes.as_deref().and_then(stamp_of) == dependency.stamp);
         if let (true, Some(watch)) = (holds, transaction.watch()) {
             *self.true_at.lock() = Some(watch);
         }

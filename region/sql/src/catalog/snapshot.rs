@@ -1,12 +1,13 @@
 //! The whole catalog at one snapshot, in memory: for `pg_catalog`'s tables and functions.
 use super::{
-    DescriptorCache, INFORMATION_SCHEMA, PG_CATALOG, PUBLIC, Schema, Table, decode_schema, descriptor_range, reader,
-    schema_range, system,
+    DescriptorCache, PG_CATALOG, Roles, Schema, Table, builtin_schema_row, decode_row, decode_schema, descriptor_range,
+    reader, schema_range, sequence_state_range, system,
 };
 use crate::layout::after;
+use crate::sequence::SequenceState;
 use std::collections::HashMap;
 use std::sync::Arc;
-use trivet_storage::KeyRange;
+use trivet_storage::{KeyRange, Row};
 use trivet_txn::Transaction;
 use trivet_types::{Oid, PgResult};
 
@@ -15,7 +16,11 @@ const ROWS_A_SCAN: usize = 512;
 #[derive(Debug, Default)]
 pub struct CatalogSnapshot {
     pub schemas: Vec<Schema>,
+    /// Tables, views and sequences.
     pub tables: Vec<Arc<Table>>,
+    pub roles: Roles,
+    /// Where sequences stand.
+    pub sequences: HashMap<Oid, SequenceState>,
     by_oid: HashMap<Oid, usize>,
     /// Index OID to its table's position.
     indexes: HashMap<Oid, usize>,
@@ -23,13 +28,21 @@ pub struct CatalogSnapshot {
 
 impl CatalogSnapshot {
     pub async fn load(transaction: &mut dyn Transaction, cache: &DescriptorCache) -> PgResult<CatalogSnapshot> {
-        let builtin = [(PG_CATALOG, "pg_catalog"), (PUBLIC, "public"), (INFORMATION_SCHEMA, "information_schema")];
-        let mut snapshot = CatalogSnapshot {
-            schemas: builtin.iter().map(|(oid, name)| Schema { oid: *oid, name: (*name).to_string() }).collect(),
-            ..CatalogSnapshot::default()
-        };
+        let mut snapshot = CatalogSnapshot { roles: reader::load_roles(transaction).await?, ..Default::default() };
+        let builtin = ["pg_catalog", "public", "information_schema"];
+        snapshot.schemas = builtin.iter().filter_map(|name| builtin_schema_row(name)).collect();
         for bytes in scan_all(transaction, schema_range()).await? {
-            snapshot.schemas.push(decode_schema(&bytes).map_err(|error| reader::damaged(&error))?);
+            let schema = decode_schema(&bytes).map_err(|error| reader::damaged(&error))?;
+            snapshot.schemas.retain(|builtin| builtin.oid != schema.oid);
+            snapshot.schemas.push(schema);
+        }
+        let mut states = sequence_state_range();
+        for row in scan_rows(transaction, &mut states).await? {
+            let oid = row.key.get(2..6).and_then(|oid| oid.try_into().ok()).map(u32::from_be_bytes);
+            let mut state = decode_row(&row.value).map_err(|error| reader::damaged(&error))?;
+            let oid = Oid(oid.unwrap_or(0));
+            cache.sequences.shown(oid, &mut state);
+            snapshot.sequences.insert(oid, state);
         }
         for bytes in scan_all(transaction, descriptor_range()).await? {
             let table = cache.table(&bytes)?;
@@ -105,14 +118,18 @@ impl CatalogSnapshot {
     }
 }
 
-async fn scan_all(transaction: &mut dyn Transaction, mut range: KeyRange) -> PgResult<Vec<bytes::Bytes>> {
+pub(super) async fn scan_all(transaction: &mut dyn Transaction, mut range: KeyRange) -> PgResult<Vec<bytes::Bytes>> {
+    Ok(scan_rows(transaction, &mut range).await?.into_iter().map(|row| row.value).collect())
+}
+
+async fn scan_rows(transaction: &mut dyn Transaction, range: &mut KeyRange) -> PgResult<Vec<Row>> {
     let mut all = Vec::new();
     loop {
-        let rows = transaction.scan(&range, false, ROWS_A_SCAN).await?;
+        let rows = transaction.scan(range, false, ROWS_A_SCAN).await?;
         let Some(last) = rows.last() else { return Ok(all) };
         range.start = after(&last.key);
         let full = rows.len() == ROWS_A_SCAN;
-        all.extend(rows.into_iter().map(|row| row.value));
+        all.extend(rows);
         if !full {
             return Ok(all);
         }

@@ -1,68 +1,252 @@
-//! Columns of a table to be: types, defaults, NOT NULL.
+//! Columns of a table to be: types, defaults, NOT NULL, serial and identity, generated columns.
 use super::Definer;
-use crate::analyze::{Analyzer, ParameterTypes, Relations, print_expr, resolve_type_name};
-use crate::catalog::{Column, Table};
-use crate::parser::tree::{self, ColumnConstraintKind, ColumnDefinition, Name};
-use trivet_types::{PgError, PgResult, sqlstate};
+use crate::analyze::{Analyzer, ParameterTypes, Relations, mentioned_in, print_expr, resolve_type_name};
+use crate::catalog::{Column, Identity, Table};
+use crate::parser::tree::{self, ColumnConstraintKind, ColumnDefinition, Name, SequenceOption};
+use crate::typed::{Expr, ExprKind};
+use std::sync::Arc;
+use trivet_types::functions::string::quote_identifier;
+use trivet_types::registry::Volatility;
+use trivet_types::{Datum, Oid, PgError, PgResult, oid, sqlstate};
+
+/// What a column asks for that takes its table to be there: a sequence.
+#[derive(Clone, Debug)]
+pub(super) enum Numbering {
+    Serial,
+    Identity { always: bool, options: Vec<SequenceOption> },
+}
+
+fn serial_type(name: &str) -> Option<Oid> {
+    match name {
+        "serial" | "serial4" => Some(oid::INT4),
+        "bigserial" | "serial8" => Some(oid::INT8),
+        "smallserial" | "serial2" => Some(oid::INT2),
+        _ => None,
+    }
+}
 
 impl Definer<'_> {
-    pub(super) fn column(&mut self, definition: &ColumnDefinition) -> PgResult<Column> {
-        if matches!(definition.data_type.name.as_str(), "serial" | "bigserial" | "smallserial" | "serial4" | "serial8")
-        {
-            return Err(PgError::unsupported(format!("type {}", definition.data_type.name)));
-        }
+    /// A column with its type and default. What needs the table comes later (`finish_column`).
+    pub(super) async fn column(&mut self, definition: &ColumnDefinition) -> PgResult<(Column, Option<Numbering>)> {
         if let Some(collation) = &definition.collation {
-            if !matches!(collation.last(), "C" | "POSIX" | "default") {
+            if !matches!(collation.last(), "C" | "POSIX" | "default" | "ucs_basic") {
                 return Err(PgError::unsupported(format!("collation \"{}\"", collation.last())));
             }
         }
-        let (type_oid, modifier) = resolve_type_name(&definition.data_type)?;
+        let name = &definition.name.text;
+        let serial = serial_type(&definition.data_type.name).filter(|_| definition.data_type.schema.is_none());
+        let (type_oid, modifier) = match serial {
+            Some(_) if definition.data_type.array => {
+                return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, "array of serial is not implemented"));
+            }
+            Some(type_oid) => (type_oid, -1),
+            None => resolve_type_name(&definition.data_type)?,
+        };
+        refuse_pseudo_type(name, type_oid)?;
         let mut column = Column {
-            name: definition.name.text.clone(),
+            name: name.clone(),
             type_oid,
             modifier,
-            not_null: false,
+            not_null: serial.is_some(),
             default: None,
+            identity: None,
+            generated: None,
             dropped: false,
             missing: None,
         };
-        let mut said_null = false;
+        let mut numbering = serial.map(|_| Numbering::Serial);
+        let (mut said_null, mut defaults, mut is_generated) = (false, 0, false);
         for constraint in &definition.constraints {
             match &constraint.kind {
                 ColumnConstraintKind::NotNull | ColumnConstraintKind::PrimaryKey => column.not_null = true,
                 ColumnConstraintKind::Null => said_null = true,
-                ColumnConstraintKind::Default(value) => column.default = self.default(&column, value)?,
+                ColumnConstraintKind::Default(value) => {
+                    defaults += 1;
+                    column.default = self.default(&column, value).await?;
+                }
+                ColumnConstraintKind::Identity { always, options } => {
+                    if !matches!(type_oid, oid::INT2 | oid::INT4 | oid::INT8) {
+                        let message = "identity column type must be smallint, integer, or bigint";
+                        return Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message));
+                    }
+                    if matches!(numbering, Some(Numbering::Identity { .. })) {
+                        return Err(twice("identity specifications", name));
+                    }
+                    if matches!(numbering, Some(Numbering::Serial)) {
+                        return Err(both("default and identity", name));
+                    }
+                    column.not_null = true;
+                    numbering = Some(Numbering::Identity { always: *always, options: options.clone() });
+                }
+                ColumnConstraintKind::Generated(_) => is_generated = true,
                 // The table's: the caller adds them once all columns are known.
-                ColumnConstraintKind::Unique | ColumnConstraintKind::Check(_) => {}
-                ColumnConstraintKind::References(_) => return Err(PgError::unsupported("FOREIGN KEY")),
-                ColumnConstraintKind::Identity { .. } => return Err(PgError::unsupported("GENERATED AS IDENTITY")),
-                ColumnConstraintKind::Generated(_) => return Err(PgError::unsupported("GENERATED ALWAYS AS")),
+                ColumnConstraintKind::Unique | ColumnConstraintKind::Check(_) | ColumnConstraintKind::References(_) => {
+                }
             }
         }
         if said_null && column.not_null {
-            let message = format!("conflicting NULL/NOT NULL declarations for column \"{}\"", column.name);
-            return Err(PgError::new(sqlstate::SYNTAX_ERROR, message));
+            return Err(PgError::new(
+                sqlstate::SYNTAX_ERROR,
+                format!("conflicting NULL/NOT NULL declarations for column \"{name}\""),
+            ));
         }
-        Ok(column)
+        match (&numbering, defaults, is_generated) {
+            (_, 2.., _) | (Some(Numbering::Serial), 1.., _) => return Err(twice("default values", name)),
+            (Some(Numbering::Identity { .. }), 1.., _) => return Err(both("default and identity", name)),
+            (_, 1.., true) => return Err(both("default and generation expression", name)),
+            (Some(_), _, true) => return Err(both("identity and generation expression", name)),
+            _ => {}
+        }
+        Ok((column, numbering))
+    }
+
+    /// The sequence of a serial or identity column that is now part of `table`.
+    pub(super) async fn number_column(&mut self, table: &mut Table, at: usize, numbering: Numbering) -> PgResult<()> {
+        let type_oid = table.columns[at].type_oid;
+        match numbering {
+            Numbering::Serial => {
+                let sequence = self.column_sequence(table, at, &[], type_oid, false).await?;
+                table.columns[at].default = Some(format!("nextval('{sequence}'::regclass)"));
+            }
+            Numbering::Identity { always, options } => {
+                let sequence = self.column_sequence(table, at, &options, type_oid, true).await?;
+                table.columns[at].identity = Some(Identity { always, sequence });
+            }
+        }
+        table.columns[at].not_null = true;
+        Ok(())
+    }
+
+    /// A generated column's expression, over the other columns of its table.
+    pub(super) async fn generation(&mut self, table: &Table, at: usize, value: &tree::Expr) -> PgResult<String> {
+        let shared = Arc::new(table.clone());
+        let relations = self.relations_in(value).await?;
+        let mut analyzer = Analyzer::new(&relations, self.environment, ParameterTypes::default());
+        let column = &table.columns[at];
+        let typed = analyzer.over_row(&shared, value, "column generation expressions")?;
+        refuse_subqueries(&typed, "column generation expression")?;
+        let mut generated = None;
+        typed.any(&mut |part| {
+            if let ExprKind::Column { column: used, .. } = part.kind {
+                if used == at || shared.columns[used].generated.is_some() {
+                    generated = Some(used);
+                }
+            }
+            false
+        });
+        if let Some(used) = generated {
+            let message = format!(
+                "cannot use generated column \"{}\" in column generation expression",
+                shared.columns[used].name
+            );
+            return Err(PgError::new(sqlstate::INVALID_OBJECT_DEFINITION, message)
+                .detail("A generated column cannot reference another generated column."));
+        }
+        if least_volatility(&typed) != Volatility::Immutable {
+            return Err(PgError::new(sqlstate::INVALID_OBJECT_DEFINITION, "generation expression is not immutable"));
+        }
+        let (type_oid, modifier, name) = (column.type_oid, column.modifier, column.name.clone());
+        let mut analyzer = Analyzer::new(&relations, self.environment, ParameterTypes::default());
+        let typed = crate::analyze::assign(&mut analyzer, typed, type_oid, modifier, &name)?;
+        Ok(print_over(&typed, table))
     }
 
     /// The text of a default, once it is known to fit the column. `DEFAULT NULL` is none.
-    pub(super) fn default(&mut self, column: &Column, value: &tree::Expr) -> PgResult<Option<String>> {
-        let relations = Relations::new();
+    pub(super) async fn default(&mut self, column: &Column, value: &tree::Expr) -> PgResult<Option<String>> {
+        Ok(self.typed_default(column, value).await?.map(|typed| print_expr(&typed, &|_, _| String::new())))
+    }
+
+    /// The default itself; the sequences that it names are kept from being dropped.
+    pub(super) async fn typed_default(&mut self, column: &Column, value: &tree::Expr) -> PgResult<Option<Expr>> {
+        let relations = self.relations_in(value).await?;
         let mut analyzer = Analyzer::new(&relations, self.environment, ParameterTypes::default());
-        let typed = analyzer.standalone(value, column.type_oid, column.modifier, &column.name)?;
-        Ok((!typed.is_null_constant()).then(|| print_expr(&typed, &|_, _| String::new())))
+        let typed = analyzer.default_expr(value, column.type_oid, column.modifier, &column.name)?;
+        refuse_subqueries(&typed, "DEFAULT expression")?;
+        let mut named = Vec::new();
+        typed.any(&mut |part| {
+            if let (ExprKind::Constant(Datum::Oid(relation)), oid::REGCLASS) = (&part.kind, part.type_oid) {
+                named.push(Oid(*relation));
+            }
+            false
+        });
+        for relation in named {
+            self.shared_table(relation).await?;
+        }
+        Ok((!typed.is_null_constant()).then_some(typed))
+    }
+
+    /// The relations that an expression's constants name (`nextval('s')`).
+    pub(super) async fn relations_in(&mut self, expr: &tree::Expr) -> PgResult<Relations> {
+        let mut relations = Relations::new();
+        for (schema, name) in mentioned_in(expr).relations {
+            if let Some(found) = self.catalog().relation(schema.as_deref(), &name).await? {
+                relations.insert((schema, name), found);
+            }
+        }
+        Ok(relations)
     }
 }
 
-/// 42701 for the second of two columns with one name.
+/// A typed expression over one table as text.
+pub(super) fn print_over(expr: &Expr, table: &Table) -> String {
+    print_expr(expr, &|_, column| quote_identifier(&table.columns[column].name))
+}
+
+fn twice(what: &str, column: &str) -> Box<PgError> {
+    let message = format!("multiple {what} specified for column \"{column}\" of table");
+    PgError::new(sqlstate::SYNTAX_ERROR, message)
+}
+
+fn both(what: &str, column: &str) -> Box<PgError> {
+    PgError::new(sqlstate::SYNTAX_ERROR, format!("both {what} specified for column \"{column}\" of table"))
+}
+
+fn refuse_pseudo_type(name: &str, type_oid: Oid) -> PgResult<()> {
+    let pseudo = trivet_types::type_info(type_oid).is_some_and(|info| info.kind == 'p');
+    if pseudo || type_oid == oid::UNKNOWN {
+        let message = format!("column \"{name}\" has pseudo-type {}", trivet_types::display_name(type_oid, -1));
+        return Err(PgError::new(sqlstate::INVALID_TABLE_DEFINITION, message));
+    }
+    Ok(())
+}
+
+pub(super) fn refuse_subqueries(expr: &Expr, what: &str) -> PgResult<()> {
+    if expr.any(&mut |part| matches!(part.kind, ExprKind::Subquery(_))) {
+        let message = format!("cannot use subquery in {what}");
+        return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
+    }
+    Ok(())
+}
+
+/// The most volatile thing in an expression.
+pub(super) fn least_volatility(expr: &Expr) -> Volatility {
+    let mut found = Volatility::Immutable;
+    expr.any(&mut |part| {
+        let here = match &part.kind {
+            ExprKind::Call { procedure, .. } | ExprKind::Quantified { procedure, .. } => procedure.volatility(),
+            // Reading a literal with the session's settings.
+            ExprKind::Convert(_) => Volatility::Stable,
+            _ => Volatility::Immutable,
+        };
+        found = found.max(here);
+        false
+    });
+    found
+}
+
+/// 42701 for the second of two columns with one name; 42701 for a system column's.
 pub(super) fn check_names(columns: &[Column]) -> PgResult<()> {
     const COLUMNS_MAX: usize = 1600;
+    const SYSTEM: &[&str] = &["tableoid", "cmax", "xmax", "cmin", "xmin", "ctid"];
     if columns.len() > COLUMNS_MAX {
         let message = format!("tables can have at most {COLUMNS_MAX} columns");
         return Err(PgError::new(sqlstate::TOO_MANY_COLUMNS, message));
     }
     for (at, column) in columns.iter().enumerate() {
+        if SYSTEM.contains(&column.name.as_str()) {
+            let message = format!("column name \"{}\" conflicts with a system column name", column.name);
+            return Err(PgError::new(sqlstate::DUPLICATE_COLUMN, message));
+        }
         if columns[..at].iter().any(|earlier| !earlier.dropped && earlier.name == column.name) {
             let message = format!("column \"{}\" specified more than once", column.name);
             return Err(PgError::new(sqlstate::DUPLICATE_COLUMN, message));

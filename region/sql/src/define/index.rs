@@ -1,29 +1,24 @@
 //! CREATE INDEX, and the check of the rows that are there already.
-use super::columns::key_column;
+use super::columns::{key_column, least_volatility, print_over, refuse_subqueries};
 use super::{Definer, NewIndex, derived_name};
-use crate::catalog::{Found, Index, IndexKey, Table};
-use crate::layout::{RowDecoder, after, index_range, table_range};
-use crate::parser::tree::{CreateIndex, ExprKind, Name};
+use crate::analyze::{Analyzer, ParameterTypes, Relations};
+use crate::catalog::{Found, Index, IndexExpression, IndexKey, Table};
+use crate::layout::{RowDecoder, after, index_range, row_id_of, table_range};
+use crate::parser::tree::{self, CreateIndex, ExprKind, Name};
+use crate::plan::TableRules;
 use bytes::Bytes;
 use std::collections::HashSet;
+use std::sync::Arc;
 use trivet_storage::Row;
 use trivet_txn::{Action, WriteKind};
+use trivet_types::registry::Volatility;
 use trivet_types::{Datum, PgError, PgResult, sqlstate};
 
 /// Rows that one step of a check reads.
-const ROWS_A_STEP: usize = 2048;
+pub(super) const ROWS_A_STEP: usize = 2048;
 
 impl Definer<'_> {
     pub(super) async fn create_index(&mut self, create: &CreateIndex) -> PgResult<()> {
-        if create.concurrently {
-            return Err(PgError::unsupported("CREATE INDEX CONCURRENTLY").hint("Plain CREATE INDEX blocks no reader."));
-        }
-        if create.filter.is_some() {
-            return Err(PgError::unsupported("CREATE INDEX ... WHERE"));
-        }
-        if !create.include.is_empty() {
-            return Err(PgError::unsupported("CREATE INDEX ... INCLUDE"));
-        }
         let mut table = self.table_to_change(&create.table).await?;
         if let (Some(name), true) = (&create.name, create.if_not_exists) {
             let schema = table.schema_name.clone();
@@ -34,39 +29,97 @@ impl Definer<'_> {
                 return Ok(());
             }
         }
-        let mut keys = Vec::with_capacity(create.keys.len());
-        let mut names: Vec<&str> = Vec::with_capacity(create.keys.len());
-        for key in &create.keys {
-            let ExprKind::Column(column) = &key.expr.kind else {
-                return Err(PgError::unsupported("an index on an expression"));
-            };
-            let name = Name { text: column.last().to_owned(), place: column.place() };
-            let nulls_first = key.nulls_first.unwrap_or(key.descending);
-            if nulls_first != key.descending {
-                return Err(PgError::unsupported("NULLS FIRST and NULLS LAST other than the default in an index"));
-            }
-            let column_at = index_column(&table, &name)?;
-            keys.push(IndexKey { column: column_at, descending: key.descending, nulls_first });
-            names.push(column.last());
-        }
-        let default_name = derived_name(&table.name, &names, "idx");
-        let new = NewIndex { name: create.name.clone(), default_name, unique: create.unique, keys, constraint: None };
+        let new = self.index_of(&table, create)?;
         let index = self.add_index(&mut table, new).await?;
         self.build(&table, &index).await?;
         self.store(table);
         Ok(())
     }
 
+    /// What a statement asks for, over the table's columns.
+    fn index_of(&self, table: &Table, create: &CreateIndex) -> PgResult<NewIndex> {
+        const KEYS_MAX: usize = 32;
+        if create.keys.len() + create.include.len() > KEYS_MAX {
+            let message = format!("cannot use more than {KEYS_MAX} columns in an index");
+            return Err(PgError::new(sqlstate::TOO_MANY_COLUMNS, message));
+        }
+        let shared = Arc::new(table.clone());
+        let mut keys = Vec::with_capacity(create.keys.len());
+        let mut names: Vec<String> = Vec::with_capacity(create.keys.len());
+        for key in &create.keys {
+            let nulls_first = key.nulls_first.unwrap_or(key.descending);
+            if nulls_first != key.descending {
+                return Err(PgError::unsupported("NULLS FIRST and NULLS LAST other than the default in an index"));
+            }
+            let mut made = match &key.expr.kind {
+                ExprKind::Column(column) => {
+                    let name = Name { text: column.last().to_owned(), place: column.place() };
+                    names.push(name.text.clone());
+                    IndexKey::column(index_column(table, &name)?)
+                }
+                _ => {
+                    let expression = self.index_expression(&shared, &key.expr)?;
+                    names.push(expression.name.clone());
+                    IndexKey { expression: Some(expression), ..IndexKey::column(IndexKey::NO_COLUMN) }
+                }
+            };
+            made.descending = key.descending;
+            made.nulls_first = nulls_first;
+            keys.push(made);
+        }
+        let include = create.include.iter().map(|name| index_column(table, name)).collect::<PgResult<Vec<_>>>()?;
+        let filter = match &create.filter {
+            None => None,
+            Some(filter) => {
+                let relations = Relations::new();
+                let mut analyzer = Analyzer::new(&relations, self.environment, ParameterTypes::default());
+                let typed = analyzer.row_condition(&shared, filter, "index predicates")?;
+                refuse_subqueries(&typed, "index predicate")?;
+                if least_volatility(&typed) != Volatility::Immutable {
+                    let message = "functions in index predicate must be marked IMMUTABLE";
+                    return Err(PgError::new(sqlstate::INVALID_OBJECT_DEFINITION, message));
+                }
+                Some(print_over(&typed, table))
+            }
+        };
+        names.extend(create.include.iter().map(|name| name.text.clone()));
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let default_name = derived_name(&table.name, &names, "idx");
+        let name = create.name.clone();
+        Ok(NewIndex { name, default_name, unique: create.unique, keys, include, filter, constraint: None })
+    }
+
+    fn index_expression(&self, table: &Arc<Table>, expr: &tree::Expr) -> PgResult<IndexExpression> {
+        let relations = Relations::new();
+        let mut analyzer = Analyzer::new(&relations, self.environment, ParameterTypes::default());
+        let typed = analyzer.over_row(table, expr, "index expressions")?;
+        refuse_subqueries(&typed, "index expression")?;
+        if least_volatility(&typed) != Volatility::Immutable {
+            let message = "functions in index expression must be marked IMMUTABLE";
+            return Err(PgError::new(sqlstate::INVALID_OBJECT_DEFINITION, message));
+        }
+        // PostgreSQL names an index's column after a function, if that is what the expression is.
+        let name = match &expr.kind {
+            ExprKind::Function(call) => call.name.last().to_owned(),
+            ExprKind::Cast { to, .. } => trivet_types::canonical_name(&to.name).to_owned(),
+            ExprKind::Case { .. } => "case".to_owned(),
+            _ => "expr".to_owned(),
+        };
+        let text = print_over(&typed, table);
+        Ok(IndexExpression { text, type_oid: typed.type_oid, name })
+    }
+
     /// Checks the table's rows against the new index and has it filled in every region (module head).
     pub(super) async fn build(&mut self, table: &Table, index: &Index) -> PgResult<()> {
-        if index.unique || index.primary {
-            self.check_rows(table, index).await?;
-        }
         let rows = table_range(table.storage);
         self.transaction.guard_range(rows.clone());
-        if !self.last {
-            // Statements of this transaction will look into the index before it is committed: it must be there.
+        // Statements of this transaction will look into the index before it is committed: then it must be there. And what
+        // is computed from a row is computed here, once.
+        if !self.last || !index.is_plain() {
             return self.write_entries(table, index).await;
+        }
+        if index.unique || index.primary {
+            self.check_rows(table, index).await?;
         }
         let spec = table.index_spec(index).encoded();
         self.transaction.action(Action::FillIndex { table: rows, index: index_range(index.storage), spec });
@@ -75,13 +128,33 @@ impl Definer<'_> {
 
     /// Every row's entry as a write of this transaction. The keys are new to the world, as the index is.
     async fn write_entries(&mut self, table: &Table, index: &Index) -> PgResult<()> {
-        let spec = table.index_spec(index);
+        let shared = Arc::new(table.clone());
+        let rules = TableRules::of(&shared, self.environment)?;
+        let position = table.indexes.iter().position(|found| found.oid == index.oid);
+        let position = position.ok_or_else(|| PgError::internal("an index that its table does not have"))?;
+        let environment = self.environment;
         let mut range = table_range(table.storage);
         loop {
             let rows = self.transaction.scan(&range, false, ROWS_A_STEP).await?;
             for row in &rows {
-                let (key, value) = spec.entry(row)?;
-                self.transaction.put(key, value, WriteKind::NoKeyUpdate);
+                let damaged = || PgError::new(sqlstate::DATA_CORRUPTED, "a row's key is damaged");
+                let id = row_id_of(&row.key).ok_or_else(damaged)?;
+                let values = crate::execute::stored_row(&shared, &row.value)?;
+                if index.primary {
+                    if let Some(key) = index.keys.iter().find(|key| values[key.column].is_null()) {
+                        return Err(contains_nulls(table, key.column));
+                    }
+                }
+                let Some(entry) = rules.entry(&shared, position, environment, &values, id)? else { continue };
+                if !entry.exclusive {
+                    self.transaction.put(entry.key, Bytes::new(), WriteKind::NoKeyUpdate);
+                    continue;
+                }
+                if self.transaction.get(&entry.key).await?.is_some() {
+                    return Err(duplicate(table, index, &values));
+                }
+                let id = Bytes::copy_from_slice(&id.0.to_be_bytes());
+                self.transaction.put(entry.key, id, WriteKind::NoKeyUpdate);
             }
             match rows.last() {
                 Some(last) if rows.len() == ROWS_A_STEP => range.start = after(&last.key),
@@ -185,25 +258,11 @@ pub(super) fn contains_nulls(table: &Table, column: usize) -> Box<PgError> {
     error.table(table.name.clone()).column(column.clone())
 }
 
-fn duplicate(table: &Table, index: &Index, values: &[Datum]) -> Box<PgError> {
-    let names: Vec<&str> = index.keys.iter().map(|key| table.columns[key.column].name.as_str()).collect();
-    let shown: Vec<String> = index
-        .keys
-        .iter()
-        .map(|key| {
-            let mut shown = String::new();
-            let environment = trivet_types::NoEnvironment::default();
-            trivet_types::text::write(
-                table.columns[key.column].type_oid,
-                &values[key.column],
-                &environment,
-                &mut shown,
-            );
-            shown
-        })
-        .collect();
+pub(super) fn duplicate(table: &Table, index: &Index, values: &[Datum]) -> Box<PgError> {
+    let environment = trivet_types::NoEnvironment::default();
+    let (names, shown) = crate::execute::shown_key(table, index, values, &environment);
     PgError::new(sqlstate::UNIQUE_VIOLATION, format!("could not create unique index \"{}\"", index.name))
-        .detail(format!("Key ({})=({}) is duplicated.", names.join(", "), shown.join(", ")))
+        .detail(format!("Key ({names})=({shown}) is duplicated."))
         .schema(table.schema_name.clone())
         .table(table.name.clone())
         .constraint(index.name.clone())

@@ -2,27 +2,44 @@
 //!
 //! - A change of a table first locks the table's descriptor row (UPDATE strength, T14) and works on the newest version; every
 //!   statement that relied on the old one is guarded by that row and is planned again, or refused, at its commit (T19).
+//! - What comes to depend on an object (a view on a table, a default on a sequence) locks that object's row KEY SHARE, which stays
+//!   as a guard (T1): it cannot be dropped meanwhile, in either region. DROP locks first and looks for dependents after.
 //! - Names are rows, too: two regions that create the same name meet on one key (T1).
-//! - OIDs are claimed rows: drawn from an id that never repeats, then checked like any unique key, so no counter is shared (T22).
-//! - Rows and entries are never rewritten. TRUNCATE and DROP leave a storage id behind; an index is filled by each region from
-//!   its own rows, after this transaction has read all of them and guarded their range (`Action::FillIndex`). A transaction that
-//!   may go on writes the entries itself, since its own statements will look for them.
+//! - OIDs are claimed rows. Each region counts upwards on its own, in steps that the other leaves out, and checks the row like any
+//!   unique key, so no counter is shared (T22).
+//! - TRUNCATE and DROP leave a storage id behind. An index is filled by each region from its own rows, after this transaction has
+//!   read all of them and guarded their range (`Action::FillIndex`). A transaction that may go on writes the entries itself, since
+//!   its own statements will look for them.
+mod access;
 mod alter;
 mod columns;
+mod constraint;
 mod create;
+mod depend;
 mod drop;
+mod foreign;
 mod index;
+mod like;
+mod rewrite;
+mod role;
+mod schema;
+mod sequence;
 mod truncate;
+mod view;
+
+pub(crate) use depend::{mentions_column, regclass_oids};
 
 use crate::catalog::{
-    Catalog, Constraint, ConstraintKind, DescriptorCache, Found, Index, IndexKey, RelationKind, Table, descriptor_key,
-    encode_name, encode_table, name_key,
+    Catalog, CatalogSnapshot, Constraint, ConstraintKind, DescriptorCache, Found, Index, IndexKey, IndexState,
+    RelationKind, Roles, Table, claim_key, descriptor_key, descriptor_range, encode_name, encode_table, load_roles,
+    name_key,
 };
 use crate::layout::StorageId;
-use crate::parser::tree::{Name, QualifiedName, Statement};
-use bytes::{BufMut, Bytes, BytesMut};
+use crate::parser::tree::{Definition, Name, ObjectKind, QualifiedName, Statement};
+use crate::sequence::SessionSequences;
+use bytes::Bytes;
 use std::sync::Arc;
-use trivet_txn::{Database, LockStrength, LockWait, Locked, Transaction, WriteKind};
+use trivet_txn::{Database, Isolation, LockStrength, LockWait, Locked, Transaction, WriteKind};
 use trivet_types::{Environment, Oid, PgError, PgResult, Severity, SqlState, sqlstate};
 
 /// Is this a statement that `run` takes?
@@ -31,9 +48,8 @@ pub fn is_definition(statement: &Statement) -> bool {
         statement,
         Statement::CreateTable(_)
             | Statement::CreateIndex(_)
-            | Statement::CreateSchema { .. }
             | Statement::CreateView { .. }
-            | Statement::CreateSequence { .. }
+            | Statement::Definition(_)
             | Statement::AlterTable { .. }
             | Statement::Drop { .. }
             | Statement::Truncate { .. }
@@ -48,9 +64,15 @@ pub struct Definer<'a> {
     pub cache: &'a DescriptorCache,
     pub search_path: &'a [String],
     pub environment: &'a dyn Environment,
+    pub sequences: &'a SessionSequences,
+    /// The current role and the session's, by name.
+    pub user: &'a str,
+    pub session_user: &'a str,
     /// Nothing follows in this transaction: what is built may be built by its commit.
     pub last: bool,
     pub notices: Vec<Box<PgError>>,
+    /// Loaded when first asked for.
+    roles: Option<Arc<Roles>>,
 }
 
 /// Runs one definition and returns its command tag.
@@ -64,47 +86,127 @@ pub async fn run(definer: &mut Definer<'_>, statement: &Statement) -> PgResult<S
             definer.create_index(create).await?;
             "CREATE INDEX"
         }
-        Statement::CreateSchema { name, if_not_exists } => {
-            definer.create_schema(name, *if_not_exists).await?;
-            "CREATE SCHEMA"
+        Statement::CreateView { name, columns, query, query_text, or_replace } => {
+            definer.create_view(name, columns, query, query_text, *or_replace).await?;
+            "CREATE VIEW"
         }
-        Statement::AlterTable { name, if_exists, actions } => {
-            definer.alter_table(name, *if_exists, actions).await?;
-            "ALTER TABLE"
+        Statement::AlterTable { kind, name, if_exists, actions } => {
+            return definer.alter_relation(*kind, name, *if_exists, actions).await;
         }
         Statement::Drop { kind, names, if_exists, cascade } => {
             return definer.drop(*kind, names, *if_exists, *cascade).await;
         }
-        Statement::Truncate { tables, restart_identity: _, cascade: _ } => {
-            definer.truncate(tables).await?;
+        Statement::Truncate { tables, restart_identity, cascade } => {
+            definer.truncate(tables, *restart_identity, *cascade).await?;
             "TRUNCATE TABLE"
         }
         Statement::Comment { kind, name, text } => {
-            definer.comment(*kind, name, text.clone()).await?;
+            definer.comment(*kind, name, text.clone().filter(|text| !text.is_empty())).await?;
             "COMMENT"
         }
-        Statement::CreateView { .. } => return Err(PgError::unsupported("CREATE VIEW")),
-        Statement::CreateSequence { .. } => return Err(PgError::unsupported("CREATE SEQUENCE")),
+        Statement::Definition(definition) => return run_definition(definer, definition).await,
         _ => return Err(PgError::internal("not a definition")),
     };
     Ok(tag.to_owned())
 }
 
-const FIRST_OID: u32 = 16_384;
-const OID_SPAN: u64 = (1 << 31) - FIRST_OID as u64;
-const OID_TRIES: usize = 32;
-
-/// The row that claims an OID: `01 04 oid`.
-fn oid_key(oid: Oid) -> Bytes {
-    let mut key = BytesMut::with_capacity(6);
-    key.put_slice(&[crate::layout::CATALOG_SPACE, 4]);
-    key.put_u32(oid.0);
-    key.freeze()
+async fn run_definition(definer: &mut Definer<'_>, definition: &Definition) -> PgResult<String> {
+    let tag = match definition {
+        Definition::CreateSequence(create) => {
+            definer.create_sequence(create).await?;
+            "CREATE SEQUENCE"
+        }
+        Definition::AlterSequence { name, if_exists, options } => {
+            definer.alter_sequence(name, *if_exists, options).await?;
+            "ALTER SEQUENCE"
+        }
+        Definition::CreateSchema { name, if_not_exists, owner } => {
+            definer.create_schema(name.as_ref(), *if_not_exists, owner.as_ref()).await?;
+            "CREATE SCHEMA"
+        }
+        Definition::AlterSchema { name, change } => {
+            definer.alter_schema(name, change).await?;
+            "ALTER SCHEMA"
+        }
+        Definition::CreateEnum { .. } => return Err(PgError::unsupported("CREATE TYPE ... AS ENUM")),
+        Definition::AlterEnum { .. } => return Err(PgError::unsupported("ALTER TYPE")),
+        Definition::CreateRole { name, user, options } => {
+            definer.create_role(name, *user, options).await?;
+            "CREATE ROLE"
+        }
+        Definition::AlterRole { role, options } => {
+            definer.alter_role(role, options).await?;
+            "ALTER ROLE"
+        }
+        Definition::RenameRole { from, to } => {
+            definer.rename_role(from, to).await?;
+            "ALTER ROLE"
+        }
+        Definition::SetRole { role, setting, value } => {
+            definer.set_role_setting(role, setting.as_deref(), value.as_deref()).await?;
+            "ALTER ROLE"
+        }
+        Definition::Grant(grant) => {
+            definer.grant(grant).await?;
+            if grant.revoke { "REVOKE" } else { "GRANT" }
+        }
+        Definition::GrantRole(grant) => {
+            definer.grant_role(grant).await?;
+            if grant.revoke { "REVOKE ROLE" } else { "GRANT ROLE" }
+        }
+        Definition::CommentOnConstraint { constraint, table, text } => {
+            definer.comment_on_constraint(constraint, table, text.clone().filter(|text| !text.is_empty())).await?;
+            "COMMENT"
+        }
+        Definition::Owned { roles, reassign, cascade } => match reassign {
+            Some(to) => {
+                definer.reassign_owned(roles, to).await?;
+                "REASSIGN OWNED"
+            }
+            None => {
+                definer.drop_owned(roles, *cascade).await?;
+                "DROP OWNED"
+            }
+        },
+    };
+    Ok(tag.to_owned())
 }
 
-impl Definer<'_> {
+const OID_TRIES: usize = 1024;
+
+impl<'a> Definer<'a> {
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        transaction: &'a mut dyn Transaction,
+        database: &'a dyn Database,
+        cache: &'a DescriptorCache,
+        search_path: &'a [String],
+        environment: &'a dyn Environment,
+        sequences: &'a SessionSequences,
+        user: &'a str,
+        session_user: &'a str,
+    ) -> Definer<'a> {
+        Definer {
+            transaction,
+            database,
+            cache,
+            search_path,
+            environment,
+            sequences,
+            user,
+            session_user,
+            last: false,
+            notices: Vec::new(),
+            roles: None,
+        }
+    }
+
     fn notice(&mut self, code: SqlState, message: String) {
         self.notices.push(PgError::new(code, message).severity(Severity::Notice));
+    }
+
+    fn skipping(&mut self, message: String) {
+        self.notice(sqlstate::SUCCESSFUL_COMPLETION, format!("{message}, skipping"));
     }
 
     fn stamp(&self) -> u64 {
@@ -117,10 +219,8 @@ impl Definer<'_> {
 
     async fn new_oid(&mut self) -> PgResult<Oid> {
         for _ in 0..OID_TRIES {
-            // Fibonacci hashing: ids in a row spread over the whole span.
-            let mixed = self.database.row_ids(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
-            let oid = Oid(FIRST_OID + u32::try_from(mixed % OID_SPAN).expect("the span fits"));
-            let key = oid_key(oid);
+            let oid = self.cache.next_oid(&mut *self.transaction, self.database).await?;
+            let key = claim_key(oid);
             if self.transaction.lock_for_insert(&key).await?.is_none() {
                 self.transaction.put(key, Bytes::new(), WriteKind::Update);
                 return Ok(oid);
@@ -134,10 +234,33 @@ impl Definer<'_> {
     }
 
     async fn find(&mut self, name: &QualifiedName) -> PgResult<Option<Found>> {
+        if name.parts.len() > 2 {
+            let database = &name.parts[name.parts.len() - 3].text;
+            if name.parts.len() > 3 || database != crate::catalog::DATABASE_NAME {
+                let message = format!("cross-database references are not implemented: {}", name.shown());
+                return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
+            }
+        }
         self.catalog().relation(name.schema(), name.last()).await
     }
 
-    /// Claims a name in a schema; `false` if a relation has it. 42501 for the schemas that are built in.
+    /// The whole catalog, read after what is to be changed was locked: so nothing that came to depend on it is missed.
+    async fn snapshot(&mut self) -> PgResult<CatalogSnapshot> {
+        self.transaction.statement().await?;
+        if self.transaction.isolation() != Isolation::ReadCommitted {
+            self.transaction.guard_range(descriptor_range());
+        }
+        CatalogSnapshot::load(&mut *self.transaction, self.cache).await
+    }
+
+    async fn roles(&mut self) -> PgResult<Arc<Roles>> {
+        if self.roles.is_none() {
+            self.roles = Some(Arc::new(load_roles(&mut *self.transaction).await?));
+        }
+        Ok(Arc::clone(self.roles.as_ref().expect("loaded above")))
+    }
+
+    /// Claims a name in a schema; `false` if a relation has it.
     async fn claim_name(
         &mut self,
         schema: Oid,
@@ -156,11 +279,18 @@ impl Definer<'_> {
     }
 
     /// As PostgreSQL names what was not given a name: the first free of `base`, `base1`, `base2` ...
-    async fn claim_free_name(&mut self, schema: Oid, base: &str, table: Oid, own: Oid) -> PgResult<String> {
+    async fn claim_free_name(
+        &mut self,
+        schema: Oid,
+        base: &str,
+        kind: RelationKind,
+        table: Oid,
+        own: Oid,
+    ) -> PgResult<String> {
         for number in 0..10_000 {
             let name = if number == 0 { base.to_owned() } else { format!("{base}{number}") };
             if self.transaction.get(&name_key(schema, &name)).await?.is_none()
-                && self.claim_name(schema, &name, RelationKind::Index, table, own).await?
+                && self.claim_name(schema, &name, kind, table, own).await?
             {
                 return Ok(name);
             }
@@ -176,7 +306,7 @@ impl Definer<'_> {
     }
 
     async fn free_oid(&mut self, oid: Oid) -> PgResult<()> {
-        let key = oid_key(oid);
+        let key = claim_key(oid);
         self.transaction.lock(&key, LockStrength::Update, LockWait::Wait).await?;
         self.transaction.delete(key);
         Ok(())
@@ -184,36 +314,44 @@ impl Definer<'_> {
 
     /// The newest version of a table, locked against every other definition; `None` if it is gone.
     async fn locked_table(&mut self, oid: Oid) -> PgResult<Option<Arc<Table>>> {
+        self.lock_descriptor(oid, LockStrength::Update).await
+    }
+
+    /// The same for a relation that something comes to depend on.
+    async fn shared_table(&mut self, oid: Oid) -> PgResult<Option<Arc<Table>>> {
+        self.lock_descriptor(oid, LockStrength::KeyShare).await
+    }
+
+    async fn lock_descriptor(&mut self, oid: Oid, strength: LockStrength) -> PgResult<Option<Arc<Table>>> {
         let key = descriptor_key(oid);
-        let newest = match self.transaction.lock(&key, LockStrength::Update, LockWait::Wait).await? {
+        let newest = match self.transaction.lock(&key, strength, LockWait::Wait).await? {
             Locked::Unchanged(value) | Locked::Newer(value) => value,
             Locked::Skipped => None,
         };
         newest.map(|bytes| self.cache.table(&bytes)).transpose()
     }
 
-    /// The table that a statement names, locked; 42P01 or 42809.
-    async fn table_to_change(&mut self, name: &QualifiedName) -> PgResult<Table> {
-        let undefined = || {
-            let error =
-                PgError::new(sqlstate::UNDEFINED_TABLE, format!("relation \"{}\" does not exist", name.shown()));
-            match name.place().known() {
-                Some(place) => error.position(place),
-                None => error,
-            }
+    /// A table, view or sequence that a statement names, locked; 42P01, 42809, 42501.
+    async fn relation_to_change(&mut self, name: &QualifiedName, kind: ObjectKind) -> PgResult<Table> {
+        let undefined = || crate::analyze::undefined_table(name);
+        let found = self.find(name).await?.ok_or_else(undefined)?;
+        let wanted = match kind {
+            ObjectKind::View => RelationKind::View,
+            ObjectKind::Sequence => RelationKind::Sequence,
+            _ => RelationKind::Table,
         };
-        match self.find(name).await? {
-            None => Err(undefined()),
-            Some(Found::Table(table)) => {
-                let table = self.locked_table(table.oid).await?.ok_or_else(undefined)?;
-                Ok(Table::clone(&table))
-            }
-            Some(Found::Index(..)) => Err(wrong_kind(name, "a table")),
-            Some(Found::Virtual(_)) => Err(PgError::new(
-                sqlstate::INSUFFICIENT_PRIVILEGE,
-                format!("permission denied: \"{}\" is a system catalog", name.last()),
-            )),
-        }
+        let oid = match &found {
+            Found::Virtual(_) => return Err(system_catalog(name)),
+            found if found.kind() != wanted => return Err(wrong_kind(name, wanted)),
+            found => found.oid(),
+        };
+        let table = self.locked_table(oid).await?.ok_or_else(undefined)?;
+        self.check_owner(&table).await?;
+        Ok(Table::clone(&table))
+    }
+
+    async fn table_to_change(&mut self, name: &QualifiedName) -> PgResult<Table> {
+        self.relation_to_change(name, ObjectKind::Table).await
     }
 
     /// Stores a table's new version. Its descriptor is locked, or new.
@@ -232,7 +370,10 @@ impl Definer<'_> {
                 }
                 name.text
             }
-            None => self.claim_free_name(table.schema, &new.default_name, table.oid, oid).await?,
+            None => {
+                let (schema, of) = (table.schema, table.oid);
+                self.claim_free_name(schema, &new.default_name, RelationKind::Index, of, oid).await?
+            }
         };
         let primary = new.constraint == Some(ConstraintKind::PrimaryKey);
         if primary {
@@ -240,7 +381,17 @@ impl Definer<'_> {
                 table.columns[key.column].not_null = true;
             }
         }
-        let index = Index { oid, name, storage: self.new_storage(), unique: new.unique, primary, keys: new.keys };
+        let index = Index {
+            oid,
+            name,
+            storage: self.new_storage(),
+            unique: new.unique,
+            primary,
+            keys: new.keys,
+            include: new.include,
+            filter: new.filter,
+            state: IndexState::Ready,
+        };
         if let Some(kind) = new.constraint {
             let constraint = Constraint { oid: self.new_oid().await?, name: index.name.clone(), kind, index: oid };
             table.constraints.push(constraint);
@@ -251,11 +402,14 @@ impl Definer<'_> {
 }
 
 /// An index to be.
+#[derive(Default)]
 struct NewIndex {
     name: Option<Name>,
     default_name: String,
     unique: bool,
     keys: Vec<IndexKey>,
+    include: Vec<usize>,
+    filter: Option<String>,
     constraint: Option<ConstraintKind>,
 }
 
@@ -263,8 +417,14 @@ fn already_exists(name: &str) -> Box<PgError> {
     PgError::new(sqlstate::DUPLICATE_TABLE, format!("relation \"{name}\" already exists"))
 }
 
-fn wrong_kind(name: &QualifiedName, wanted: &str) -> Box<PgError> {
-    PgError::new(sqlstate::WRONG_OBJECT_TYPE, format!("\"{}\" is not {wanted}", name.last()))
+fn system_catalog(name: &QualifiedName) -> Box<PgError> {
+    let message = format!("permission denied: \"{}\" is a system catalog", name.last());
+    PgError::new(sqlstate::INSUFFICIENT_PRIVILEGE, message)
+}
+
+fn wrong_kind(name: &QualifiedName, wanted: RelationKind) -> Box<PgError> {
+    let article = if wanted == RelationKind::Index { "an" } else { "a" };
+    PgError::new(sqlstate::WRONG_OBJECT_TYPE, format!("\"{}\" is not {article} {}", name.last(), wanted.word()))
 }
 
 /// PostgreSQL's pattern for derived names, cut so that the whole fits 63 bytes: `table_column_suffix`.

@@ -1,11 +1,11 @@
 //! INSERT, UPDATE, DELETE. An operator works to its end when it is first asked, or batch by batch if it returns rows.
 use super::lock::{replace_columns, row_id_at};
 use super::scan::decode_all;
-use super::write::{check_row, delete_row, entry_of, insert_row, update_row};
+use super::write::{check_row, delete_row, insert_row, update_row};
 use super::{Arc, BATCH_ROWS, Context, Operator, Row, gather};
 use crate::catalog::Table;
 use crate::layout::{RowId, row_key};
-use crate::plan::{Compiled, ConflictNode, DeleteNode, InsertNode, UpdateNode};
+use crate::plan::{Compiled, ConflictNode, DeleteNode, InsertNode, TableRules, UpdateNode};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::HashSet;
@@ -59,17 +59,18 @@ impl InsertOperator {
     }
 
     /// The row as it ended up, unless nothing was done.
-    async fn insert(&mut self, context: &mut Context<'_>, values: Row, id: RowId) -> PgResult<Option<Row>> {
+    async fn insert(&mut self, context: &mut Context<'_>, mut values: Row, id: RowId) -> PgResult<Option<Row>> {
         let node = Arc::clone(&self.node);
         let table = &node.table;
-        check_row(table, &node.checks, &values, context)?;
+        node.rules.generate(context.environment, &mut values)?;
+        check_row(table, &node.rules.checks, &values, context)?;
         if let Some(conflict) = &node.conflict {
-            if let Some(existing) = find_conflict(context, table, conflict, &values, id).await? {
+            if let Some(existing) = find_conflict(context, table, &node.rules, conflict, &values, id).await? {
                 return self.resolve(context, conflict, existing, values).await;
             }
             self.touched.insert(id);
         }
-        insert_row(context, table, &values, id).await?;
+        insert_row(context, table, &node.rules, &values, id).await?;
         *context.affected += 1;
         Ok(Some(with_id(values, id)))
     }
@@ -92,7 +93,13 @@ impl InsertOperator {
                 "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.",
             ));
         }
-        let changes_key = update.assignments.iter().any(|(column, _)| table.is_in_unique_index(*column));
+        let generated = node.rules.generated.iter().map(|(column, _)| *column);
+        let changes_key = update
+            .assignments
+            .iter()
+            .map(|(column, _)| *column)
+            .chain(generated)
+            .any(|column| table.is_in_unique_index(column));
         let strength = if changes_key { LockStrength::Update } else { LockStrength::NoKeyUpdate };
         let key = row_key(table.storage, existing);
         let value = match context.transaction.lock(&key, strength, LockWait::Wait).await? {
@@ -115,8 +122,9 @@ impl InsertOperator {
         for (column, expr) in &update.assignments {
             new[*column] = expr.eval(context.eval(), &both)?;
         }
-        check_row(table, &node.checks, &new, context)?;
-        update_row(context, table, &old, &new, existing, changes_key).await?;
+        node.rules.generate(context.environment, &mut new)?;
+        check_row(table, &node.rules.checks, &new, context)?;
+        update_row(context, table, &node.rules, &old, &new, existing, changes_key).await?;
         self.touched.insert(existing);
         *context.affected += 1;
         Ok(Some(with_id(new, existing)))
@@ -127,15 +135,16 @@ impl InsertOperator {
 async fn find_conflict(
     context: &mut Context<'_>,
     table: &Table,
+    rules: &TableRules,
     conflict: &ConflictNode,
     values: &Row,
     id: RowId,
 ) -> PgResult<Option<RowId>> {
-    for index in table.indexes.iter().filter(|index| index.unique) {
+    for (position, index) in table.indexes.iter().enumerate().filter(|(_, index)| index.unique) {
         if !conflict.indexes.is_empty() && !conflict.indexes.contains(&index.oid) {
             continue;
         }
-        let entry = entry_of(table, index, values, id);
+        let Some(entry) = rules.entry(table, position, context.environment, values, id)? else { continue };
         if !entry.exclusive {
             continue;
         }
@@ -234,8 +243,9 @@ impl UpdateOperator {
         for (column, expr) in &node.assignments {
             new[*column] = expr.eval(context.eval(), &row)?;
         }
-        check_row(table, &node.checks, &new, context)?;
-        update_row(context, table, &old, &new, id, node.changes_key).await?;
+        node.rules.generate(context.environment, &mut new)?;
+        check_row(table, &node.rules.checks, &new, context)?;
+        update_row(context, table, &node.rules, &old, &new, id, node.changes_key).await?;
         *context.affected += 1;
         match &node.returning {
             None => Ok(None),
@@ -287,7 +297,7 @@ impl DeleteOperator {
         let locked =
             lock_target(context, table, node.offset, LockStrength::Update, node.recheck.as_ref(), &mut row).await?;
         let Some((id, old)) = locked else { return Ok(None) };
-        delete_row(context, table, &old, id).await?;
+        delete_row(context, table, &node.rules, &old, id).await?;
         *context.affected += 1;
         match &node.returning {
             None => Ok(None),

@@ -1,10 +1,10 @@
 //! Rows from outside the planner: COPY FROM.
 use super::write::{check_row, insert_row};
-use super::{Context, Row};
-use crate::analyze::{Analyzer, ParameterTypes, Relations};
+use super::{Context, DefaultValue, ForeignWork, Row, foreign};
 use crate::catalog::Table;
 use crate::layout::RowId;
-use crate::plan::{CheckExpr, Compiled, plan_checks, plan_expr};
+use crate::plan::{RelatedTables, TableRules};
+use crate::sequence::SessionSequences;
 use std::sync::Arc;
 use trivet_txn::{Database, Transaction};
 use trivet_types::{Datum, Environment, PgResult};
@@ -14,15 +14,17 @@ pub struct RowInserter {
     table: Arc<Table>,
     /// For each column of the table: the place among the given values, or the default.
     sources: Vec<Source>,
-    checks: Vec<CheckExpr>,
+    rules: TableRules,
     environment: Arc<dyn Environment>,
     database: Arc<dyn Database>,
+    sequences: Arc<SessionSequences>,
+    foreign: ForeignWork,
     failed_at: u64,
 }
 
 enum Source {
     Given(usize),
-    Default(Compiled),
+    Default(DefaultValue),
     Null,
 }
 
@@ -32,19 +34,20 @@ impl RowInserter {
         positions: &[usize],
         environment: Arc<dyn Environment>,
         database: Arc<dyn Database>,
+        sequences: Arc<SessionSequences>,
+        related: Arc<RelatedTables>,
     ) -> PgResult<RowInserter> {
-        let relations = Relations::new();
-        let mut analyzer = Analyzer::new(&relations, &*environment, ParameterTypes::default());
         let mut sources = Vec::with_capacity(table.columns.len());
         for (at, column) in table.columns.iter().enumerate() {
             sources.push(match positions.iter().position(|position| *position == at) {
                 Some(given) => Source::Given(given),
-                None if column.dropped || column.default.is_none() => Source::Null,
-                None => Source::Default(plan_expr(&analyzer.default_of(&table, at)?)?),
+                None if column.dropped || (column.default.is_none() && column.identity.is_none()) => Source::Null,
+                None => Source::Default(DefaultValue::of(&table, at, &*environment)?),
             });
         }
-        let checks = plan_checks(&analyzer.checks(&table)?)?;
-        Ok(RowInserter { table, sources, checks, environment, database, failed_at: 0 })
+        let rules = TableRules::of(&table, &*environment)?;
+        let foreign = ForeignWork::new(related);
+        Ok(RowInserter { table, sources, rules, environment, database, sequences, foreign, failed_at: 0 })
     }
 
     pub async fn insert(&mut self, rows: Vec<Vec<Datum>>, transaction: &mut dyn Transaction) -> PgResult<()> {
@@ -58,6 +61,8 @@ impl RowInserter {
             parameters: &[],
             outer: &mut outer,
             affected: &mut affected,
+            sequences: &self.sequences,
+            foreign: &mut self.foreign,
         };
         for (at, (mut given, id)) in rows.into_iter().zip(first..).enumerate() {
             self.failed_at = at as u64;
@@ -65,14 +70,32 @@ impl RowInserter {
             for source in &self.sources {
                 row.push(match source {
                     Source::Given(at) => std::mem::take(&mut given[*at]),
-                    Source::Default(default) => default.eval(context.eval(), &[])?,
+                    Source::Default(default) => default.evaluate(&mut context).await?,
                     Source::Null => Datum::Null,
                 });
             }
-            check_row(&self.table, &self.checks, &row, &context)?;
-            insert_row(&mut context, &self.table, &row, RowId(id)).await?;
+            self.rules.generate(&*self.environment, &mut row)?;
+            check_row(&self.table, &self.rules.checks, &row, &context)?;
+            insert_row(&mut context, &self.table, &self.rules, &row, RowId(id)).await?;
         }
         Ok(())
+    }
+
+    /// The end of the statement: what foreign keys put off.
+    pub async fn finish(&mut self, transaction: &mut dyn Transaction) -> PgResult<()> {
+        let (mut outer, mut affected) = (Vec::new(), 0);
+        let mut context = Context {
+            transaction,
+            database: &*self.database,
+            environment: &*self.environment,
+            catalog: None,
+            parameters: &[],
+            outer: &mut outer,
+            affected: &mut affected,
+            sequences: &self.sequences,
+            foreign: &mut self.foreign,
+        };
+        foreign::settle(&mut context).await
     }
 
     /// Which row of the last batch failed, from 0.

@@ -12,6 +12,8 @@
 mod aggregate;
 mod build;
 mod change;
+mod defaults;
+mod foreign;
 mod inserter;
 mod join;
 mod lock;
@@ -21,10 +23,15 @@ mod shape;
 mod subplan;
 mod write;
 
+pub use defaults::DefaultValue;
+pub(crate) use foreign::{ForeignWork, Reference};
 pub use inserter::RowInserter;
+pub(crate) use scan::decode_all as stored_row;
+pub(crate) use write::shown_key;
 
 use crate::catalog::CatalogSnapshot;
 use crate::plan::{EvalContext, Plan};
+use crate::sequence::SessionSequences;
 use async_trait::async_trait;
 use std::sync::Arc;
 use trivet_txn::{Database, Transaction};
@@ -46,6 +53,9 @@ pub(crate) struct Context<'a> {
     pub outer: &'a mut Vec<Datum>,
     /// Rows changed.
     pub affected: &'a mut u64,
+    pub sequences: &'a SessionSequences,
+    /// What is owed to foreign keys at the statement's end.
+    pub foreign: &'a mut ForeignWork,
 }
 
 impl Context<'_> {
@@ -80,6 +90,8 @@ pub struct Run {
     environment: Arc<dyn Environment>,
     catalog: Option<Arc<CatalogSnapshot>>,
     database: Arc<dyn Database>,
+    sequences: Arc<SessionSequences>,
+    foreign: ForeignWork,
     root: Box<dyn Operator>,
     outer: Vec<Datum>,
     affected: u64,
@@ -93,10 +105,24 @@ impl Run {
         environment: Arc<dyn Environment>,
         catalog: Option<Arc<CatalogSnapshot>>,
         database: Arc<dyn Database>,
+        sequences: Arc<SessionSequences>,
     ) -> Run {
         let root = build::operator(&plan.root);
         let outer = vec![Datum::Null; plan.outer_count];
-        Run { plan, parameters, environment, catalog, database, root, outer, affected: 0, ended: false }
+        let foreign = ForeignWork::new(Arc::clone(&plan.related));
+        Run {
+            plan,
+            parameters,
+            environment,
+            catalog,
+            database,
+            sequences,
+            foreign,
+            root,
+            outer,
+            affected: 0,
+            ended: false,
+        }
     }
 
     /// The next rows; `None` at the end. A change without RETURNING yields none and is done when this returns.
@@ -112,9 +138,12 @@ impl Run {
             parameters: &self.parameters,
             outer: &mut self.outer,
             affected: &mut self.affected,
+            sequences: &self.sequences,
+            foreign: &mut self.foreign,
         };
         let rows = self.root.next(&mut context, BATCH_ROWS).await?;
         if rows.is_empty() {
+            foreign::settle(&mut context).await?;
             self.ended = true;
             return Ok(None);
         }

@@ -32,6 +32,7 @@ impl ApplyOperator {
             context.outer[*parameter] = row[*slot].clone();
         }
         match &subplan.kind {
+            SubplanKind::Sequence { .. } => sequence_value(subplan, context, row).await,
             SubplanKind::Quantified { left, procedures, all, negate } => {
                 let left = {
                     let eval = context.eval();
@@ -93,6 +94,32 @@ impl ApplyOperator {
     }
 }
 
+/// `nextval` and `setval`. They are strict.
+pub(super) async fn sequence_value(subplan: &Subplan, context: &mut Context<'_>, row: &[Datum]) -> PgResult<Datum> {
+    let SubplanKind::Sequence { sets, arguments } = &subplan.kind else {
+        return Err(PgError::internal("not a sequence's call"));
+    };
+    let arguments = {
+        let eval = context.eval();
+        arguments.iter().map(|argument| argument.eval(eval, row)).collect::<PgResult<Vec<_>>>()?
+    };
+    let wrong = || PgError::internal("a sequence's call got an argument of another type");
+    if arguments.iter().any(Datum::is_null) {
+        return Ok(Datum::Null);
+    }
+    let Some(Datum::Oid(sequence)) = arguments.first() else { return Err(wrong()) };
+    let sequence = trivet_types::Oid(*sequence);
+    let value = if *sets {
+        let value = arguments.get(1).and_then(Datum::as_i64).ok_or_else(wrong)?;
+        let is_called = arguments.get(2).is_none_or(Datum::is_true);
+        let session = context.sequences;
+        crate::sequence::set_value(session, context.database, context.transaction, sequence, value, is_called).await?
+    } else {
+        crate::sequence::next_value(context.sequences, context.database, context.transaction, sequence).await?
+    };
+    Ok(Datum::Int8(value))
+}
+
 async fn run(subplan: &Subplan, kind: &SubplanKind, context: &mut Context<'_>) -> PgResult<Datum> {
     let mut operator = build::operator(&subplan.root);
     match kind {
@@ -116,7 +143,9 @@ async fn run(subplan: &Subplan, kind: &SubplanKind, context: &mut Context<'_>) -
             let values = rows.into_iter().map(|row| row.into_iter().next().unwrap_or_default()).collect();
             Ok(Datum::array(Array::from_values(*element, values)))
         }
-        SubplanKind::Quantified { .. } => Err(PgError::internal("a comparison has its own way")),
+        SubplanKind::Quantified { .. } | SubplanKind::Sequence { .. } => {
+            Err(PgError::internal("a comparison or a sequence has its own way"))
+        }
     }
 }
 

@@ -3,10 +3,11 @@
 //! A unique entry is locked before it is looked at, and looked at where it is newest (T10): two inserts of one value meet
 //! on one key, here within the region and in certification between regions. Entries that hold their row's id are written
 //! blindly: whoever else writes them writes the row, and meets there.
+use super::foreign::{check_references, note_change};
 use super::{Context, Row};
 use crate::catalog::{Index, Table};
-use crate::layout::{EntryKey, RowId, encode_row, entry_key, row_key};
-use crate::plan::CheckExpr;
+use crate::layout::{EntryKey, RowId, encode_row, row_key};
+use crate::plan::{CheckExpr, TableRules};
 use bytes::{Bytes, BytesMut};
 use trivet_txn::{LockStrength, LockWait, WriteKind};
 use trivet_types::{Datum, Environment, PgError, PgResult, sqlstate, text};
@@ -55,24 +56,35 @@ pub(crate) fn check_row(table: &Table, checks: &[CheckExpr], row: &[Datum], cont
     Ok(())
 }
 
-/// The entry of a row in an index.
-pub(crate) fn entry_of(table: &Table, index: &Index, row: &[Datum], id: RowId) -> EntryKey {
-    let columns = index.keys.iter().map(|key| (table.columns[key.column].type_oid, &row[key.column], key.descending));
-    entry_key(index.storage, index.unique, columns, id)
+/// Names and values of an index's keys in a row, for DETAIL.
+pub(crate) fn shown_key(
+    table: &Table,
+    index: &Index,
+    row: &[Datum],
+    environment: &dyn Environment,
+) -> (String, String) {
+    let names: Vec<String> = index.keys.iter().map(|key| table.key_name(key)).collect();
+    let computed = index.keys.iter().any(|key| key.expression.is_some());
+    let values = if computed {
+        let position = table.indexes.iter().position(|found| found.oid == index.oid);
+        let rules = TableRules::of(&std::sync::Arc::new(table.clone()), environment);
+        let values = position.zip(rules.ok()).map(|(at, rules)| rules.key_values(table, at, environment, row));
+        values.and_then(Result::ok).unwrap_or_default()
+    } else {
+        index.keys.iter().map(|key| row[key.column].clone()).collect()
+    };
+    let shown = index.keys.iter().zip(&values).map(|(key, value)| {
+        text::output(table.key_type(key), value, environment).map_or("null".to_string(), |text| text.to_string())
+    });
+    (names.join(", "), shown.collect::<Vec<_>>().join(", "))
 }
 
 /// 23505, with the key in DETAIL.
 pub(crate) fn duplicate(table: &Table, index: &Index, row: &[Datum], environment: &dyn Environment) -> Box<PgError> {
-    let names: Vec<&str> = index.keys.iter().map(|key| table.columns[key.column].name.as_str()).collect();
-    let shown = index.keys.iter().map(|key| {
-        text::output(table.columns[key.column].type_oid, &row[key.column], environment)
-            .map_or("null".to_string(), |text| text.to_string())
-    });
-    let shown = shown.collect::<Vec<_>>().join(", ");
+    let (names, shown) = shown_key(table, index, row, environment);
     let message = format!("duplicate key value violates unique constraint \"{}\"", index.name);
     let error = PgError::new(sqlstate::UNIQUE_VIOLATION, message);
-    in_schema(error.detail(format!("Key ({})=({shown}) already exists.", names.join(", "))), table)
-        .constraint(index.name.clone())
+    in_schema(error.detail(format!("Key ({names})=({shown}) already exists.")), table).constraint(index.name.clone())
 }
 
 fn id_bytes(id: RowId) -> Bytes {
@@ -86,13 +98,20 @@ fn encoded(row: &[Datum]) -> Bytes {
 }
 
 /// Write a new row that has been checked. Its unique entries must be free.
-pub(crate) async fn insert_row(context: &mut Context<'_>, table: &Table, row: &[Datum], id: RowId) -> PgResult<()> {
-    for index in &table.indexes {
-        let entry = entry_of(table, index, row, id);
-        put_entry(context, table, index, entry, row, id).await?;
+pub(crate) async fn insert_row(
+    context: &mut Context<'_>,
+    table: &Table,
+    rules: &TableRules,
+    row: &[Datum],
+    id: RowId,
+) -> PgResult<()> {
+    for (position, index) in table.indexes.iter().enumerate() {
+        if let Some(entry) = rules.entry(table, position, context.environment, row, id)? {
+            put_entry(context, table, index, entry, row, id).await?;
+        }
     }
     context.transaction.put(row_key(table.storage, id), encoded(row), WriteKind::NoKeyUpdate);
-    Ok(())
+    if table.foreign_keys.is_empty() { Ok(()) } else { check_references(context, table, row, None).await }
 }
 
 async fn put_entry(
@@ -129,30 +148,46 @@ async fn delete_entry(context: &mut Context<'_>, entry: EntryKey) -> PgResult<()
 pub(crate) async fn update_row(
     context: &mut Context<'_>,
     table: &Table,
+    rules: &TableRules,
     old: &[Datum],
     new: &Row,
     id: RowId,
     changes_key: bool,
 ) -> PgResult<()> {
-    for index in &table.indexes {
-        let (before, after) = (entry_of(table, index, old, id), entry_of(table, index, new, id));
-        if before.key == after.key {
+    for (position, index) in table.indexes.iter().enumerate() {
+        let before = rules.entry(table, position, context.environment, old, id)?;
+        let after = rules.entry(table, position, context.environment, new, id)?;
+        if before == after {
             continue;
         }
         // The new entry first: if it collides, the old one is still there for who looks.
-        put_entry(context, table, index, after, new, id).await?;
-        delete_entry(context, before).await?;
+        if let Some(after) = after {
+            put_entry(context, table, index, after, new, id).await?;
+        }
+        if let Some(before) = before {
+            delete_entry(context, before).await?;
+        }
     }
     let kind = if changes_key { WriteKind::Update } else { WriteKind::NoKeyUpdate };
     context.transaction.put(row_key(table.storage, id), encoded(new), kind);
-    Ok(())
+    note_change(context, table, old, Some(new));
+    if table.foreign_keys.is_empty() { Ok(()) } else { check_references(context, table, new, Some(old)).await }
 }
 
 /// Delete a locked row.
-pub(crate) async fn delete_row(context: &mut Context<'_>, table: &Table, old: &[Datum], id: RowId) -> PgResult<()> {
-    for index in &table.indexes {
-        delete_entry(context, entry_of(table, index, old, id)).await?;
+pub(crate) async fn delete_row(
+    context: &mut Context<'_>,
+    table: &Table,
+    rules: &TableRules,
+    old: &[Datum],
+    id: RowId,
+) -> PgResult<()> {
+    for position in 0..table.indexes.len() {
+        if let Some(entry) = rules.entry(table, position, context.environment, old, id)? {
+            delete_entry(context, entry).await?;
+        }
     }
     context.transaction.delete(row_key(table.storage, id));
+    note_change(context, table, old, None);
     Ok(())
 }

@@ -4,8 +4,13 @@
 //! Bounds, so that no text can exhaust the stack: nesting is limited while parsing, left-deep operator chains while converting
 //! (AND and OR chains are flattened instead), and a long text is parsed on a thread with room for the library's own recursion.
 mod convert;
+mod cursor;
+mod define;
+pub mod definition;
 mod dialect;
 mod error;
+mod roles;
+mod table;
 pub mod tree;
 mod utility;
 
@@ -100,7 +105,7 @@ fn parse_tokens(source: &Source<'_>, tokens: Vec<TokenWithSpan>) -> PgResult<Vec
 
 /// The words that begin a statement of PostgreSQL's which nothing here reads: refused by name.
 const UNREAD_STATEMENTS: &[&str] =
-    &["call", "cluster", "do", "import", "load", "merge", "reassign", "refresh", "reindex", "security"];
+    &["call", "cluster", "do", "import", "load", "merge", "refresh", "reindex", "security"];
 /// The words that begin a statement which the library reads. Anything else is a syntax error at its first token.
 const LIBRARY_STATEMENTS: &[&str] = &[
     "alter", "comment", "create", "delete", "drop", "grant", "insert", "revoke", "select", "table", "truncate",
@@ -180,6 +185,18 @@ fn parse_part<T>(
         next if next.token == Token::EOF => Ok(part),
         next => Err(source.syntax_error(next)),
     }
+}
+
+/// A part of a statement that begins with `tokens` and ends where the library's parser ends: the part, and how many tokens it took.
+fn parse_prefix<T>(
+    source: &Source<'_>,
+    tokens: &[TokenWithSpan],
+    parse: impl FnOnce(&mut Parser<'_>) -> Result<T, sqlparser::parser::ParserError>,
+) -> PgResult<(T, usize)> {
+    let mut parser =
+        Parser::new(&DIALECT).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens.to_vec());
+    let part = parse(&mut parser).map_err(|error| source.parser_error(&error, parser.peek_token_ref()))?;
+    Ok((part, parser.index().min(tokens.len())))
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //!
 //! It is PostgreSQL's grammar and nothing else; what the tree cannot express is refused while converting (0A000).
 //! Names are folded already (unquoted ones to lower case). Places are 1-based characters of the query text.
+pub use super::definition::*;
+use crate::catalog::ReferentialAction;
 use trivet_txn::{Isolation, LockStrength, LockWait};
 
 /// Where something stands in the query text: 1-based, in characters; 0 when the parser did not say.
@@ -383,22 +385,17 @@ pub enum Statement {
         with_data: bool,
     },
     CreateIndex(CreateIndex),
-    CreateSchema {
-        name: Name,
-        if_not_exists: bool,
-    },
     CreateView {
         name: QualifiedName,
         columns: Vec<Name>,
-        query: Query,
+        query: Box<Query>,
         query_text: String,
         or_replace: bool,
     },
-    CreateSequence {
-        name: QualifiedName,
-        if_not_exists: bool,
-    },
+    Definition(Box<Definition>),
+    /// Also of views, sequences and indexes, as far as they have the action.
     AlterTable {
+        kind: ObjectKind,
         name: QualifiedName,
         if_exists: bool,
         actions: Vec<AlterTable>,
@@ -538,6 +535,7 @@ pub enum ObjectKind {
     Type,
     Database,
     Role,
+    Constraint,
 }
 
 impl ObjectKind {
@@ -552,6 +550,7 @@ impl ObjectKind {
             ObjectKind::Type => "type",
             ObjectKind::Database => "database",
             ObjectKind::Role => "role",
+            ObjectKind::Constraint => "constraint",
         }
     }
 }
@@ -641,6 +640,8 @@ pub struct CreateTable {
     pub if_not_exists: bool,
     pub columns: Vec<ColumnDefinition>,
     pub constraints: Vec<TableConstraint>,
+    /// `LIKE`, each with the number of columns before it.
+    pub likes: Vec<(usize, QualifiedName, LikeOptions)>,
     /// `WITH (fillfactor = 100)`: names and values as text.
     pub options: Vec<(String, String)>,
 }
@@ -671,6 +672,7 @@ pub enum ColumnConstraintKind {
     /// `GENERATED ALWAYS AS IDENTITY` (true) or `BY DEFAULT`.
     Identity {
         always: bool,
+        options: Vec<SequenceOption>,
     },
     Generated(Expr),
 }
@@ -679,6 +681,11 @@ pub enum ColumnConstraintKind {
 pub struct References {
     pub table: QualifiedName,
     pub columns: Vec<Name>,
+    pub on_update: ReferentialAction,
+    pub on_delete: ReferentialAction,
+    /// `ON DELETE SET NULL (a, b)`
+    pub set_columns: Vec<Name>,
+    pub full: bool,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -692,7 +699,16 @@ pub enum TableConstraintKind {
     PrimaryKey(Vec<Name>),
     Unique(Vec<Name>),
     Check(Expr),
-    ForeignKey { columns: Vec<Name>, references: References },
+    ForeignKey {
+        columns: Vec<Name>,
+        references: References,
+        not_valid: bool,
+    },
+    /// `UNIQUE USING INDEX i`; true: PRIMARY KEY.
+    UsingIndex {
+        index: Name,
+        primary: bool,
+    },
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -721,5 +737,6 @@ pub enum AlterTable {
     SetNotNull { column: Name },
     DropNotNull { column: Name },
     SetType { column: Name, data_type: TypeName, using: Option<Expr> },
-    OwnerTo(Name),
+    OwnerTo(RoleName),
+    Other(TableAction),
 }

@@ -1,10 +1,11 @@
 //! The statements that are read by hand: transaction control, settings, cursors, COPY, maintenance. The library rejects many of them or
 //! loses a part; each is a short fixed grammar. `parse` answers `None` for a statement that is the library's.
 use super::convert::Converter;
+use super::cursor::{Cursor, word_is};
 use super::error::Source;
 use super::tree::*;
 use super::{parse_part, parse_with_library};
-use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+use sqlparser::tokenizer::{Token, TokenWithSpan};
 use trivet_txn::Isolation;
 use trivet_types::{PgError, PgResult};
 
@@ -59,6 +60,12 @@ pub(super) fn parse(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<O
         }
         "copy" => copy(rest)?,
         "explain" => explain(rest)?,
+        "create" | "alter" | "drop" | "comment" | "grant" | "revoke" | "reassign" => {
+            match super::define::parse(&first, rest)? {
+                Some(statement) => statement,
+                None => return Ok(None),
+            }
+        }
         _ => return Ok(None),
     };
     cursor.end()?;
@@ -502,171 +509,4 @@ fn explain(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     let statement = Box::new(parse_one_inner(rest.source, rest.remaining())?);
     rest.at = rest.tokens.len();
     Ok(Statement::Explain { statement, analyze, verbose, options })
-}
-
-/// A place in one statement's tokens.
-struct Cursor<'s, 't> {
-    source: &'s Source<'s>,
-    tokens: &'t [TokenWithSpan],
-    at: usize,
-}
-
-fn unquoted(token: Option<&TokenWithSpan>) -> Option<&Word> {
-    match token.map(|token| &token.token) {
-        Some(Token::Word(word)) if word.quote_style.is_none() => Some(word),
-        _ => None,
-    }
-}
-
-fn word_is(token: Option<&TokenWithSpan>, word: &str) -> bool {
-    unquoted(token).is_some_and(|found| found.value.eq_ignore_ascii_case(word))
-}
-
-impl<'s, 't> Cursor<'s, 't> {
-    fn peek(&self, ahead: usize) -> Option<&'t TokenWithSpan> {
-        self.tokens.get(self.at + ahead)
-    }
-    fn peek_is(&self, token: &Token) -> bool {
-        self.peek(0).is_some_and(|found| found.token == *token)
-    }
-    fn at_end(&self) -> bool {
-        self.at >= self.tokens.len()
-    }
-    fn remaining(&self) -> &'t [TokenWithSpan] {
-        &self.tokens[self.at.min(self.tokens.len())..]
-    }
-    fn error(&self) -> Box<PgError> {
-        match self.peek(0) {
-            Some(token) => self.source.syntax_error(token),
-            None => self.source.syntax_error(&TokenWithSpan::wrap(Token::EOF)),
-        }
-    }
-    fn end(&self) -> PgResult<()> {
-        if self.at_end() { Ok(()) } else { Err(self.error()) }
-    }
-    /// The unquoted word here, in lower case.
-    fn keyword(&self) -> Option<String> {
-        unquoted(self.peek(0)).map(|word| word.value.to_ascii_lowercase())
-    }
-    fn is(&self, word: &str) -> bool {
-        word_is(self.peek(0), word)
-    }
-    fn eat(&mut self, word: &str) -> bool {
-        let found = self.is(word);
-        self.at += usize::from(found);
-        found
-    }
-    fn eat_token(&mut self, token: &Token) -> bool {
-        let found = self.peek_is(token);
-        self.at += usize::from(found);
-        found
-    }
-    fn expect(&mut self, word: &str) -> PgResult<()> {
-        if self.eat(word) { Ok(()) } else { Err(self.error()) }
-    }
-    /// `WORK` or `TRANSACTION`, which say nothing.
-    fn work(&mut self) {
-        let _ = self.eat("work") || self.eat("transaction");
-    }
-    fn name(&mut self) -> PgResult<Name> {
-        self.qualified_name_of(1)?.parts.pop().ok_or_else(|| self.error())
-    }
-    fn qualified_name(&mut self) -> PgResult<QualifiedName> {
-        self.qualified_name_of(usize::MAX)
-    }
-    fn qualified_name_of(&mut self, parts_max: usize) -> PgResult<QualifiedName> {
-        let mut parts = Vec::new();
-        loop {
-            let Some(TokenWithSpan { token: Token::Word(word), span }) = self.peek(0) else { return Err(self.error()) };
-            parts.push(Converter::new(self.source).identifier(word.clone().into_ident(*span)));
-            self.at += 1;
-            if parts.len() >= parts_max || !self.eat_token(&Token::Period) {
-                return Ok(QualifiedName { parts });
-            }
-        }
-    }
-    fn dotted_name(&mut self) -> PgResult<String> {
-        self.qualified_name().map(|name| name.shown())
-    }
-    fn string(&mut self) -> PgResult<String> {
-        let text = match self.peek(0).map(|token| &token.token) {
-            Some(Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text)) => text.clone(),
-            Some(Token::DollarQuotedString(quoted)) => quoted.value.clone(),
-            _ => return Err(self.error()),
-        };
-        self.at += 1;
-        Ok(text)
-    }
-    fn integer(&mut self) -> Option<i64> {
-        let negative = self.peek_is(&Token::Minus);
-        let digits = match self.peek(usize::from(negative)).map(|token| &token.token) {
-            Some(Token::Number(digits, _)) => digits.parse::<i64>().ok()?,
-            _ => return None,
-        };
-        self.at += 1 + usize::from(negative);
-        Some(if negative { -digits } else { digits })
-    }
-    /// A setting's value: a word, a string, or a number with its sign, as text. Unquoted words fold to lower case.
-    fn set_value(&mut self) -> PgResult<String> {
-        let negative = self.eat_token(&Token::Minus);
-        let _ = !negative && self.eat_token(&Token::Plus);
-        let text = match self.peek(0).map(|token| &token.token) {
-            Some(Token::Number(digits, _)) if negative => format!("-{digits}"),
-            Some(Token::Number(digits, _)) => digits.clone(),
-            Some(Token::Word(word)) if !negative && word.quote_style.is_some() => word.value.clone(),
-            Some(Token::Word(word)) if !negative => word.value.to_ascii_lowercase(),
-            _ if !negative => return self.string(),
-            _ => return Err(self.error()),
-        };
-        self.at += 1;
-        Ok(text)
-    }
-    /// The tokens between the parenthesis here and its partner; moves behind it.
-    fn parenthesized(&mut self) -> PgResult<&'t [TokenWithSpan]> {
-        let start = self.at + 1;
-        let mut depth = 0usize;
-        for at in self.at..self.tokens.len() {
-            match self.tokens[at].token {
-                Token::LParen => depth += 1,
-                Token::RParen => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            if depth == 0 {
-                self.at = at + 1;
-                return Ok(&self.tokens[start..at]);
-            }
-        }
-        self.at = self.tokens.len();
-        Err(self.error())
-    }
-    /// The same, cut at the commas of its level. Not empty.
-    fn parenthesized_items(&mut self) -> PgResult<Vec<&'t [TokenWithSpan]>> {
-        let inside = self.parenthesized()?;
-        let (mut items, mut start, mut depth) = (Vec::new(), 0, 0usize);
-        for (at, token) in inside.iter().enumerate() {
-            match token.token {
-                Token::LParen | Token::LBracket => depth += 1,
-                Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
-                Token::Comma if depth == 0 => {
-                    items.push(&inside[start..at]);
-                    start = at + 1;
-                }
-                _ => {}
-            }
-        }
-        items.push(&inside[start..]);
-        if let Some(empty) = items.iter().position(|item| item.is_empty()) {
-            // The token that stands where an item should: the comma or the closing parenthesis.
-            let before: usize = items[..empty].iter().map(|item| item.len() + 1).sum();
-            let at = self.at - 1 - inside.len() + before;
-            return Err(self.source.syntax_error(&self.tokens[at.min(self.tokens.len() - 1)]));
-        }
-        Ok(items)
-    }
-    fn text_of(&self, tokens: &[TokenWithSpan]) -> String {
-        match (tokens.first(), tokens.last()) {
-            (Some(first), Some(last)) => self.source.slice(first.span.start, last.span.end).to_owned(),
-            _ => String::new(),
-        }
-    }
 }

@@ -69,7 +69,7 @@ const PROBES_MAX: usize = 1000;
 /// The best index for the conditions.
 pub fn choose(table: &Table, steering: &[Steering]) -> Access {
     let mut best: Option<(u32, &Index, Probe)> = None;
-    for index in &table.indexes {
+    for index in table.indexes.iter().filter(|index| index.is_plain()) {
         let probe = probe_of(table, index, steering);
         let complete = probe.equal.len() == index.keys.len();
         let ranged = probe.lower.is_some() || probe.upper.is_some();

@@ -159,6 +159,14 @@ impl Planner {
                 }
                 self.note_procedure(procedure);
                 let arguments = self.compile_all(arguments, layout, compilation)?;
+                if let Some(sets) = moves_sequence(procedure) {
+                    self.advances = Some(if sets { "setval()" } else { "nextval()" });
+                    let slot = layout.width + compilation.subplans.len();
+                    let root = Arc::new(Node::Values { rows: Arc::default(), width: 0 });
+                    let kind = SubplanKind::Sequence { sets, arguments };
+                    compilation.subplans.push(Subplan { root, kind, sets: Vec::new(), constant: false });
+                    return Ok(Compiled::Slot(slot));
+                }
                 Compiled::Call { function, strict: procedure.is_strict(), arguments }
             }
             ExprKind::Convert(operand) => {
@@ -303,6 +311,23 @@ impl Planner {
             "pg_table_size",
             "current_schema",
             "current_schemas",
+            "currval",
+            "trivet_sequence_state",
+            "pg_get_viewdef",
+            "pg_get_serial_sequence",
+            "pg_sequence_last_value",
+            "pg_get_userbyid",
+            "shobj_description",
+            "has_table_privilege",
+            "has_sequence_privilege",
+            "has_schema_privilege",
+            "has_any_column_privilege",
+            "has_column_privilege",
+            "pg_has_role",
+            "pg_type_is_visible",
+            "pg_get_ruledef",
+            "acldefault",
+            "pg_sequence_parameters",
             "pg_indexes_size",
             "regclass",
         ];
@@ -322,6 +347,15 @@ impl Planner {
 
 fn record_shape(names: Vec<String>, items: &[Expr]) -> Arc<RecordShape> {
     Arc::new(RecordShape { names, types: items.iter().map(|item| item.type_oid).collect() })
+}
+
+/// `nextval` (false) and `setval` (true) wait for others, which no plain function can.
+fn moves_sequence(procedure: &trivet_types::registry::Procedure) -> Option<bool> {
+    match procedure.name {
+        "nextval" => Some(false),
+        "setval" => Some(true),
+        _ => None,
+    }
 }
 
 /// Put subqueries beneath whatever uses their slots.

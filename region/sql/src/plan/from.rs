@@ -67,6 +67,85 @@ pub fn visit_query(query: &crate::typed::Query, depth: usize, visit: &mut dyn Fn
     }
 }
 
+/// Every column of a stored relation that a query, or one within it, uses.
+pub fn used_columns(query: &crate::typed::Query, visit: &mut dyn FnMut(trivet_types::Oid, usize)) {
+    let mut used = Vec::new();
+    visit_query(query, 0, &mut |relation, column| used.push((relation, column)));
+    for (relation, column) in used {
+        let source = query.relations.get(relation).map(|relation| &relation.source);
+        match source {
+            Some(RelationSource::Table(table)) => visit(table.oid, column),
+            Some(RelationSource::Query(_)) => {
+                if let Some(view) = query.relations[relation].view {
+                    visit(view, column);
+                }
+            }
+            _ => {}
+        }
+    }
+    for relation in &query.relations {
+        match &relation.source {
+            // What a view reads is the view's affair.
+            RelationSource::Query(inner) if relation.view.is_none() => used_columns(inner, visit),
+            RelationSource::Common { query, .. } => used_columns(query, visit),
+            _ => {}
+        }
+    }
+    if let crate::typed::Body::Set { left, right, .. } = &query.body {
+        used_columns(left, visit);
+        used_columns(right, visit);
+    }
+    for_each_expr(query, &mut |expr| {
+        expr.any(&mut |part| {
+            if let ExprKind::Subquery(subquery) = &part.kind {
+                used_columns(&subquery.query, visit);
+            }
+            false
+        });
+    });
+}
+
+/// The queries in a query's expressions.
+pub fn for_each_subquery(query: &crate::typed::Query, visit: &mut dyn FnMut(&crate::typed::Query)) {
+    for_each_expr(query, &mut |expr| {
+        expr.any(&mut |part| {
+            if let ExprKind::Subquery(subquery) = &part.kind {
+                visit(&subquery.query);
+            }
+            false
+        });
+    });
+}
+
+/// The expressions of a query's own clauses.
+fn for_each_expr(query: &crate::typed::Query, visit: &mut dyn FnMut(&Expr)) {
+    use crate::typed::Body;
+    query.targets.iter().for_each(|target| visit(&target.expr));
+    query.limit.iter().chain(&query.offset).for_each(&mut *visit);
+    match &query.body {
+        Body::Select { from, filter, grouping } => {
+            from.iter().for_each(|part| for_each_condition(part, visit));
+            filter.iter().for_each(&mut *visit);
+            if let Some(grouping) = grouping {
+                grouping.keys.iter().chain(&grouping.having).for_each(&mut *visit);
+                for aggregate in &grouping.aggregates {
+                    aggregate.arguments.iter().chain(&aggregate.filter).for_each(&mut *visit);
+                }
+            }
+        }
+        Body::Values(rows) => rows.iter().flatten().for_each(visit),
+        Body::Set { .. } => {}
+    }
+}
+
+fn for_each_condition(from: &From, visit: &mut dyn FnMut(&Expr)) {
+    if let From::Join { left, right, condition, .. } = from {
+        for_each_condition(left, visit);
+        for_each_condition(right, visit);
+        condition.iter().for_each(visit);
+    }
+}
+
 fn visit_from(from: &From, depth: usize, visit: &mut dyn FnMut(usize, usize)) {
     if let From::Join { left, right, condition, .. } = from {
         visit_from(left, depth, visit);

@@ -14,9 +14,14 @@ mod expr;
 mod from;
 mod node;
 mod planner;
+mod related;
+mod rules;
 
 pub use access::{Access, Bound, KeySource, Lookup, Probe, lookup};
 pub use explain::explain;
 pub use expr::{Compiled, EvalContext, quantified, row_count};
+pub use from::{for_each_subquery, used_columns};
 pub use node::*;
-pub use planner::{plan_checks, plan_expr, plan_statement};
+pub use planner::{plan_checks, plan_default, plan_expr, plan_row_expr, plan_statement};
+pub use related::{Related, RelatedTable, RelatedTables, RowChange};
+pub use rules::{CompiledIndex, TableRules};

@@ -34,6 +34,10 @@ pub struct Plan {
     pub writes: bool,
     /// Tables that the plan touches: their descriptors guard what it writes.
     pub tables: Vec<Oid>,
+    /// What the foreign keys of changed tables lead to.
+    pub related: Arc<super::RelatedTables>,
+    /// Calls `nextval` or `setval`.
+    pub advances: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,7 +96,17 @@ pub enum SubplanKind {
     Scalar,
     Exists,
     Array(Oid),
-    Quantified { left: Vec<Compiled>, procedures: Vec<&'static Procedure>, all: bool, negate: bool },
+    Quantified {
+        left: Vec<Compiled>,
+        procedures: Vec<&'static Procedure>,
+        all: bool,
+        negate: bool,
+    },
+    /// No query: `nextval`, or `setval`, which have to wait for others.
+    Sequence {
+        sets: bool,
+        arguments: Vec<Compiled>,
+    },
 }
 
 #[derive(Debug)]
@@ -253,7 +267,7 @@ pub struct InsertNode {
     pub table: Arc<Table>,
     /// One per stored column, over the source row.
     pub values: Vec<Compiled>,
-    pub checks: Vec<CheckExpr>,
+    pub rules: super::TableRules,
     pub conflict: Option<ConflictNode>,
     pub returning: Option<Vec<Compiled>>,
 }
@@ -277,7 +291,7 @@ pub struct UpdateNode {
     pub table: Arc<Table>,
     pub offset: usize,
     pub assignments: Vec<(usize, Compiled)>,
-    pub checks: Vec<CheckExpr>,
+    pub rules: super::TableRules,
     /// All conditions, to look at a newer version of the row again.
     pub recheck: Option<Compiled>,
     pub returning: Option<Vec<Compiled>>,
@@ -291,6 +305,7 @@ pub struct UpdateNode {
 pub struct DeleteNode {
     pub table: Arc<Table>,
     pub offset: usize,
+    pub rules: super::TableRules,
     pub recheck: Option<Compiled>,
     pub returning: Option<Vec<Compiled>>,
     pub joined: bool,

@@ -18,10 +18,12 @@ pub struct Planner {
     tables: Vec<Oid>,
     /// Per query being planned: which columns of which relation anybody reads.
     needed: Vec<Vec<Vec<bool>>>,
+    /// A call that moves a sequence.
+    pub(super) advances: Option<&'static str>,
 }
 
 /// Plan a statement.
-pub fn plan_statement(statement: Statement) -> PgResult<Plan> {
+pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>) -> PgResult<Plan> {
     let statement = &statement;
     let mut planner = Planner::new();
     let (root, columns, returns_rows, command, writes) = match statement {
@@ -59,6 +61,8 @@ pub fn plan_statement(statement: Statement) -> PgResult<Plan> {
         needs_catalog: planner.needs_catalog,
         writes,
         tables: planner.tables,
+        related,
+        advances: planner.advances,
     })
 }
 
@@ -67,6 +71,32 @@ pub fn plan_expr(expr: &Expr) -> PgResult<Compiled> {
     let mut planner = Planner::new();
     planner.levels.push(Vec::new());
     planner.compile_plain(expr, &Layout::default())
+}
+
+/// An expression over one table's row, as `Compiled::evaluate_row` takes it.
+pub fn plan_row_expr(expr: &Expr) -> PgResult<Compiled> {
+    let mut planner = Planner::new();
+    planner.levels.push(Vec::new());
+    planner.compile_plain(expr, &Layout::of_relation(0, usize::MAX / 2))
+}
+
+/// A default, with the calls of sequences whose values are its row.
+pub fn plan_default(expr: &Expr) -> PgResult<(Compiled, Vec<Subplan>)> {
+    let mut planner = Planner::new();
+    planner.levels.push(Vec::new());
+    let mut compilation = Compilation::default();
+    let compiled = planner.compile(expr, &Layout::default(), &mut compilation)?;
+    let only_sequences = |subplan: &Subplan| matches!(subplan.kind, SubplanKind::Sequence { .. });
+    if !compilation.subplans.iter().all(only_sequences) {
+        return Err(PgError::unsupported("a subquery in this place"));
+    }
+    Ok((compiled, compilation.subplans))
+}
+
+pub(super) fn plan_rules(rules: &typed::TableRules) -> PgResult<super::TableRules> {
+    let mut planner = Planner::new();
+    planner.levels.push(Vec::new());
+    planner.rules(rules)
 }
 
 /// CHECKs over a table's row.
@@ -141,24 +171,7 @@ impl Planner {
                 self.select_list(query, part.node, part.layout)
             }
             Body::Values(rows) => {
-                let mut compiled = Vec::with_capacity(rows.len());
-                let mut compilation = Compilation::default();
-                let layout = Layout::default();
-                for row in rows {
-                    let row = row.iter().map(|expr| self.compile(expr, &layout, &mut compilation));
-                    compiled.push(row.collect::<PgResult<Vec<_>>>()?);
-                }
-                let width = query.targets.len();
-                let node = if compilation.subplans.is_empty() {
-                    Node::Values { rows: Arc::new(compiled), width }
-                } else if compiled.len() == 1 {
-                    let one = Node::Values { rows: Arc::new(vec![vec![]]), width: 0 };
-                    let mut layout = Layout::default();
-                    let input = apply(one, &mut layout, compilation);
-                    Node::Project { input: Box::new(input), exprs: Arc::new(compiled.remove(0)) }
-                } else {
-                    return Err(PgError::unsupported("a subquery in VALUES of several rows"));
-                };
+                let node = self.value_rows(query, rows)?;
                 self.order_and_limit(query, node)
             }
             Body::Set { operation, all, left, right } => {
@@ -170,6 +183,52 @@ impl Planner {
                 self.order_and_limit(query, node)
             }
         }
+    }
+
+    /// VALUES. A row with a subquery, or with a sequence's next value, is a query of its own: they run one after the other.
+    fn value_rows(&mut self, query: &Query, rows: &[Vec<Expr>]) -> PgResult<Node> {
+        let width = query.targets.len();
+        let mut parts: Vec<Node> = Vec::new();
+        let mut plain: Vec<Vec<Compiled>> = Vec::new();
+        for row in rows {
+            let mut compilation = Compilation::default();
+            let layout = Layout::default();
+            let compiled = row.iter().map(|expr| self.compile(expr, &layout, &mut compilation));
+            let compiled = compiled.collect::<PgResult<Vec<_>>>()?;
+            if compilation.subplans.is_empty() {
+                plain.push(compiled);
+                continue;
+            }
+            if !plain.is_empty() {
+                parts.push(Node::Values { rows: Arc::new(std::mem::take(&mut plain)), width });
+            }
+            let one = Node::Values { rows: Arc::new(vec![vec![]]), width: 0 };
+            let input = apply(one, &mut Layout::default(), compilation);
+            parts.push(Node::Project { input: Box::new(input), exprs: Arc::new(compiled) });
+        }
+        if !plain.is_empty() || parts.is_empty() {
+            parts.push(Node::Values { rows: Arc::new(plain), width });
+        }
+        let types: Arc<Vec<Oid>> = Arc::new(query.targets.iter().map(|target| target.expr.type_oid).collect());
+        // Balanced, so that a thousand rows are ten levels.
+        while parts.len() > 1 {
+            let mut paired = Vec::with_capacity(parts.len().div_ceil(2));
+            let mut left = parts.into_iter();
+            while let Some(first) = left.next() {
+                paired.push(match left.next() {
+                    None => first,
+                    Some(second) => Node::Set {
+                        operation: crate::parser::tree::SetOperation::Union,
+                        all: true,
+                        left: Box::new(first),
+                        right: Box::new(second),
+                        types: Arc::clone(&types),
+                    },
+                });
+            }
+            parts = paired;
+        }
+        parts.pop().ok_or_else(|| PgError::internal("VALUES without rows"))
     }
 
     fn grouping(&mut self, node: Node, mut layout: Layout, grouping: &typed::Grouping) -> PgResult<(Node, Layout)> {
@@ -374,17 +433,37 @@ impl Planner {
         Ok(compiled)
     }
 
+    fn rules(&mut self, rules: &typed::TableRules) -> PgResult<super::TableRules> {
+        let row = Layout::of_relation(0, usize::MAX / 2);
+        let mut compiled = super::TableRules { checks: self.checks(&rules.checks)?, ..super::TableRules::default() };
+        for (column, value) in &rules.generated {
+            compiled.generated.push((*column, self.compile_plain(value, &row)?));
+        }
+        for rule in &rules.indexes {
+            let mut keys = Vec::with_capacity(rule.keys.len());
+            for key in &rule.keys {
+                keys.push(key.as_ref().map(|key| self.compile_plain(key, &row)).transpose()?);
+            }
+            let filter = rule.filter.as_ref().map(|filter| self.compile_plain(filter, &row)).transpose()?;
+            compiled.indexes.push(super::CompiledIndex { index: rule.index, keys, filter });
+        }
+        Ok(compiled)
+    }
+
     fn insert(&mut self, insert: &typed::Insert) -> PgResult<Node> {
         self.note_table(insert.table.oid);
         let source = self.subquery(&insert.source)?;
         self.levels.push(Vec::new());
         let width = insert.source.visible_targets().count();
-        let layout = Layout::of_relation(0, width);
+        let mut layout = Layout::of_relation(0, width);
+        let exprs: Vec<&Expr> = insert.values.iter().filter_map(typed::InsertValue::expr).collect();
+        let (source, compiled) = self.compile_over(source, &mut layout, &exprs)?;
+        let mut compiled = compiled.into_iter();
         let mut values = Vec::with_capacity(insert.values.len());
         for value in &insert.values {
             values.push(match value {
                 typed::InsertValue::Null => Compiled::Constant(Datum::Null),
-                typed::InsertValue::Expr(expr) => self.compile_plain(expr, &layout)?,
+                typed::InsertValue::Expr(_) => compiled.next().expect("one for each expression"),
             });
         }
         let row = Layout::of_relation(0, insert.table.columns.len() + 1);
@@ -410,9 +489,9 @@ impl Planner {
             }
         };
         let returning = self.returning(&insert.returning, &row)?;
-        let checks = self.checks(&insert.checks)?;
+        let rules = self.rules(&insert.rules)?;
         self.levels.pop();
-        let node = InsertNode { table: Arc::clone(&insert.table), values, checks, conflict, returning };
+        let node = InsertNode { table: Arc::clone(&insert.table), values, rules, conflict, returning };
         Ok(Node::Insert { input: Box::new(source), insert: Arc::new(node) })
     }
 
@@ -446,12 +525,17 @@ impl Planner {
         let (node, compiled) = self.compile_over(node, &mut layout, &exprs)?;
         let assignments: Vec<(usize, Compiled)> =
             update.assignments.iter().map(|(column, _)| *column).zip(compiled).collect();
-        let changes_key = assignments.iter().any(|(column, _)| update.table.is_in_unique_index(*column));
+        let generated = update.rules.generated.iter().map(|(column, _)| *column);
+        let changes_key = assignments
+            .iter()
+            .map(|(column, _)| *column)
+            .chain(generated)
+            .any(|column| update.table.is_in_unique_index(column));
         let node_update = UpdateNode {
             table: Arc::clone(&update.table),
             offset,
             assignments,
-            checks: self.checks(&update.checks)?,
+            rules: self.rules(&update.rules)?,
             recheck,
             returning: self.returning(&update.returning, &layout)?,
             changes_key,
@@ -480,6 +564,7 @@ impl Planner {
         let node_delete = DeleteNode {
             table: Arc::clone(&delete.table),
             offset: layout.offset(0).ok_or_else(|| PgError::internal("the table has no place"))?,
+            rules: self.rules(&delete.rules)?,
             recheck: self.recheck(filter.as_ref(), &delete.query, &layout)?,
             returning: self.returning(&delete.returning, &layout)?,
             joined: delete.query.relations.len() > 1,

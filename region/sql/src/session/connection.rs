@@ -6,6 +6,7 @@ use super::environment::{SessionEnvironment, clock_now};
 use super::query::{Portal, Prepared, Progress};
 use crate::parser::tree::Statement;
 use crate::parser::{self, Parsed};
+use crate::sequence::SessionSequences;
 use crate::settings::Settings;
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -32,6 +33,7 @@ pub(super) struct SqlSession {
     pub portals: HashMap<String, Portal>,
     /// What `set_config` asked for.
     pub changes: Arc<Mutex<Vec<(String, String, bool)>>>,
+    pub sequences: Arc<SessionSequences>,
     /// The one Execute since the last Sync, if there was just one and nothing was written after it: what may run again.
     last_execute: Option<LastExecute>,
     /// A simple Query describes its rows itself; in the extended protocol Describe does.
@@ -55,6 +57,7 @@ enum Unit {
 
 impl SqlSession {
     pub fn new(engine: Arc<SqlEngine>, startup: Startup, settings: Settings) -> SqlSession {
+        let sequences = SessionSequences::new(Arc::clone(&engine.descriptors));
         let (user, region) = (Arc::from(startup.user.as_str()), Arc::from(engine.region.as_str()));
         SqlSession {
             engine,
@@ -66,6 +69,7 @@ impl SqlSession {
             statements: HashMap::new(),
             portals: HashMap::new(),
             changes: Arc::default(),
+            sequences,
             last_execute: None,
             describes_rows: true,
         }
@@ -73,6 +77,14 @@ impl SqlSession {
 
     pub fn settings_mut(&mut self) -> &mut Settings {
         Arc::make_mut(&mut self.settings)
+    }
+
+    /// The role whose privileges count: SET ROLE's, or the session's own.
+    pub fn current_user(&self) -> Arc<str> {
+        match self.settings.value("role") {
+            "none" => Arc::clone(&self.user),
+            role => Arc::from(role),
+        }
     }
 
     /// The transaction, an implicit one if there is none.
@@ -88,7 +100,9 @@ impl SqlSession {
         };
         SessionEnvironment {
             settings,
-            user: Arc::clone(&self.user),
+            user: self.current_user(),
+            session_user: Arc::clone(&self.user),
+            sequences: Arc::clone(&self.sequences),
             region: Arc::clone(&self.region),
             process_id: self.startup.process_id,
             transaction_time,
@@ -139,7 +153,9 @@ impl SqlSession {
         let Some(mut active) = self.block.take() else { return Ok(()) };
         self.close_portals(false);
         // Not cancellable: once proposed, only the verdict counts (T9).
-        match active.transaction.commit().await {
+        let committed = active.transaction.commit().await;
+        self.sequences.transaction_ended();
+        match committed {
             Ok(_) => {
                 if self.settings.is_changed() {
                     self.settings_mut().commit();
@@ -406,6 +422,9 @@ impl Session for SqlSession {
     }
 
     fn error_sent(&mut self) {
+        if !self.block.is_explicit() {
+            self.sequences.transaction_ended();
+        }
         self.last_execute = None;
         self.changes.lock().clear();
         self.block.fail(&mut self.settings);

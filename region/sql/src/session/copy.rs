@@ -37,7 +37,7 @@ pub(super) async fn run(
 }
 
 async fn find_table(session: &mut SqlSession, name: &tree::QualifiedName, direction: &str) -> PgResult<Arc<Table>> {
-    let path = search_path(&session.settings, &session.user);
+    let path = search_path(&session.settings, &session.current_user());
     let engine = Arc::clone(&session.engine);
     let active = session.open();
     active.transaction.statement().await?;
@@ -50,6 +50,10 @@ async fn find_table(session: &mut SqlSession, name: &tree::QualifiedName, direct
             let message = format!("cannot copy {direction} index \"{}\"", name.last());
             Err(PgError::new(sqlstate::WRONG_OBJECT_TYPE, message))
         }
+        Some(Found::View(_) | Found::Sequence(_)) => {
+            let message = format!("cannot copy {direction} \"{}\", which is not a table", name.last());
+            Err(PgError::new(sqlstate::WRONG_OBJECT_TYPE, message))
+        }
         Some(Found::Virtual(_)) => Err(PgError::unsupported(format!("COPY {direction} a system catalog"))),
     }
 }
@@ -57,7 +61,8 @@ async fn find_table(session: &mut SqlSession, name: &tree::QualifiedName, direct
 /// Positions of the named columns, all live ones if none is named.
 fn positions(table: &Table, columns: &[tree::Name]) -> PgResult<Vec<usize>> {
     if columns.is_empty() {
-        return Ok(table.live_columns().map(|(at, _)| at).collect());
+        let given = |(at, column): (usize, &crate::catalog::Column)| column.generated.is_none().then_some(at);
+        return Ok(table.live_columns().filter_map(given).collect());
     }
     let mut found = Vec::with_capacity(columns.len());
     for name in columns {
@@ -65,6 +70,11 @@ fn positions(table: &Table, columns: &[tree::Name]) -> PgResult<Vec<usize>> {
             let message = format!("column \"{}\" of relation \"{}\" does not exist", name.text, table.name);
             return Err(PgError::new(sqlstate::UNDEFINED_COLUMN, message));
         };
+        if table.columns[at].generated.is_some() {
+            let message = format!("column \"{}\" is a generated column", name.text);
+            return Err(PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, message)
+                .detail("Generated columns cannot be used in COPY."));
+        }
         if found.contains(&at) {
             let message = format!("column \"{}\" specified more than once", name.text);
             return Err(PgError::new(sqlstate::DUPLICATE_COLUMN, message));
@@ -82,14 +92,25 @@ async fn from_client(
     client: &mut dyn Client,
 ) -> PgResult<u64> {
     let table = find_table(session, name, "to").await?;
+    session.check_table_access(&table, crate::catalog::Privileges::INSERT).await?;
     let positions = positions(&table, columns)?;
-    let environment: Arc<dyn Environment> = Arc::new(session.environment());
+    let session_environment = session.environment();
+    let related = session.related_of(&table, crate::plan::RowChange::Insert, &session_environment).await?;
+    let sequences = Arc::clone(&session.sequences);
+    let environment: Arc<dyn Environment> = Arc::new(session_environment);
     let cancel = session.startup.cancel.clone();
     let database = Arc::clone(&session.engine.database);
     let active = session.open();
     active.check_writable("COPY FROM")?;
     active.used = true;
-    let mut inserter = RowInserter::new(Arc::clone(&table), &positions, Arc::clone(&environment), database)?;
+    // The rows are written under this schema, and refused under another (T19).
+    active.transaction.guard_schema(crate::catalog::descriptor_key(table.oid));
+    for related in related.keys() {
+        active.transaction.guard_schema(crate::catalog::descriptor_key(*related));
+    }
+    let environment_of_rows = Arc::clone(&environment);
+    let mut inserter =
+        RowInserter::new(Arc::clone(&table), &positions, environment_of_rows, database, sequences, related)?;
     client.copy_in_start(Format::Text, positions.len()).await?;
 
     let mut reader = RowReader::new(options);
@@ -129,6 +150,7 @@ async fn from_client(
             }
         }
     }
+    SqlSession::cancellable(&cancel, inserter.finish(&mut *active.transaction)).await?;
     Ok(rows)
 }
 

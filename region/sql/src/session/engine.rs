@@ -1,12 +1,13 @@
 //! What all sessions of a region share.
 use super::connection::SqlSession;
-use crate::catalog::{DATABASE_NAME, DescriptorCache, ROLE_NAME};
+use crate::catalog::{DATABASE_NAME, DescriptorCache, Role, find_role};
 use crate::layout::RowIndexBuilder;
 use crate::settings::Settings;
 use async_trait::async_trait;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trivet_gateway::{Engine, Session, Startup};
-use trivet_txn::{Database, IndexBuilder};
+use trivet_txn::{Database, IndexBuilder, Isolation};
 use trivet_types::{PgError, PgResult, sqlstate};
 
 /// For the applier: turns rows into index entries.
@@ -16,7 +17,7 @@ pub fn index_builder() -> Arc<dyn IndexBuilder> {
 
 pub struct SqlEngine {
     pub(super) database: Arc<dyn Database>,
-    pub(super) descriptors: DescriptorCache,
+    pub(super) descriptors: Arc<DescriptorCache>,
     pub(super) plans: super::query::PlanCache,
     pub(super) texts: super::query::TextCache,
     /// This region's name, for `trivet_region()` and messages.
@@ -27,12 +28,55 @@ impl SqlEngine {
     pub fn new(database: Arc<dyn Database>, region: impl Into<String>) -> Arc<SqlEngine> {
         Arc::new(SqlEngine {
             database,
-            descriptors: DescriptorCache::default(),
+            descriptors: Arc::default(),
             plans: super::query::PlanCache::default(),
             texts: super::query::TextCache::default(),
             region: region.into(),
         })
     }
+
+    /// A role as the catalog has it now; `None`: there is none.
+    pub(super) async fn role(&self, name: &str) -> PgResult<Option<Role>> {
+        let mut transaction = self.database.begin(Isolation::ReadCommitted, true);
+        transaction.statement().await?;
+        let role = find_role(&mut *transaction, name).await?;
+        transaction.rollback();
+        Ok(role)
+    }
+
+    /// What of a role concerns logging in; `None`: there is no such role. Needs this region to be able to read strongly.
+    pub async fn login(&self, user: &str) -> PgResult<Option<LoginRole>> {
+        Ok(self.role(user).await?.map(|role| LoginRole {
+            can_login: role.login,
+            valid_until: role.valid_until.and_then(system_time),
+            connection_limit: u32::try_from(role.connection_limit).ok(),
+            superuser: role.superuser,
+            secret: role.secret,
+        }))
+    }
+}
+
+/// What of a role concerns logging in.
+#[derive(Clone, Debug)]
+pub struct LoginRole {
+    /// `pg_authid.rolpassword`: a SCRAM verifier.
+    pub secret: Option<String>,
+    pub can_login: bool,
+    /// Concerns the password only, as in PostgreSQL.
+    pub valid_until: Option<SystemTime>,
+    /// Sessions at a time; `None`: any number.
+    pub connection_limit: Option<u32>,
+    pub superuser: bool,
+}
+
+/// Microseconds since 2000 as a time; `None` for infinity.
+fn system_time(microseconds: i64) -> Option<SystemTime> {
+    if microseconds == i64::MAX {
+        return None;
+    }
+    let since_1970 = microseconds.saturating_add(super::environment::POSTGRES_EPOCH);
+    let span = Duration::from_micros(since_1970.unsigned_abs());
+    if since_1970 < 0 { UNIX_EPOCH.checked_sub(span) } else { UNIX_EPOCH.checked_add(span) }
 }
 
 /// Shares the engine with its sessions: `Engine` is called through one `Arc`, sessions keep another.
@@ -45,12 +89,31 @@ impl Engine for SharedEngine {
             let message = format!("database \"{}\" does not exist", startup.database);
             return Err(PgError::fatal(sqlstate::INVALID_CATALOG_NAME, message));
         }
-        if startup.user != ROLE_NAME {
-            let message = format!("role \"{}\" does not exist", startup.user);
-            return Err(PgError::fatal(sqlstate::INVALID_AUTHORIZATION_SPECIFICATION, message));
+        // The first role needs no look at the catalog: it connects to a region that cannot read, too.
+        let mut own_settings = Vec::new();
+        if startup.user != crate::catalog::ROLE_NAME {
+            let fatal = |error: Box<PgError>| error.severity(trivet_types::Severity::Fatal);
+            let role = self.0.role(&startup.user).await.map_err(fatal)?;
+            let Some(role) = role else {
+                let message = format!("role \"{}\" does not exist", startup.user);
+                return Err(PgError::fatal(sqlstate::INVALID_AUTHORIZATION_SPECIFICATION, message));
+            };
+            if !role.login {
+                let message = format!("role \"{}\" is not permitted to log in", startup.user);
+                return Err(PgError::fatal(sqlstate::INVALID_AUTHORIZATION_SPECIFICATION, message));
+            }
+            own_settings = role.settings;
         }
-        let settings = Settings::at_start(&startup.user, &startup.parameters)
+        let mut settings = Settings::at_start(&startup.user, &startup.parameters)
             .map_err(|error| error.severity(trivet_types::Severity::Fatal))?;
+        for (name, value) in own_settings {
+            // A setting that is no longer one does not keep its role out.
+            let given = startup.parameters.iter().any(|(parameter, _)| parameter.eq_ignore_ascii_case(&name));
+            if !given {
+                let _ = settings.set(&name, &[value], false);
+            }
+        }
+        settings.commit();
         Ok(Box::new(SqlSession::new(Arc::clone(&self.0), startup, settings)))
     }
 }

@@ -1,13 +1,15 @@
 //! What a function may ask of the session that calls it.
 use super::block::SharedSettings;
-use crate::catalog::{CatalogSnapshot, DATABASE_NAME, POSTGRES_ROLE, ROLE_NAME};
+use super::inquiry;
+use crate::catalog::{CatalogSnapshot, DATABASE_NAME};
+use crate::sequence::SessionSequences;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use trivet_types::{Array, Datum, Environment, FormatSettings, Oid, PgError, PgResult, SystemCall, oid, sqlstate};
 
 /// Microseconds between 1970 and 2000.
-const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+pub(super) const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
 /// Microseconds since 2000-01-01 UTC.
 pub(super) fn clock_now() -> i64 {
@@ -18,7 +20,10 @@ pub(super) fn clock_now() -> i64 {
 /// Made for each statement; shares everything large.
 pub(super) struct SessionEnvironment {
     pub settings: SharedSettings,
+    /// The current role.
     pub user: Arc<str>,
+    pub session_user: Arc<str>,
+    pub sequences: Arc<SessionSequences>,
     pub region: Arc<str>,
     pub process_id: i32,
     pub transaction_time: i64,
@@ -32,14 +37,14 @@ pub(super) struct SessionEnvironment {
 }
 
 impl SessionEnvironment {
-    fn catalog(&self) -> PgResult<&CatalogSnapshot> {
+    pub(super) fn catalog(&self) -> PgResult<&CatalogSnapshot> {
         self.catalog
             .as_deref()
             .ok_or_else(|| PgError::internal("a statement that looks at the catalog did not load it"))
     }
 
     /// The search path with `$user` replaced, as far as the schemas are there.
-    fn path(&self) -> Vec<String> {
+    pub(super) fn path(&self) -> Vec<String> {
         search_path(&self.settings, &self.user)
     }
 
@@ -51,7 +56,7 @@ impl SessionEnvironment {
         }
     }
 
-    fn relation_shown(&self, relation: Oid) -> Option<String> {
+    pub(super) fn relation_shown(&self, relation: Oid) -> Option<String> {
         let catalog = self.catalog.as_deref()?;
         let (schema, name) = catalog.relation_name(relation)?;
         let visible = catalog.is_visible(relation, &self.path()).unwrap_or(false);
@@ -64,21 +69,21 @@ pub(super) fn search_path(settings: &crate::settings::Settings, user: &str) -> V
     settings.search_path().into_iter().map(replace).collect()
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     let plain = name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
         && name.chars().all(|character| matches!(character, 'a'..='z' | '0'..='9' | '_' | '$'));
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
-fn text(datum: Option<&Datum>) -> &str {
+pub(super) fn text(datum: Option<&Datum>) -> &str {
     datum.and_then(Datum::as_str).unwrap_or("")
 }
 
-fn oid_of(datum: Option<&Datum>) -> Oid {
+pub(super) fn oid_of(datum: Option<&Datum>) -> Oid {
     Oid(datum.and_then(Datum::as_i64).and_then(|number| u32::try_from(number).ok()).unwrap_or(0))
 }
 
-fn or_null(text: Option<String>) -> Datum {
+pub(super) fn or_null(text: Option<String>) -> Datum {
     text.map_or(Datum::Null, Datum::from)
 }
 
@@ -108,7 +113,8 @@ impl Environment for SessionEnvironment {
         let first = arguments.first();
         Ok(match call {
             S::CurrentDatabase => DATABASE_NAME.into(),
-            S::CurrentUser | S::SessionUser => (*self.user).into(),
+            S::CurrentUser => (*self.user).into(),
+            S::SessionUser => (*self.session_user).into(),
             S::CurrentSchema => {
                 let catalog = self.catalog.as_deref();
                 let there = |name: &String| catalog.is_none_or(|catalog| catalog.schema_named(name).is_some());
@@ -162,20 +168,23 @@ impl Environment for SessionEnvironment {
                 self.catalog()?.is_visible(oid_of(first), &self.path()).map_or(Datum::Null, Datum::from)
             }
             S::TypeIsVisible | S::FunctionIsVisible | S::OperatorIsVisible => true.into(),
-            S::UserById => match oid_of(first) {
-                POSTGRES_ROLE => ROLE_NAME.into(),
-                other => format!("unknown (OID={})", other.0).into(),
-            },
-            S::IndexDefinition => {
-                or_null(self.index_definition(oid_of(first), arguments.get(1).and_then(Datum::as_i64))?)
-            }
-            S::ConstraintDefinition => or_null(self.constraint_definition(oid_of(first))?),
-            S::ExpressionText => first.cloned().unwrap_or_default(),
-            S::ViewDefinition => Datum::Null,
-            S::Description | S::ShortDescription => {
-                let table = self.catalog()?.table(oid_of(first));
-                or_null(table.and_then(|table| table.comment.clone()))
-            }
+            S::UserById
+            | S::IndexDefinition
+            | S::ConstraintDefinition
+            | S::ExpressionText
+            | S::ViewDefinition
+            | S::Description
+            | S::ShortDescription
+            | S::SharedDescription
+            | S::HasTablePrivilege
+            | S::HasSequencePrivilege
+            | S::HasSchemaPrivilege
+            | S::HasRole
+            | S::SerialSequence
+            | S::CurrentValue
+            | S::LastValue
+            | S::SequenceLastValue
+            | S::SequenceState => return inquiry::answer(self, call, arguments),
             S::RelationSize => Datum::Int8(0),
             S::HasPrivilege => true.into(),
             S::RegclassIn if arguments.get(1) == Some(&Datum::Oid(oid::REGNAMESPACE.0)) => {
@@ -185,11 +194,11 @@ impl Environment for SessionEnvironment {
                 self.catalog()?.schema_named(text(first)).ok_or_else(missing)?.into()
             }
             S::RegclassIn if arguments.get(1) == Some(&Datum::Oid(oid::REGROLE.0)) => {
-                if text(first) != ROLE_NAME {
+                let missing = || {
                     let message = format!("role \"{}\" does not exist", text(first));
-                    return Err(PgError::new(sqlstate::UNDEFINED_OBJECT, message));
-                }
-                POSTGRES_ROLE.into()
+                    PgError::new(sqlstate::UNDEFINED_OBJECT, message)
+                };
+                self.catalog()?.roles.named(text(first)).ok_or_else(missing)?.oid.into()
             }
             S::RegclassIn | S::ToRegclass => {
                 let found = self.relation_by_text(text(first))?;
@@ -211,7 +220,11 @@ impl Environment for SessionEnvironment {
                 let procedure = trivet_types::registry::registry().procedure(oid_of(first));
                 procedure.map_or_else(|| oid_of(first).0.to_string(), |procedure| procedure.name.to_string()).into()
             }
-            S::RegroleOut => ROLE_NAME.into(),
+            S::RegroleOut => {
+                let role = oid_of(first);
+                let name = self.catalog.as_deref().and_then(|catalog| catalog.roles.name(role));
+                name.map_or_else(|| role.0.to_string(), quoted).into()
+            }
             S::RegnamespaceOut => {
                 let schema = oid_of(first);
                 let name = self.catalog.as_deref().and_then(|catalog| catalog.schema_name(schema));
@@ -220,64 +233,17 @@ impl Environment for SessionEnvironment {
             S::InRecovery => false.into(),
             S::TransactionId => Datum::Int8(self.transaction_time),
             S::AdvisoryLock => return Err(PgError::unsupported("advisory locks")),
-            S::SerialSequence => Datum::Null,
         })
     }
 }
 
 impl SessionEnvironment {
-    fn relation_by_text(&self, name: &str) -> PgResult<Option<Oid>> {
-        let parts: Vec<String> = name
-            .split('.')
-            .map(|part| match part.strip_prefix('"').and_then(|part| part.strip_suffix('"')) {
-                Some(inside) => inside.replace("\"\"", "\""),
-                None => part.to_ascii_lowercase(),
-            })
-            .collect();
+    pub(super) fn relation_by_text(&self, name: &str) -> PgResult<Option<Oid>> {
         let catalog = self.catalog()?;
-        Ok(match parts.as_slice() {
-            [name] => catalog.relation(None, name, &self.path()),
-            [schema, name] => catalog.relation(Some(schema), name, &self.path()),
-            _ => None,
-        })
-    }
-
-    /// `CREATE UNIQUE INDEX a ON public.t USING btree (b, c DESC)`, or one of its columns.
-    fn index_definition(&self, index: Oid, column: Option<i64>) -> PgResult<Option<String>> {
-        let catalog = self.catalog()?;
-        let Some((table, index)) = catalog.table_of_index(index).and_then(|table| Some((table, table.index(index)?)))
-        else {
-            return Ok(None);
-        };
-        let shown = |key: &crate::catalog::IndexKey| {
-            let direction = if key.descending { " DESC" } else { "" };
-            format!("{}{direction}", quoted(&table.columns[key.column].name))
-        };
-        if let Some(number) = column.filter(|number| *number > 0) {
-            let key = usize::try_from(number - 1).ok().and_then(|at| index.keys.get(at));
-            return Ok(Some(key.map(|key| quoted(&table.columns[key.column].name)).unwrap_or_default()));
+        if let Ok(number) = name.parse() {
+            return Ok(Some(Oid(number)));
         }
-        let columns: Vec<String> = index.keys.iter().map(shown).collect();
-        let unique = if index.unique { "UNIQUE " } else { "" };
-        let (name, schema, of) = (quoted(&index.name), quoted(&table.schema_name), quoted(&table.name));
-        Ok(Some(format!("CREATE {unique}INDEX {name} ON {schema}.{of} USING btree ({})", columns.join(", "))))
-    }
-
-    fn constraint_definition(&self, constraint: Oid) -> PgResult<Option<String>> {
-        use crate::catalog::ConstraintKind;
-        for table in &self.catalog()?.tables {
-            if let Some(check) = table.checks.iter().find(|check| check.oid == constraint) {
-                return Ok(Some(format!("CHECK ({})", check.expression)));
-            }
-            let Some(found) = table.constraints.iter().find(|found| found.oid == constraint) else { continue };
-            let Some(index) = table.index(found.index) else { continue };
-            let columns: Vec<String> = index.keys.iter().map(|key| quoted(&table.columns[key.column].name)).collect();
-            let word = match found.kind {
-                ConstraintKind::PrimaryKey => "PRIMARY KEY",
-                ConstraintKind::Unique => "UNIQUE",
-            };
-            return Ok(Some(format!("{word} ({})", columns.join(", "))));
-        }
-        Ok(None)
+        Ok(crate::analyze::regclass_name(name)
+            .and_then(|(schema, name)| catalog.relation(schema.as_deref(), &name, &self.path())))
     }
 }

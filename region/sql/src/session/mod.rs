@@ -7,18 +7,22 @@
 //!   statement     what a statement that is not a query does
 //!   query         plans, portals, rows
 //!   copy          COPY
-//!   environment   what functions may ask of a session
+//!   environment   what functions may ask of a session; `inquiry`, of the catalog
+//!   access        privileges, and the tables that foreign keys lead to
 //! ```
 //!
 //! **Retries (T16).** A statement outside a block, or a simple Query of several, is a *unit*: its output is buffered, and if its
 //! commit is refused with 40001 and nothing of it was sent, the output is taken back and the unit runs again with its row
 //! locks kept (T14). What cannot be repeated (COPY FROM STDIN, anything that changes the session) is never in such a unit.
+mod access;
 mod block;
 mod connection;
 mod copy;
+mod create_as;
 mod engine;
 mod environment;
+mod inquiry;
 mod query;
 mod statement;
 
-pub use engine::{SharedEngine, SqlEngine, index_builder};
+pub use engine::{LoginRole, SharedEngine, SqlEngine, index_builder};

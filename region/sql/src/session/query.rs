@@ -7,7 +7,7 @@ use super::connection::SqlSession;
 use super::environment::{SessionEnvironment, search_path};
 use super::statement::{no_such_statement, text_column, text_row};
 use crate::analyze::{Analyzer, ParameterTypes, Relations, mentioned, with_room};
-use crate::catalog::{Catalog, CatalogSnapshot, Relied, descriptor_key};
+use crate::catalog::{Catalog, CatalogSnapshot, Dependency, Relied, descriptor_key};
 use crate::execute::{Row, Run};
 use crate::parser::Parsed;
 use crate::parser::tree::{self, Statement};
@@ -32,6 +32,8 @@ struct PlanKey {
     search_path: String,
     /// Constants are read with these: DateStyle, TimeZone.
     format: String,
+    /// Whose privileges were checked.
+    user: Arc<str>,
 }
 
 pub(super) struct CachedPlan {
@@ -45,6 +47,7 @@ pub(super) struct CachedPlan {
     search_path: String,
     date_style: String,
     time_zone: String,
+    user: Arc<str>,
 }
 
 pub(super) struct PlanCache {
@@ -140,6 +143,11 @@ pub(super) struct Portal {
     begun: bool,
 }
 
+/// What a query shows: name, type and modifier of each column.
+pub(super) struct PreparedQuery {
+    pub columns: Vec<(String, Oid, i32)>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Progress {
     Done,
@@ -177,6 +185,10 @@ impl Portal {
 
     pub fn statement(&self) -> Option<&Statement> {
         self.prepared.statement()
+    }
+    /// Rows changed so far.
+    pub fn affected(&self) -> u64 {
+        self.run.as_ref().map_or(0, Run::affected)
     }
     pub fn columns(&self) -> Option<&[Column]> {
         self.prepared.columns()
@@ -223,6 +235,17 @@ impl SqlSession {
         Ok(Prepared { parsed: Some(Arc::clone(parsed)), given_types: given_types.map(<[u32]>::to_vec), kind })
     }
 
+    /// A query, planned only to know its columns.
+    pub(super) async fn prepare_query(&mut self, parsed: &Arc<Parsed>) -> PgResult<PreparedQuery> {
+        let prepared = self.prepare(parsed, None).await?;
+        let PreparedKind::Planned(cached) = &prepared.kind else {
+            return Err(PgError::internal("a query without a plan"));
+        };
+        let columns = cached.plan.columns.iter();
+        let columns = columns.map(|column| (column.name.clone(), column.type_oid, column.modifier)).collect();
+        Ok(PreparedQuery { columns })
+    }
+
     fn utility_columns(&self, statement: &Statement) -> Option<Vec<Column>> {
         match statement {
             Statement::Show(Some(name)) => Some(vec![text_column(&crate::settings::Settings::canonical_name(name))]),
@@ -245,6 +268,7 @@ impl SqlSession {
             parameter_types: given_types.map(<[u32]>::to_vec),
             search_path: self.settings.value("search_path").to_owned(),
             format,
+            user: self.current_user(),
         }
     }
 
@@ -257,12 +281,14 @@ impl SqlSession {
     ) -> PgResult<Arc<CachedPlan>> {
         let engine = Arc::clone(&self.engine);
         let settings = Arc::clone(&self.settings);
+        let user = self.current_user();
         let active = self.open();
         active.transaction.statement().await?;
         let same_settings = |cached: &&Arc<CachedPlan>| {
             cached.search_path == settings.value("search_path")
                 && cached.date_style == settings.value("DateStyle")
                 && cached.time_zone == settings.value("TimeZone")
+                && cached.user == user
         };
         let transaction = &mut *active.transaction;
         if let Some(cached) = known.filter(same_settings) {
@@ -287,7 +313,7 @@ impl SqlSession {
         given_types: Option<&[u32]>,
     ) -> PgResult<Arc<CachedPlan>> {
         let engine = Arc::clone(&self.engine);
-        let path = search_path(&self.settings, &self.user);
+        let path = search_path(&self.settings, &self.current_user());
         let mut environment = self.environment();
         let active = self.open();
         let mut catalog = Catalog::new(&mut *active.transaction, &engine.descriptors, &path);
@@ -306,10 +332,10 @@ impl SqlSession {
                 let mut analyzer = Analyzer::new(&relations, environment, parameters).with_depth(depth);
                 let typed = analyzer.statement(&parsed.statement)?;
                 let parameter_types = std::mem::take(&mut analyzer.parameters).finish()?;
-                Ok((plan_statement(typed)?, parameter_types))
+                Ok((typed, parameter_types))
             })
         };
-        let (plan, parameter_types) = match analyze(&environment) {
+        let (typed, parameter_types) = match analyze(&environment) {
             // A constant like 'pg_class'::regclass looks at the catalog while it is read.
             Err(error) if error.code == sqlstate::INTERNAL_ERROR => {
                 let snapshot = CatalogSnapshot::load(&mut *self.open().transaction, &engine.descriptors).await?;
@@ -318,10 +344,17 @@ impl SqlSession {
             }
             other => other?,
         };
+        let access = self.check_access(&typed).await?;
+        let (related, more) = self.related(&typed, &environment).await?;
+        let dependencies: Vec<Dependency> = dependencies.into_iter().chain(access).chain(more).collect();
+        let plan = with_room(depth, || plan_statement(typed, related))?;
         let plan = Arc::new(plan);
         let columns = plan.returns_rows.then(|| plan.columns.iter().map(column).collect());
         let cached = Arc::new(CachedPlan {
-            guards: plan.tables.iter().map(|table| descriptor_key(*table)).collect(),
+            guards: {
+                let related = plan.related.keys().filter(|table| !plan.tables.contains(table));
+                plan.tables.iter().chain(related).map(|table| descriptor_key(*table)).collect()
+            },
             plan,
             parameter_types,
             columns,
@@ -329,6 +362,7 @@ impl SqlSession {
             search_path: self.settings.value("search_path").to_owned(),
             date_style: self.settings.value("DateStyle").to_owned(),
             time_zone: self.settings.value("TimeZone").to_owned(),
+            user: self.current_user(),
         });
         engine.plans.plans.insert(key, Arc::clone(&cached));
         Ok(cached)
@@ -531,8 +565,12 @@ impl SqlSession {
         }
         let engine = Arc::clone(&self.engine);
         let mut environment = self.environment();
+        let sequences = Arc::clone(&self.sequences);
         let active = self.open();
         active.used = true;
+        if let Some(call) = cached.plan.advances {
+            active.check_writable(call)?;
+        }
         if cached.plan.writes {
             active.check_writable(command_word(cached.plan.command))?;
             for key in &cached.guards {
@@ -552,6 +590,7 @@ impl SqlSession {
             environment,
             catalog,
             Arc::clone(&engine.database),
+            sequences,
         ));
         portal.begun = true;
         Ok(())

@@ -33,7 +33,12 @@ impl SqlSession {
             }
             Statement::RollbackTo(name) => self.rollback_to(name)?,
             Statement::SetTransaction { modes, session } => self.set_transaction(*modes, *session, client)?,
-            Statement::Set { name, value, local } => self.set(name, value, *local, client)?,
+            Statement::Set { name, value, local } => {
+                if matches!(name.as_str(), "role" | "session_authorization") {
+                    self.check_set_role(name, value).await?;
+                }
+                self.set(name, value, *local, client)?
+            }
             Statement::Reset(name) => {
                 match name {
                     Some(name) => self.settings_mut().reset(name, false)?,
@@ -79,7 +84,9 @@ impl SqlSession {
                 "ANALYZE".into()
             }
             Statement::Checkpoint => "CHECKPOINT".into(),
-            Statement::CreateTableAs { .. } => return Err(PgError::unsupported("CREATE TABLE AS")),
+            Statement::CreateTableAs { name, columns, query, if_not_exists, with_data } => {
+                Box::pin(self.create_table_as(name, columns, query, *if_not_exists, *with_data, parsed, client)).await?
+            }
             Statement::LockTable { .. } => return Err(PgError::unsupported("LOCK TABLE")),
             Statement::Listen(_) | Statement::Unlisten(_) | Statement::Notify { .. } => {
                 return Err(PgError::unsupported("LISTEN and NOTIFY"));
@@ -122,6 +129,7 @@ impl SqlSession {
         let modes = self.block.active().map(|active| active.modes()).unwrap_or_default();
         if failed {
             self.block.roll_back(&mut self.settings);
+            self.sequences.transaction_ended();
             self.close_portals(false);
         } else {
             self.commit_block().await?;
@@ -142,6 +150,7 @@ impl SqlSession {
             Self::warn(client, sqlstate::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
         }
         let modes = self.block.roll_back(&mut self.settings);
+        self.sequences.transaction_ended();
         self.close_portals(false);
         if let (true, Some(modes)) = (chain, modes) {
             self.block.chain(&*self.engine.database, &self.settings, modes);
@@ -207,14 +216,6 @@ impl SqlSession {
         if let Some(modes) = modes {
             return self.set_transaction(modes, false, client);
         }
-        if matches!(name, "role" | "session_authorization") {
-            let own = |value: &String| *value == *self.user || value == "none";
-            if !matches!(value, SetValue::Default)
-                && !matches!(value, SetValue::Values(values) if values.iter().all(own))
-            {
-                return Err(PgError::unsupported(format!("SET {}", name.to_uppercase())));
-            }
-        }
         match value {
             SetValue::Default => self.settings_mut().reset(name, local)?,
             SetValue::Values(values) => self.settings_mut().set(name, values, local)?,
@@ -276,10 +277,14 @@ impl SqlSession {
                 self.statements.clear();
                 self.settings_mut().reset_all();
                 self.settle_settings();
+                self.sequences.forget();
                 "DISCARD ALL".into()
             }
             Discard::Plans => "DISCARD PLANS".into(),
-            Discard::Sequences => "DISCARD SEQUENCES".into(),
+            Discard::Sequences => {
+                self.sequences.forget();
+                "DISCARD SEQUENCES".into()
+            }
             Discard::Temporary => "DISCARD TEMP".into(),
         })
     }
@@ -393,24 +398,29 @@ impl SqlSession {
     }
 
     async fn define(&mut self, statement: &Statement, last: bool, client: &mut dyn Client) -> PgResult<String> {
-        let path = search_path(&self.settings, &self.user);
+        let user = self.current_user();
+        let session_user = Arc::clone(&self.user);
+        let sequences = Arc::clone(&self.sequences);
+        let path = search_path(&self.settings, &user);
         let environment = self.environment();
         let engine = Arc::clone(&self.engine);
         let cancel = self.startup.cancel.clone();
         let active = self.open();
-        active.check_writable("DDL")?;
+        active.check_writable(&definition_tag(statement))?;
         active.used = true;
         // A definition that fails half-way leaves nothing of itself in a block that goes on after ROLLBACK TO; the block is
         // failed until then, so no statement savepoint is needed.
-        let mut definer = Definer {
-            transaction: &mut *active.transaction,
-            database: &*engine.database,
-            cache: &engine.descriptors,
-            search_path: &path,
-            environment: &environment,
-            last,
-            notices: Vec::new(),
-        };
+        let mut definer = Definer::new(
+            &mut *active.transaction,
+            &*engine.database,
+            &engine.descriptors,
+            &path,
+            &environment,
+            &sequences,
+            &user,
+            &session_user,
+        );
+        definer.last = last;
         let tag = SqlSession::cancellable(&cancel, async {
             definer.transaction.statement().await?;
             define::run(&mut definer, statement).await
@@ -420,6 +430,20 @@ impl SqlSession {
             client.notice(notice);
         }
         Ok(tag)
+    }
+}
+
+/// As the error in a read-only transaction names a definition.
+fn definition_tag(statement: &Statement) -> String {
+    match statement {
+        Statement::CreateTable(_) => "CREATE TABLE".into(),
+        Statement::CreateIndex(_) => "CREATE INDEX".into(),
+        Statement::CreateView { .. } => "CREATE VIEW".into(),
+        Statement::AlterTable { kind, .. } => format!("ALTER {}", kind.word().to_uppercase()),
+        Statement::Drop { kind, .. } => format!("DROP {}", kind.word().to_uppercase()),
+        Statement::Truncate { .. } => "TRUNCATE TABLE".into(),
+        Statement::Comment { .. } => "COMMENT".into(),
+        _ => "DDL".into(),
     }
 }
 

@@ -34,11 +34,30 @@ calls! {
     short_description = ShortDescription;
     relation_size = RelationSize;
     has_privilege = HasPrivilege;
+    has_table_privilege = HasTablePrivilege;
+    has_sequence_privilege = HasSequencePrivilege;
+    has_schema_privilege = HasSchemaPrivilege;
+    has_role = HasRole;
+    shared_description = SharedDescription;
+    current_value = CurrentValue;
+    last_value = LastValue;
+    sequence_last_value = SequenceLastValue;
     to_regclass = ToRegclass;
     in_recovery = InRecovery;
     advisory_lock = AdvisoryLock;
     transaction_id = TransactionId;
     serial_sequence = SerialSequence;
+}
+
+/// `nextval` and `setval` have to wait for others: whoever runs expressions calls them by other means where they may stand.
+pub fn sequence_elsewhere(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
+    Err(PgError::unsupported("a sequence function in this place"))
+}
+
+/// The one row that SELECT shows of a sequence.
+pub fn sequence_state(environment: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
+    let state = environment.system(SystemCall::SequenceState, a)?;
+    Ok(Box::new(std::iter::once(Ok(state))))
 }
 
 /// `format_type(oid, modifier)`; not strict in the modifier.

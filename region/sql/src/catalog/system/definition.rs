@@ -1,11 +1,14 @@
 //! SQL text of catalog objects, as `pg_get_indexdef` and its like give it.
-use crate::catalog::{CatalogSnapshot, ConstraintKind, Index, Table};
+use crate::catalog::{CatalogSnapshot, ConstraintKind, ForeignKey, Index, ReferentialAction, Table};
 use trivet_types::Oid;
 use trivet_types::functions::string::quote_identifier;
 
 fn key_columns(table: &Table, index: &Index, with_order: bool) -> String {
     let shown = index.keys.iter().map(|key| {
-        let mut text = quote_identifier(&table.columns[key.column].name);
+        let mut text = match &key.expression {
+            Some(expression) => parenthesized(&expression.text),
+            None => quote_identifier(&table.columns[key.column].name),
+        };
         if with_order && key.descending {
             text.push_str(" DESC");
         }
@@ -17,26 +20,89 @@ fn key_columns(table: &Table, index: &Index, with_order: bool) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
+/// A function's call stands as it is, anything else in parentheses.
+fn parenthesized(text: &str) -> String {
+    let is_call = text.ends_with(')')
+        && text.split('(').next().is_some_and(|name| {
+            !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '"'))
+        });
+    if is_call || (text.starts_with('(') && text.ends_with(')') && !text.contains(")::")) {
+        return text.to_owned();
+    }
+    format!("({text})")
+}
+
 /// `CREATE UNIQUE INDEX ...`; with a column number, only that key.
 pub fn index_definition(catalog: &CatalogSnapshot, oid: Oid, column: i64) -> Option<String> {
     let table = catalog.table_of_index(oid)?;
     let index = table.index(oid)?;
     if column > 0 {
-        let key = index.keys.get(column as usize - 1)?;
-        return Some(quote_identifier(&table.columns[key.column].name));
+        let at = usize::try_from(column - 1).ok()?;
+        let Some(key) = index.keys.get(at) else {
+            let included = at.checked_sub(index.keys.len()).and_then(|at| index.include.get(at));
+            return included.map(|column| quote_identifier(&table.columns[*column].name));
+        };
+        return Some(match &key.expression {
+            Some(expression) => parenthesized(&expression.text),
+            None => quote_identifier(&table.columns[key.column].name),
+        });
     }
     let unique = if index.unique { "UNIQUE " } else { "" };
-    Some(format!(
+    let mut text = format!(
         "CREATE {unique}INDEX {} ON {}.{} USING btree ({})",
         quote_identifier(&index.name),
         quote_identifier(&table.schema_name),
         quote_identifier(&table.name),
         key_columns(table, index, true)
-    ))
+    );
+    if !index.include.is_empty() {
+        text.push_str(&format!(" INCLUDE ({})", column_list(table, &index.include)));
+    }
+    if let Some(filter) = &index.filter {
+        text.push_str(&format!(" WHERE {}", in_parentheses(filter)));
+    }
+    Some(text)
+}
+
+/// A condition as definitions show it: in one pair of parentheses.
+fn in_parentheses(text: &str) -> String {
+    if text.starts_with('(') && text.ends_with(')') && matching(text) == Some(text.len() - 1) {
+        text.to_owned()
+    } else {
+        format!("({text})")
+    }
+}
+
+/// Where the parenthesis at the text's start is closed.
+fn matching(text: &str) -> Option<usize> {
+    let (mut depth, mut quoted) = (0usize, false);
+    for (at, character) in text.char_indices() {
+        match character {
+            '\'' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn column_list(table: &Table, columns: &[usize]) -> String {
+    let names = columns.iter().map(|column| quote_identifier(&table.columns[*column].name));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// `PRIMARY KEY (a, b)`
-pub fn constraint_definition(catalog: &CatalogSnapshot, oid: Oid) -> Option<String> {
+pub fn constraint_definition(
+    catalog: &CatalogSnapshot,
+    oid: Oid,
+    shown: &dyn Fn(Oid) -> Option<String>,
+) -> Option<String> {
     for table in &catalog.tables {
         if let Some(constraint) = table.constraints.iter().find(|constraint| constraint.oid == oid) {
             let index = table.index(constraint.index)?;
@@ -49,6 +115,73 @@ pub fn constraint_definition(catalog: &CatalogSnapshot, oid: Oid) -> Option<Stri
         if let Some(check) = table.checks.iter().find(|check| check.oid == oid) {
             return Some(format!("CHECK ({})", check.expression));
         }
+        if let Some(key) = table.foreign_key(oid) {
+            return foreign_key_definition(catalog, table, key, shown);
+        }
     }
     None
+}
+
+fn foreign_key_definition(
+    catalog: &CatalogSnapshot,
+    table: &Table,
+    key: &ForeignKey,
+    shown: &dyn Fn(Oid) -> Option<String>,
+) -> Option<String> {
+    let parent = catalog.table(key.table)?;
+    let mut text = format!(
+        "FOREIGN KEY ({}) REFERENCES {}({})",
+        column_list(table, &key.columns),
+        shown(parent.oid)?,
+        column_list(parent, &key.referred)
+    );
+    if key.full {
+        text.push_str(" MATCH FULL");
+    }
+    let word = |action: ReferentialAction| match action {
+        ReferentialAction::NoAction => None,
+        ReferentialAction::Restrict => Some("RESTRICT"),
+        ReferentialAction::Cascade => Some("CASCADE"),
+        ReferentialAction::SetNull => Some("SET NULL"),
+        ReferentialAction::SetDefault => Some("SET DEFAULT"),
+    };
+    if let Some(word) = word(key.on_update) {
+        text.push_str(&format!(" ON UPDATE {word}"));
+    }
+    if let Some(word) = word(key.on_delete) {
+        text.push_str(&format!(" ON DELETE {word}"));
+        if !key.set_columns.is_empty() {
+            text.push_str(&format!(" ({})", column_list(table, &key.set_columns)));
+        }
+    }
+    if !key.validated {
+        text.push_str(" NOT VALID");
+    }
+    Some(text)
+}
+
+/// The query of a view, ended as PostgreSQL ends it.
+pub fn view_definition(catalog: &CatalogSnapshot, oid: Oid) -> Option<String> {
+    let view = catalog.table(oid)?.view()?;
+    Some(format!(" {};", view.query.trim().trim_end_matches(';').trim_end()))
+}
+
+/// A stored expression with the names of relations that it has by OID: `nextval('16384'::regclass)`.
+pub fn names_for_oids(text: &str, shown: &dyn Fn(Oid) -> Option<String>) -> String {
+    const CAST: &str = "'::regclass";
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(end) = rest.find(CAST) {
+        let start = rest[..end].rfind('\'').map_or(0, |quote| quote + 1);
+        let name = rest[start..end].parse().ok().and_then(|oid| shown(Oid(oid)));
+        out.push_str(&rest[..start]);
+        match name {
+            Some(name) => out.push_str(&name.replace('\'', "''")),
+            None => out.push_str(&rest[start..end]),
+        }
+        out.push_str(CAST);
+        rest = &rest[end + CAST.len()..];
+    }
+    out.push_str(rest);
+    out
 }

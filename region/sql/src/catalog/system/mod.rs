@@ -1,9 +1,12 @@
 //! `pg_catalog` and `information_schema`: virtual tables, computed from the registry and the catalog when they are read.
 mod definition;
+mod information;
+mod relations;
+mod roles;
 mod rows;
 mod tables;
 
-pub use definition::{constraint_definition, index_definition};
+pub use definition::{constraint_definition, index_definition, names_for_oids, view_definition};
 pub use rows::{SessionFacts, rows_of};
 pub use tables::TABLES;
 

@@ -49,16 +49,7 @@ impl<'a> Converter<'a> {
             S::Delete(delete) => self.delete(delete, None),
             S::CreateTable(create) => self.create_table(create),
             S::CreateIndex(create) => self.create_index(create),
-            S::CreateView(create) => self.create_view(create),
-            S::CreateSchema { schema_name: ast::SchemaName::Simple(name), if_not_exists, .. } => {
-                Ok(Statement::CreateSchema { name: self.single_name(name, "schema name")?, if_not_exists })
-            }
-            S::AlterTable(alter) => self.alter_table(alter),
-            S::Drop { object_type, if_exists, names, cascade, temporary: false, table: None, .. } => {
-                self.drop(object_type, if_exists, names, cascade)
-            }
             S::Truncate(truncate) => self.truncate(truncate),
-            S::Comment { object_type, object_name, comment, .. } => self.comment(object_type, object_name, comment),
             other => Err(PgError::unsupported(first_words(&other))),
         }
     }
@@ -86,10 +77,6 @@ impl<'a> Converter<'a> {
         }
         assert!(!parts.is_empty(), "the library gave a name without parts");
         Ok(QualifiedName { parts })
-    }
-
-    fn names(&self, names: Vec<ast::ObjectName>) -> PgResult<Vec<QualifiedName>> {
-        names.into_iter().map(|name| self.name(name)).collect()
     }
 
     fn single_name(&self, name: ast::ObjectName, what: &str) -> PgResult<Name> {

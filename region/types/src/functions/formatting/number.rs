@@ -174,14 +174,7 @@ fn picture(nodes: &[Node<Key>]) -> PgResult<Picture> {
                 p.shifts = true;
             }
             Key::Scientific => {
-                if p.fill
-                    || p.shifts
-                    || p.roman
-                    || p.brackets
-                    || p.has_local_sign
-                    || p.minus
-                    || p.plus
-                {
+                if p.fill || p.shifts || p.roman || p.brackets || p.has_local_sign || p.minus || p.plus {
                     return Err(bad_template("\"EEEE\" is incompatible with other formats")
                         .detail("\"EEEE\" may only be used together with digit and decimal point patterns."));
                 }

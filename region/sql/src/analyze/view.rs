@@ -1,0 +1,55 @@
+//! Views and sequences in FROM.
+use super::query::{query_columns, rename};
+use super::{Analyzer, with_room};
+use crate::catalog::{ResolvedView, Table};
+use crate::parser::tree;
+use crate::typed::{Expr, ExprKind, RelationColumn, RelationSource};
+use std::sync::Arc;
+use trivet_types::registry::registry;
+use trivet_types::{Datum, Oid, PgError, PgResult, oid};
+
+/// `pg_sequence_last_value` with its flag: our own, as a row of what SELECT shows of a sequence.
+const SEQUENCE_ROW: Oid = Oid(9002);
+
+impl Analyzer<'_> {
+    /// A view's query as a relation with the view's column names. It sees nothing of what is around it.
+    pub(super) fn view(&mut self, view: &ResolvedView) -> PgResult<(Vec<RelationColumn>, RelationSource)> {
+        let broken = || PgError::internal(format!("view {} has no query", view.table.name));
+        let definition = view.table.view().ok_or_else(broken)?;
+        let parsed = crate::parser::parse(&definition.query)?.into_iter().next().ok_or_else(broken)?;
+        let tree::Statement::Query(query) = &parsed.statement else { return Err(broken()) };
+        let depth = super::mentioned_in_query(query).depth;
+        let environment = self.environment;
+        let analyzed = with_room(depth, || {
+            let mut inner =
+                Analyzer::new(&view.relations, environment, super::ParameterTypes::none()).with_depth(depth);
+            let query = inner.query(query)?;
+            inner.settled(query)
+        });
+        // A place in the view's text is none in the statement's.
+        let mut analyzed = analyzed.map_err(|mut error| {
+            error.position = None;
+            error
+        })?;
+        let own: Vec<_> = view.table.live_columns().map(|(_, column)| column).collect();
+        analyzed.targets.iter_mut().filter(|target| !target.hidden).for_each(|target| target.origin = None);
+        let mut columns = query_columns(&analyzed);
+        columns.truncate(own.len());
+        let names: Vec<tree::Name> =
+            own.iter().map(|column| tree::Name { text: column.name.clone(), place: tree::Place::default() }).collect();
+        rename(&mut columns, &names, &view.table.name, tree::Place::default())?;
+        Ok((columns, RelationSource::Query(Box::new(analyzed))))
+    }
+}
+
+/// `SELECT last_value, log_cnt, is_called FROM sequence`
+pub(super) fn sequence_relation(table: &Arc<Table>) -> PgResult<(Vec<RelationColumn>, RelationSource)> {
+    let procedure = registry().procedure(SEQUENCE_ROW).ok_or_else(|| PgError::internal("sequences are not shown"))?;
+    let column =
+        |name: &str, type_oid: Oid| RelationColumn { name: name.to_owned(), type_oid, modifier: -1, hidden: false };
+    let columns = vec![column("last_value", oid::INT8), column("log_cnt", oid::INT8), column("is_called", oid::BOOL)];
+    let sequence = Expr::constant(Datum::Oid(table.oid.0), oid::OID);
+    debug_assert!(matches!(sequence.kind, ExprKind::Constant(_)), "a sequence's OID is a constant");
+    let source = RelationSource::Function { procedure, arguments: vec![sequence], ordinality: false };
+    Ok((columns, source))
+}

@@ -1,0 +1,720 @@
+//! Rows about relations and what belongs to them: tables, columns, indexes, constraints, sequences, views, comments, dependencies.
+use super::rows::{attribute_number, character, int2s, oids, row};
+use super::{VirtualTable, definition};
+use crate::catalog::{
+    AclItem, BTREE, CatalogSnapshot, Column, ConstraintKind, HEAP, Index, IndexState, POSTGRES_ROLE, ReferentialAction,
+    RelationKind, Roles, Table,
+};
+use trivet_types::registry::registry;
+use trivet_types::{Array, Datum, Oid, TYPES, oid};
+
+type Rows = Vec<Vec<Datum>>;
+
+const PG_CLASS: Oid = Oid(1259);
+const PG_CONSTRAINT: Oid = Oid(2606);
+const PG_NAMESPACE: Oid = Oid(2615);
+const PG_ATTRDEF: Oid = Oid(2604);
+const PG_REWRITE: Oid = Oid(2618);
+
+/// The rows of a table of this subject; `None`: it is of another.
+pub(super) fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot) -> Option<Rows> {
+    Some(match table.name {
+        "pg_class" => classes(table, catalog),
+        "pg_attribute" => attributes(table, catalog),
+        "pg_attrdef" => defaults(table, catalog),
+        "pg_namespace" => namespaces(table, catalog),
+        "pg_type" => types(table, catalog),
+        "pg_index" => indexes(table, catalog),
+        "pg_constraint" => constraints(table, catalog),
+        "pg_sequence" => sequences(table, catalog),
+        "pg_sequences" => sequences_shown(table, catalog),
+        "pg_tables" => tables_shown(table, catalog),
+        "pg_views" => views_shown(table, catalog),
+        "pg_indexes" => indexes_shown(table, catalog),
+        "pg_rewrite" => rewrites(table, catalog),
+        "pg_description" => descriptions(table, catalog),
+        "pg_depend" => dependencies(table, catalog),
+        _ => return None,
+    })
+}
+
+pub(super) fn name_of(roles: &Roles, role: Oid) -> Datum {
+    roles.name(role).map_or_else(|| format!("unknown (OID={role})"), str::to_owned).into()
+}
+
+pub(super) fn acl(items: Option<&[AclItem]>, roles: &Roles) -> Datum {
+    match items {
+        None => Datum::Null,
+        Some(items) => {
+            let shown = items.iter().map(|item| Datum::from(item.shown(roles))).collect();
+            Datum::array(Array::from_values(oid::ACLITEM, shown))
+        }
+    }
+}
+
+fn with_indexes(catalog: &CatalogSnapshot) -> impl Iterator<Item = (&Table, &Index)> {
+    catalog.tables.iter().flat_map(|table| table.indexes.iter().map(move |index| (table.as_ref(), index)))
+}
+
+/// Defaults, and rules of views, have no identity of their own; any stable number does.
+fn default_oid(table: &Table, column: usize) -> Oid {
+    Oid(table.oid.0.wrapping_mul(1601).wrapping_add(column as u32) | 1 << 31)
+}
+
+fn rule_oid(table: &Table) -> Oid {
+    default_oid(table, 1600)
+}
+
+/// A column's default as PostgreSQL keeps it: that of a generated column is its expression.
+fn default_text(column: &Column) -> Option<&str> {
+    column.default.as_deref().or(column.generated.as_deref())
+}
+
+fn options(of: &Table) -> Datum {
+    if of.options.is_empty() {
+        return Datum::Null;
+    }
+    let shown = of.options.iter().map(|(name, value)| Datum::from(format!("{name}={value}")));
+    Datum::array(Array::from_values(oid::TEXT, shown.collect()))
+}
+
+fn namespaces(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    let shown = catalog.schemas.iter().map(|schema| {
+        row(
+            table,
+            &[
+                ("oid", schema.oid.into()),
+                ("nspname", schema.name.as_str().into()),
+                ("nspowner", schema.owner.into()),
+                ("nspacl", acl(schema.acl.as_deref(), &catalog.roles)),
+            ],
+        )
+    });
+    shown.collect()
+}
+
+fn kind_letter(kind: RelationKind) -> char {
+    match kind {
+        RelationKind::Table => 'r',
+        RelationKind::Index => 'i',
+        RelationKind::View => 'v',
+        RelationKind::Sequence => 'S',
+        RelationKind::Type => 'c',
+    }
+}
+
+fn classes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    let common = |oid: Oid, name: &str, schema: Oid, owner: Oid, kind: char, columns: usize| {
+        vec![
+            ("oid", oid.into()),
+            ("relname", Datum::from(name)),
+            ("relnamespace", schema.into()),
+            ("relowner", owner.into()),
+            ("relkind", character(kind)),
+            ("relnatts", Datum::Int2(columns as i16)),
+            ("relpersistence", character('p')),
+            ("relispopulated", Datum::Bool(true)),
+        ]
+    };
+    let mut rows = Vec::new();
+    for of in &catalog.tables {
+        let kind = of.kind();
+        let columns = if kind == RelationKind::Sequence { 3 } else { of.columns.len() };
+        let mut values = common(of.oid, &of.name, of.schema, of.owner, kind_letter(kind), columns);
+        let is_table = kind == RelationKind::Table;
+        let is_view = kind == RelationKind::View;
+        values.extend([
+            ("relreplident", character(if is_table { 'd' } else { 'n' })),
+            ("reltype", of.row_type.into()),
+            ("relam", if is_table { HEAP } else { Oid(0) }.into()),
+            ("relfilenode", Datum::Oid(if is_view { 0 } else { of.storage.0 as u32 })),
+            (
+                "reltuples",
+                Datum::Float4(if is_table {
+                    of.row_estimate
+                } else if is_view {
+                    0.0
+                } else {
+                    1.0
+                }),
+            ),
+            ("relhasindex", Datum::Bool(!of.indexes.is_empty())),
+            ("relchecks", Datum::Int2(of.checks.len() as i16)),
+            ("relhasrules", Datum::Bool(is_view)),
+            ("relhastriggers", Datum::Bool(!of.foreign_keys.is_empty() || !of.referenced_by.is_empty())),
+            ("relacl", acl(of.acl.as_deref(), &catalog.roles)),
+            ("reloptions", options(of)),
+        ]);
+        rows.push(row(table, &values));
+        for index in &of.indexes {
+            let count = index.keys.len() + index.include.len();
+            let mut values = common(index.oid, &index.name, of.schema, of.owner, 'i', count);
+            values.extend([
+                ("relam", BTREE.into()),
+                ("relreplident", character('n')),
+                ("relfilenode", Datum::Oid(index.storage.0 as u32)),
+            ]);
+            rows.push(row(table, &values));
+        }
+    }
+    for of in super::TABLES {
+        let kind = if of.view { 'v' } else { 'r' };
+        let mut values = common(of.oid, of.name, of.schema, POSTGRES_ROLE, kind, of.columns.len());
+        values.push(("relreplident", character('n')));
+        if !of.view {
+            values.push(("relam", HEAP.into()));
+        }
+        rows.push(row(table, &values));
+    }
+    rows
+}
+
+/// How a type's large values are kept: plain, main or extended.
+fn storage(type_oid: Oid) -> char {
+    match trivet_types::type_info(type_oid).map_or(0, |info| info.length) {
+        -1 if type_oid == oid::NUMERIC => 'm',
+        -1 if matches!(type_oid, oid::INT2VECTOR | oid::OIDVECTOR) => 'p',
+        -1 => 'x',
+        _ => 'p',
+    }
+}
+
+/// The collation of a type's values: names compare as C, other strings by the default, which is C too.
+fn collation(type_oid: Oid) -> Oid {
+    let element = trivet_types::element_of(type_oid).filter(|_| trivet_types::is_array(type_oid)).unwrap_or(type_oid);
+    match element {
+        oid::NAME => Oid(950),
+        oid::TEXT | oid::VARCHAR | oid::BPCHAR => Oid(100),
+        _ => Oid(0),
+    }
+}
+
+fn attribute(
+    table: &VirtualTable,
+    relation: Oid,
+    at: usize,
+    name: &str,
+    type_oid: Oid,
+    modifier: i32,
+    extra: &[(&'static str, Datum)],
+) -> Vec<Datum> {
+    let info = trivet_types::type_info(type_oid);
+    let mut values = vec![
+        ("attrelid", relation.into()),
+        ("attname", Datum::from(name)),
+        ("atttypid", type_oid.into()),
+        ("attlen", Datum::Int2(info.map_or(-1, |info| info.length))),
+        ("attnum", attribute_number(at).into()),
+        ("attcacheoff", Datum::Int4(-1)),
+        ("atttypmod", Datum::Int4(modifier)),
+        ("attndims", Datum::Int4(i32::from(trivet_types::is_array(type_oid)))),
+        ("attbyval", Datum::Bool(info.is_some_and(|info| info.by_value))),
+        ("attalign", character(info.map_or('i', |info| info.align))),
+        ("attstorage", character(storage(type_oid))),
+        ("attislocal", Datum::Bool(true)),
+        ("attcollation", collation(type_oid).into()),
+        ("attstattarget", Datum::Int4(-1)),
+    ];
+    values.extend(extra.iter().cloned());
+    row(table, &values)
+}
+
+/// Columns of every sequence.
+const SEQUENCE_COLUMNS: [(&str, Oid); 3] =
+    [("last_value", oid::INT8), ("log_cnt", oid::INT8), ("is_called", oid::BOOL)];
+
+fn attributes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    let mut rows = Vec::new();
+    for of in &catalog.tables {
+        if of.kind() == RelationKind::Sequence {
+            for (at, (name, type_oid)) in SEQUENCE_COLUMNS.iter().enumerate() {
+                let extra = [("attnotnull", Datum::Bool(true))];
+                rows.push(attribute(table, of.oid, at, name, *type_oid, -1, &extra));
+            }
+        }
+        for (at, column) in of.columns.iter().enumerate() {
+            let name =
+                if column.dropped { format!("........pg.dropped.{}........", at + 1) } else { column.name.clone() };
+            let type_oid = if column.dropped { Oid(0) } else { column.type_oid };
+            let identity = column.identity.map(|identity| if identity.always { 'a' } else { 'd' });
+            let mut extra = vec![
+                ("attnotnull", Datum::Bool(column.not_null)),
+                ("atthasdef", Datum::Bool(default_text(column).is_some())),
+                ("attisdropped", Datum::Bool(column.dropped)),
+                ("atthasmissing", Datum::Bool(column.missing.is_some())),
+            ];
+            extra.extend(identity.map(|letter| ("attidentity", character(letter))));
+            if column.generated.is_some() {
+                extra.push(("attgenerated", character('s')));
+            }
+            rows.push(attribute(table, of.oid, at, &name, type_oid, column.modifier, &extra));
+        }
+        for index in &of.indexes {
+            for (at, key) in index.keys.iter().enumerate() {
+                let (name, type_oid, modifier) = match &key.expression {
+                    Some(expression) => (expression.name.as_str(), expression.type_oid, -1),
+                    None => {
+                        let column = &of.columns[key.column];
+                        (column.name.as_str(), column.type_oid, column.modifier)
+                    }
+                };
+                let mut extra = Vec::new();
+                if key.expression.is_some() {
+                    extra.push(("atthasdef", Datum::Bool(false)));
+                }
+                rows.push(attribute(table, index.oid, at, name, type_oid, modifier, &extra));
+            }
+            for (at, column) in index.include.iter().enumerate() {
+                let column = &of.columns[*column];
+                let at = index.keys.len() + at;
+                rows.push(attribute(table, index.oid, at, &column.name, column.type_oid, column.modifier, &[]));
+            }
+        }
+    }
+    for of in super::TABLES {
+        for (at, column) in of.columns.iter().enumerate() {
+            let extra = [("attnotnull", Datum::Bool(column.not_null))];
+            rows.push(attribute(table, of.oid, at, column.name, column.type_oid, -1, &extra));
+        }
+    }
+    rows
+}
+
+fn defaults(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    let mut rows = Vec::new();
+    for of in &catalog.tables {
+        for (at, column) in of.live_columns() {
+            let Some(default) = default_text(column) else { continue };
+            rows.push(row(
+                table,
+                &[
+                    ("oid", default_oid(of, at).into()),
+                    ("adrelid", of.oid.into()),
+                    ("adnum", attribute_number(at).into()),
+                    ("adbin", default.into()),
+                ],
+            ));
+        }
+    }
+    rows
+}
+
+fn types(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    let procedure =
+        |name: &str| registry().procedures_named(name).first().map_or(Datum::Oid(0), |found| found.oid.into());
+    let mut rows: Rows = TYPES
+        .iter()
+        .map(|info| {
+            row(
+                table,
+                &[
+                    ("oid", info.oid.into()),
+                    ("typname", info.name.into()),
+                    ("typnamespace", crate::catalog::PG_CATALOG.into()),
+                    ("typowner", POSTGRES_ROLE.into()),
+                    ("typlen", Datum::Int2(info.length)),
+                    ("typbyval", Datum::Bool(info.by_value)),
+                    ("typtype", character(info.kind)),
+                    ("typcategory", character(info.category.0)),
+                    ("typispreferred", Datum::Bool(info.preferred)),
+                    ("typisdefined", Datum::Bool(true)),
+                    ("typdelim", character(',')),
+                    ("typelem", info.element.into()),
+                    ("typarray", info.array.into()),
+                    ("typinput", procedure(info.input)),
+                    ("typoutput", procedure(info.output)),
+                    ("typreceive", procedure(info.receive)),
+                    ("typsend", procedure(info.send)),
+                    ("typalign", character(info.align)),
+                    ("typstorage", character(storage(info.oid))),
+                    ("typtypmod", Datum::Int4(-1)),
+                    ("typcollation", collation(info.oid).into()),
+                ],
+            )
+        })
+        .collect();
+    for of in catalog.tables.iter().filter(|of| of.row_type.is_valid()) {
+        rows.push(row(
+            table,
+            &[
+                ("oid", of.row_type.into()),
+                ("typname", of.name.as_str().into()),
+                ("typnamespace", of.schema.into()),
+                ("typowner", of.owner.into()),
+                ("typlen", Datum::Int2(-1)),
+                ("typtype", character('c')),
+                ("typcategory", character('C')),
+                ("typisdefined", Datum::Bool(true)),
+                ("typdelim", character(',')),
+                ("typrelid", of.oid.into()),
+                ("typalign", character('d')),
+                ("typstorage", character('x')),
+                ("typtypmod", Datum::Int4(-1)),
+            ],
+        ));
+    }
+    rows
+}
+
+fn indexes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    with_indexes(catalog)
+        .map(|(of, index)| {
+            let option = |key: &crate::catalog::IndexKey| i16::from(key.descending) | i16::from(key.nulls_first) << 1;
+            // An expression is no column: 0.
+            let number = |key: &crate::catalog::IndexKey| match &key.expression {
+                Some(_) => 0,
+                None => attribute_number(key.column),
+            };
+            let expressions: Vec<&str> = index
+                .keys
+                .iter()
+                .filter_map(|key| key.expression.as_ref().map(|expression| expression.text.as_str()))
+                .collect();
+            let expressions = if expressions.is_empty() { Datum::Null } else { expressions.join(", ").into() };
+            let included = index.include.iter().map(|column| attribute_number(*column));
+            let ready = index.state == IndexState::Ready;
+            row(
+                table,
+                &[
+                    ("indexrelid", index.oid.into()),
+                    ("indrelid", of.oid.into()),
+                    ("indnatts", Datum::Int2((index.keys.len() + index.include.len()) as i16)),
+                    ("indnkeyatts", Datum::Int2(index.keys.len() as i16)),
+                    ("indisunique", Datum::Bool(index.unique)),
+                    ("indisprimary", Datum::Bool(index.primary)),
+                    ("indimmediate", Datum::Bool(true)),
+                    ("indisvalid", Datum::Bool(ready)),
+                    ("indisready", Datum::Bool(true)),
+                    ("indislive", Datum::Bool(true)),
+                    ("indkey", int2s(index.keys.iter().map(number).chain(included))),
+                    ("indcollation", oids(index.keys.iter().map(|key| collation(of.key_type(key))))),
+                    ("indclass", oids(index.keys.iter().map(|_| Oid(0)))),
+                    ("indoption", int2s(index.keys.iter().map(option))),
+                    ("indexprs", expressions),
+                    ("indpred", index.filter.as_deref().into()),
+                ],
+            )
+        })
+        .collect()
+}
+
+fn numbers(columns: impl Iterator<Item = usize>) -> Datum {
+    Datum::array(Array::from_values(oid::INT2, columns.map(|column| Datum::Int2(attribute_number(column))).collect()))
+}
+
+fn action_letter(action: ReferentialAction) -> char {
+    match action {
+        ReferentialAction::NoAction => 'a',
+        ReferentialAction::Restrict => 'r',
+        ReferentialAction::Cascade => 'c',
+        ReferentialAction::SetNull => 'n',
+        ReferentialAction::SetDefault => 'd',
+    }
+}
+
+fn constraints(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    let mut rows = Vec::new();
+    for of in &catalog.tables {
+        let common = |oid: Oid, name: &str, kind: char| {
+            let mut values = vec![
+                ("oid", oid.into()),
+                ("conname", Datum::from(name)),
+                ("connamespace", of.schema.into()),
+                ("contype", character(kind)),
+                ("conrelid", of.oid.into()),
+                ("conislocal", Datum::Bool(true)),
+                ("connoinherit", Datum::Bool(kind != 'c')),
+            ];
+            if kind != 'f' {
+                values.extend([
+                    ("convalidated", Datum::Bool(true)),
+                    ("confupdtype", character(' ')),
+                    ("confdeltype", character(' ')),
+                    ("confmatchtype", character(' ')),
+                ]);
+            }
+            values
+        };
+        for constraint in &of.constraints {
+            let kind = match constraint.kind {
+                ConstraintKind::PrimaryKey => 'p',
+                ConstraintKind::Unique => 'u',
+            };
+            let mut values = common(constraint.oid, &constraint.name, kind);
+            let keys = of.index(constraint.index).map_or(&[][..], |index| &index.keys);
+            values.push(("conindid", constraint.index.into()));
+            values.push(("conkey", numbers(keys.iter().map(|key| key.column))));
+            rows.push(row(table, &values));
+        }
+        for check in &of.checks {
+            let mut values = common(check.oid, &check.name, 'c');
+            values.push(("conbin", check.expression.as_str().into()));
+            let used = of
+                .live_columns()
+                .filter(|(_, column)| crate::define::mentions_column(&check.expression, &column.name))
+                .map(|(at, _)| at);
+            values.push(("conkey", numbers(used)));
+            rows.push(row(table, &values));
+        }
+        for key in &of.foreign_keys {
+            let mut values = common(key.oid, &key.name, 'f');
+            let equal = |type_oid: Oid| registry().equality(type_oid).map_or(Oid(0), |operator| operator.oid);
+            let operators = || {
+                let of_columns = key.columns.iter().map(|column| equal(of.columns[*column].type_oid).into()).collect();
+                Datum::array(Array::from_values(oid::OID, of_columns))
+            };
+            values.extend([
+                ("convalidated", Datum::Bool(key.validated)),
+                ("conindid", key.index.into()),
+                ("confrelid", key.table.into()),
+                ("confupdtype", character(action_letter(key.on_update))),
+                ("confdeltype", character(action_letter(key.on_delete))),
+                ("confmatchtype", character(if key.full { 'f' } else { 's' })),
+                ("conkey", numbers(key.columns.iter().copied())),
+                ("confkey", numbers(key.referred.iter().copied())),
+                ("conpfeqop", operators()),
+                ("conppeqop", operators()),
+                ("conffeqop", operators()),
+            ]);
+            if !key.set_columns.is_empty() {
+                values.push(("confdelsetcols", numbers(key.set_columns.iter().copied())));
+            }
+            rows.push(row(table, &values));
+        }
+    }
+    rows
+}
+
+fn sequences(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    let of_table = |of: &std::sync::Arc<Table>| {
+        let sequence = of.sequence()?;
+        Some(row(
+            table,
+            &[
+                ("seqrelid", of.oid.into()),
+                ("seqtypid", sequence.type_oid.into()),
+                ("seqstart", Datum::Int8(sequence.start)),
+                ("seqincrement", Datum::Int8(sequence.increment)),
+                ("seqmax", Datum::Int8(sequence.maximum)),
+                ("seqmin", Datum::Int8(sequence.minimum)),
+                ("seqcache", Datum::Int8(sequence.cache)),
+                ("seqcycle", Datum::Bool(sequence.cycles)),
+            ],
+        ))
+    };
+    catalog.tables.iter().filter_map(of_table).collect()
+}
+
+fn sequences_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    let of_table = |of: &std::sync::Arc<Table>| {
+        let sequence = of.sequence()?;
+        let state = catalog.sequences.get(&of.oid).filter(|state| state.is_called);
+        Some(row(
+            table,
+            &[
+                ("schemaname", of.schema_name.as_str().into()),
+                ("sequencename", of.name.as_str().into()),
+                ("sequenceowner", name_of(&catalog.roles, of.owner)),
+                ("data_type", sequence.type_oid.into()),
+                ("start_value", Datum::Int8(sequence.start)),
+                ("min_value", Datum::Int8(sequence.minimum)),
+                ("max_value", Datum::Int8(sequence.maximum)),
+                ("increment_by", Datum::Int8(sequence.increment)),
+                ("cycle", Datum::Bool(sequence.cycles)),
+                ("cache_size", Datum::Int8(sequence.cache)),
+                ("last_value", state.map_or(Datum::Null, |state| Datum::Int8(state.last_value))),
+            ],
+        ))
+    };
+    catalog.tables.iter().filter_map(of_table).collect()
+}
+
+fn tables_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    let stored = catalog.tables.iter().filter(|of| of.is_table());
+    let mut rows: Rows = stored
+        .map(|of| {
+            row(
+                table,
+                &[
+                    ("schemaname", of.schema_name.as_str().into()),
+                    ("tablename", of.name.as_str().into()),
+                    ("tableowner", name_of(&catalog.roles, of.owner)),
+                    ("hasindexes", Datum::Bool(!of.indexes.is_empty())),
+                    ("hasrules", Datum::Bool(false)),
+                    ("hastriggers", Datum::Bool(!of.foreign_keys.is_empty() || !of.referenced_by.is_empty())),
+                    ("rowsecurity", Datum::Bool(false)),
+                ],
+            )
+        })
+        .collect();
+    rows.extend(super::TABLES.iter().filter(|of| !of.view).map(|of| {
+        let schema = catalog.schema_name(of.schema).unwrap_or("pg_catalog");
+        row(
+            table,
+            &[
+                ("schemaname", schema.into()),
+                ("tablename", of.name.into()),
+                ("tableowner", name_of(&catalog.roles, POSTGRES_ROLE)),
+                ("hasindexes", Datum::Bool(true)),
+                ("hasrules", Datum::Bool(false)),
+                ("hastriggers", Datum::Bool(false)),
+                ("rowsecurity", Datum::Bool(false)),
+            ],
+        )
+    }));
+    rows
+}
+
+fn views_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    let views = catalog.tables.iter().filter(|of| of.view().is_some());
+    views
+        .map(|of| {
+            row(
+                table,
+                &[
+                    ("schemaname", of.schema_name.as_str().into()),
+                    ("viewname", of.name.as_str().into()),
+                    ("viewowner", name_of(&catalog.roles, of.owner)),
+                    ("definition", definition::view_definition(catalog, of.oid).into()),
+                ],
+            )
+        })
+        .collect()
+}
+
+fn indexes_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    with_indexes(catalog)
+        .map(|(of, index)| {
+            row(
+                table,
+                &[
+                    ("schemaname", of.schema_name.as_str().into()),
+                    ("tablename", of.name.as_str().into()),
+                    ("indexname", index.name.as_str().into()),
+                    ("indexdef", definition::index_definition(catalog, index.oid, 0).into()),
+                ],
+            )
+        })
+        .collect()
+}
+
+fn rewrites(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    let views = catalog.tables.iter().filter(|of| of.view().is_some());
+    views
+        .map(|of| {
+            row(
+                table,
+                &[
+                    ("oid", rule_oid(of).into()),
+                    ("rulename", "_RETURN".into()),
+                    ("ev_class", of.oid.into()),
+                    ("ev_type", character('1')),
+                    ("ev_enabled", character('O')),
+                    ("is_instead", Datum::Bool(true)),
+                    ("ev_qual", "<>".into()),
+                    ("ev_action", "<>".into()),
+                ],
+            )
+        })
+        .collect()
+}
+
+fn descriptions(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    let mut rows = Vec::new();
+    let mut push = |object: Oid, class: Oid, column: i16, text: &str| {
+        rows.push(row(
+            table,
+            &[
+                ("objoid", object.into()),
+                ("classoid", class.into()),
+                ("objsubid", Datum::Int4(column.into())),
+                ("description", text.into()),
+            ],
+        ));
+    };
+    for of in &catalog.tables {
+        for comment in &of.comments {
+            let (object, class) = match comment.object {
+                Oid(0) => (of.oid, PG_CLASS),
+                object if of.index(object).is_some() => (object, PG_CLASS),
+                object => (object, PG_CONSTRAINT),
+            };
+            push(object, class, comment.column, &comment.text);
+        }
+    }
+    for schema in &catalog.schemas {
+        if let Some(comment) = &schema.comment {
+            push(schema.oid, PG_NAMESPACE, 0, comment);
+        }
+    }
+    rows
+}
+
+/// What depends on what, as far as pg_dump and those who order objects by it ask.
+fn dependencies(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    let mut rows = Vec::new();
+    let mut push = |(class, object, sub): (Oid, Oid, i32), (on_class, on, on_sub): (Oid, Oid, i32), kind: char| {
+        rows.push(row(
+            table,
+            &[
+                ("classid", class.into()),
+                ("objid", object.into()),
+                ("objsubid", Datum::Int4(sub)),
+                ("refclassid", on_class.into()),
+                ("refobjid", on.into()),
+                ("refobjsubid", Datum::Int4(on_sub)),
+                ("deptype", character(kind)),
+            ],
+        ));
+    };
+    let number = |column: usize| i32::from(attribute_number(column));
+    for of in &catalog.tables {
+        push((PG_CLASS, of.oid, 0), (PG_NAMESPACE, of.schema, 0), 'n');
+        if let Some((owner, column, identity)) = of.sequence().and_then(|sequence| sequence.owned_by) {
+            let kind = if identity { 'i' } else { 'a' };
+            push((PG_CLASS, of.oid, 0), (PG_CLASS, owner, number(column)), kind);
+        }
+        for (at, column) in of.live_columns() {
+            let Some(text) = default_text(column) else { continue };
+            let own = (PG_ATTRDEF, default_oid(of, at), 0);
+            push(own, (PG_CLASS, of.oid, number(at)), 'a');
+            for sequence in crate::define::regclass_oids(text) {
+                push(own, (PG_CLASS, sequence, 0), 'n');
+            }
+        }
+        for index in &of.indexes {
+            match of.constraint_of(index.oid) {
+                Some(constraint) => push((PG_CLASS, index.oid, 0), (PG_CONSTRAINT, constraint.oid, 0), 'i'),
+                None => {
+                    for key in index.keys.iter().filter(|key| key.expression.is_none()) {
+                        push((PG_CLASS, index.oid, 0), (PG_CLASS, of.oid, number(key.column)), 'a');
+                    }
+                }
+            }
+        }
+        for constraint in &of.constraints {
+            push((PG_CONSTRAINT, constraint.oid, 0), (PG_CLASS, of.oid, 0), 'a');
+        }
+        for check in &of.checks {
+            push((PG_CONSTRAINT, check.oid, 0), (PG_CLASS, of.oid, 0), 'a');
+        }
+        for key in &of.foreign_keys {
+            push((PG_CONSTRAINT, key.oid, 0), (PG_CLASS, of.oid, 0), 'a');
+            push((PG_CONSTRAINT, key.oid, 0), (PG_CLASS, key.index, 0), 'n');
+        }
+        if let Some(view) = of.view() {
+            let rule = (PG_REWRITE, rule_oid(of), 0);
+            push(rule, (PG_CLASS, of.oid, 0), 'i');
+            push(rule, (PG_CLASS, of.oid, 0), 'n');
+            for reference in view.references.iter().filter(|reference| catalog.table(reference.relation).is_some()) {
+                if reference.used.is_empty() {
+                    push(rule, (PG_CLASS, reference.relation, 0), 'n');
+                }
+                for column in &reference.used {
+                    push(rule, (PG_CLASS, reference.relation, number(*column)), 'n');
+                }
+            }
+        }
+    }
+    rows
+}

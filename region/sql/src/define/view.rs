@@ -1,0 +1,147 @@
+//! CREATE VIEW. A view keeps its query's text, and for each name in it the relation that it stood for, with the columns as they
+//! were: so the text means the same for ever, whatever is renamed or added.
+use super::{Definer, already_exists};
+use crate::analyze::{Analyzer, ParameterTypes, Relations, mentioned_in_query};
+use crate::catalog::{Found, Privileges, RelationBody, RelationKind, Table, View, ViewReference};
+use crate::parser::tree::{Name, QualifiedName, Query, Statement};
+use crate::typed;
+use std::collections::{HashMap, HashSet};
+use trivet_types::{Oid, PgError, PgResult, display_name, oid, sqlstate};
+
+impl Definer<'_> {
+    pub(super) async fn create_view(
+        &mut self,
+        name: &QualifiedName,
+        columns: &[Name],
+        query: &Query,
+        text: &str,
+        or_replace: bool,
+    ) -> PgResult<()> {
+        let mentioned = mentioned_in_query(query);
+        let mut relations = Relations::new();
+        for (schema, name) in &mentioned.relations {
+            if let Some(found) = self.catalog().relation(schema.as_deref(), name).await? {
+                if let Some(table) = found.table() {
+                    self.shared_table(table.oid).await?;
+                    self.check_table(table, Privileges::SELECT).await?;
+                }
+                relations.insert((schema.clone(), name.clone()), found);
+            }
+        }
+        let environment = self.environment;
+        let typed = crate::analyze::with_room(mentioned.depth, || {
+            let mut analyzer =
+                Analyzer::new(&relations, environment, ParameterTypes::none()).with_depth(mentioned.depth);
+            analyzer.statement(&Statement::Query(query.clone()))
+        })?;
+        let typed::Statement::Query(typed) = typed else {
+            return Err(PgError::internal("a view's query is no query"));
+        };
+        let mut of_view: Vec<(String, Oid, i32)> = Vec::new();
+        for target in typed.visible_targets() {
+            let type_oid = if target.expr.type_oid == oid::UNKNOWN { oid::TEXT } else { target.expr.type_oid };
+            of_view.push((target.name.clone(), type_oid, target.expr.modifier));
+        }
+        if columns.len() > of_view.len() {
+            let message = "CREATE VIEW specifies more column names than columns";
+            return Err(PgError::new(sqlstate::SYNTAX_ERROR, message));
+        }
+        for (column, name) in of_view.iter_mut().zip(columns) {
+            column.0.clone_from(&name.text);
+        }
+        let mut view_columns = Vec::with_capacity(of_view.len());
+        for (name, type_oid, modifier) in of_view {
+            view_columns.push(super::create::plain_column(name, type_oid, modifier));
+        }
+        super::columns::check_names(&view_columns)?;
+        let view = View { query: text.to_owned(), references: references(&relations, &typed) };
+        if or_replace {
+            if let Some(found) = self.find_in_creation_schema(name).await? {
+                return self.replace_view(name, found, view, view_columns).await;
+            }
+        }
+        let Some(mut table) = self.new_relation(name, RelationKind::View, false).await? else {
+            return Err(already_exists(name.last()));
+        };
+        table.columns = view_columns;
+        table.body = RelationBody::View(view);
+        self.store(table);
+        Ok(())
+    }
+
+    async fn find_in_creation_schema(&mut self, name: &QualifiedName) -> PgResult<Option<Found>> {
+        let (_, schema) = self.catalog().creation_schema(name.schema()).await?;
+        self.catalog().relation(Some(&schema), name.last()).await
+    }
+
+    /// The columns that were there stay, with their types; more may follow.
+    async fn replace_view(
+        &mut self,
+        name: &QualifiedName,
+        found: Found,
+        view: View,
+        columns: Vec<crate::catalog::Column>,
+    ) -> PgResult<()> {
+        let Found::View(_) = &found else {
+            return Err(super::wrong_kind(name, RelationKind::View));
+        };
+        let gone = || crate::analyze::undefined_table(name);
+        let table = self.locked_table(found.oid()).await?.ok_or_else(gone)?;
+        self.check_owner(&table).await?;
+        let mut table = Table::clone(&table);
+        if view.references.iter().any(|reference| reference.relation == table.oid) {
+            let message = format!("infinite recursion detected in rules for relation \"{}\"", table.name);
+            return Err(PgError::new(sqlstate::INVALID_OBJECT_DEFINITION, message));
+        }
+        if columns.len() < table.columns.len() {
+            return Err(PgError::new(sqlstate::INVALID_TABLE_DEFINITION, "cannot drop columns from view"));
+        }
+        for (old, new) in table.columns.iter().zip(&columns) {
+            if old.name != new.name {
+                let message = format!("cannot change name of view column \"{}\" to \"{}\"", old.name, new.name);
+                return Err(PgError::new(sqlstate::INVALID_TABLE_DEFINITION, message)
+                    .hint("Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."));
+            }
+            if old.type_oid != new.type_oid || old.modifier != new.modifier {
+                let message = format!(
+                    "cannot change data type of view column \"{}\" from {} to {}",
+                    old.name,
+                    display_name(old.type_oid, old.modifier),
+                    display_name(new.type_oid, new.modifier)
+                );
+                return Err(PgError::new(sqlstate::INVALID_TABLE_DEFINITION, message));
+            }
+        }
+        table.columns = columns;
+        table.body = RelationBody::View(view);
+        self.store(table);
+        Ok(())
+    }
+}
+
+/// The relations that a query's names stand for, with the columns that it uses.
+fn references(relations: &Relations, query: &typed::Query) -> Vec<ViewReference> {
+    let mut used: HashMap<Oid, HashSet<usize>> = HashMap::new();
+    crate::plan::used_columns(query, &mut |relation, column| {
+        used.entry(relation).or_default().insert(column);
+    });
+    let mut all: Vec<ViewReference> = relations
+        .iter()
+        .map(|((schema, name), found)| {
+            let columns = match found {
+                Found::Table(table) | Found::Sequence(table) => names(table),
+                Found::View(view) => names(&view.table),
+                Found::Index(..) | Found::Virtual(_) => Vec::new(),
+            };
+            let mut used: Vec<usize> = used.get(&found.oid()).into_iter().flatten().copied().collect();
+            used.sort_unstable();
+            ViewReference { schema: schema.clone(), name: name.clone(), relation: found.oid(), columns, used }
+        })
+        .collect();
+    all.sort_by(|one, other| one.relation.cmp(&other.relation).then_with(|| one.name.cmp(&other.name)));
+    all
+}
+
+fn names(table: &Table) -> Vec<String> {
+    table.columns.iter().map(|column| column.name.clone()).collect()
+}

@@ -1,0 +1,378 @@
+//! Definitions that are read by hand: sequences, schemas, views, types, comments, DROP. `parse` answers `None` for one that is
+//! the library's.
+use super::convert::Converter;
+use super::cursor::{Cursor, word_is};
+use super::tree::*;
+use super::{roles, table};
+use sqlparser::tokenizer::Token;
+use trivet_types::{PgError, PgResult};
+
+pub(super) fn parse(first: &str, rest: &mut Cursor<'_, '_>) -> PgResult<Option<Statement>> {
+    match first {
+        "create" => create(rest),
+        "alter" => alter(rest).map(Some),
+        "drop" => drop(rest).map(Some),
+        "comment" => comment(rest).map(Some),
+        "grant" => roles::grant(rest, false).map(Some),
+        "revoke" => roles::grant(rest, true).map(Some),
+        "reassign" => {
+            rest.expect("owned")?;
+            rest.expect("by")?;
+            let roles = roles::role_names(rest)?;
+            rest.expect("to")?;
+            let reassign = Some(roles::role_name(rest)?);
+            Ok(Some(definition(Definition::Owned { roles, reassign, cascade: false })))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn definition(definition: Definition) -> Statement {
+    Statement::Definition(Box::new(definition))
+}
+
+/// What PostgreSQL creates, alters or drops and nothing here has: refused by name.
+fn refuse_kind(verb: &str, rest: &Cursor<'_, '_>) -> PgResult<()> {
+    const KINDS: &[&str] = &[
+        "access",
+        "aggregate",
+        "cast",
+        "collation",
+        "conversion",
+        "database",
+        "default",
+        "domain",
+        "event",
+        "extension",
+        "foreign",
+        "function",
+        "language",
+        "large",
+        "materialized",
+        "operator",
+        "policy",
+        "procedural",
+        "procedure",
+        "publication",
+        "routine",
+        "rule",
+        "server",
+        "statistics",
+        "subscription",
+        "system",
+        "tablespace",
+        "text",
+        "transform",
+        "trigger",
+        "trusted",
+    ];
+    let Some(word) = rest.keyword().filter(|word| KINDS.contains(&word.as_str())) else { return Ok(()) };
+    const TWO: &[&str] = &["access", "event", "foreign", "large", "materialized", "text", "default"];
+    let second = if TWO.contains(&word.as_str()) {
+        let next = Cursor { source: rest.source, tokens: rest.tokens, at: rest.at + 1 };
+        next.keyword().map(|word| format!(" {}", word.to_uppercase())).unwrap_or_default()
+    } else {
+        String::new()
+    };
+    Err(PgError::unsupported(format!("{verb} {}{second}", word.to_uppercase())))
+}
+
+fn create(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Statement>> {
+    let or_replace = rest.eat_words(&["or", "replace"]);
+    refuse_kind("CREATE", rest)?;
+    if rest.is("global") || rest.is("local") {
+        rest.at += 1;
+    }
+    if rest.eat("temp") || rest.eat("temporary") {
+        let what = rest.keyword().unwrap_or_default().to_uppercase();
+        return Err(PgError::unsupported(format!("CREATE TEMPORARY {what}")));
+    }
+    if rest.is("unlogged") {
+        return Err(PgError::unsupported("CREATE UNLOGGED TABLE"));
+    }
+    if rest.is("recursive") {
+        return Err(PgError::unsupported("CREATE RECURSIVE VIEW"));
+    }
+    if rest.eat("view") {
+        return create_view(rest, or_replace).map(Some);
+    }
+    if or_replace {
+        return Err(rest.error());
+    }
+    let word = rest.keyword().ok_or_else(|| rest.error())?;
+    match word.as_str() {
+        "table" => {
+            rest.at += 1;
+            table::create_table(rest)
+        }
+        "sequence" => {
+            rest.at += 1;
+            let if_not_exists = rest.eat_words(&["if", "not", "exists"]);
+            let name = rest.qualified_name()?;
+            let options = sequence_options(rest)?;
+            Ok(Some(definition(Definition::CreateSequence(CreateSequence { name, if_not_exists, options }))))
+        }
+        "schema" => {
+            rest.at += 1;
+            create_schema(rest).map(Some)
+        }
+        "type" => {
+            rest.at += 1;
+            let name = rest.qualified_name()?;
+            if !rest.eat_words(&["as", "enum"]) {
+                return Err(PgError::unsupported("CREATE TYPE of another kind than enum"));
+            }
+            let inside = rest.parenthesized()?;
+            let mut inside = Cursor { source: rest.source, tokens: inside, at: 0 };
+            let mut labels = Vec::new();
+            while !inside.at_end() {
+                labels.push(inside.string()?);
+                if !inside.eat_token(&Token::Comma) {
+                    break;
+                }
+            }
+            inside.end()?;
+            Ok(Some(definition(Definition::CreateEnum { name, labels })))
+        }
+        "role" | "user" | "group" => {
+            rest.at += 1;
+            roles::create(rest, word == "user").map(Some)
+        }
+        "index" | "unique" => Ok(None),
+        _ => Err(rest.error()),
+    }
+}
+
+fn create_view(rest: &mut Cursor<'_, '_>, or_replace: bool) -> PgResult<Statement> {
+    if rest.eat_words(&["if", "not", "exists"]) {
+        rest.at -= 3;
+        return Err(rest.error());
+    }
+    let name = rest.qualified_name()?;
+    let columns = if rest.peek_is(&Token::LParen) { rest.name_list()? } else { vec![] };
+    if rest.eat("with") {
+        for (name, _) in table::options(rest)? {
+            if name != "security_barrier" && name != "security_invoker" {
+                return Err(PgError::unsupported(format!("the view option {name}")));
+            }
+        }
+    }
+    rest.expect("as")?;
+    let mut end = rest.tokens.len();
+    let word = |at: Option<usize>, word: &str| word_is(at.and_then(|at| rest.tokens.get(at)), word);
+    if word(end.checked_sub(1), "option") && word(end.checked_sub(2), "check") {
+        return Err(PgError::unsupported("WITH CHECK OPTION"));
+    }
+    end = end.max(rest.at);
+    let tokens = &rest.tokens[rest.at..end];
+    if tokens.is_empty() {
+        return Err(rest.error());
+    }
+    let query_text = rest.text_of(tokens);
+    let query = super::parse_part(rest.source, tokens, |parser| parser.parse_query())?;
+    let query = Box::new(Converter::new(rest.source).query(*query)?);
+    rest.at = rest.tokens.len();
+    Ok(Statement::CreateView { name, columns, query, query_text, or_replace })
+}
+
+fn create_schema(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
+    let if_not_exists = rest.eat_words(&["if", "not", "exists"]);
+    let name = if rest.is("authorization") { None } else { Some(rest.name()?) };
+    let owner = if rest.eat("authorization") { Some(roles::role_name(rest)?) } else { None };
+    if !rest.at_end() && (rest.is("create") || rest.is("grant")) {
+        return Err(PgError::unsupported("CREATE SCHEMA with elements"));
+    }
+    Ok(definition(Definition::CreateSchema { name, if_not_exists, owner }))
+}
+
+pub(super) fn sequence_options(rest: &mut Cursor<'_, '_>) -> PgResult<Vec<SequenceOption>> {
+    let mut options = Vec::new();
+    while !rest.at_end() {
+        match sequence_option(rest)? {
+            Some(option) => options.push(option),
+            None => return Err(rest.error()),
+        }
+    }
+    Ok(options)
+}
+
+pub(super) fn sequence_option(rest: &mut Cursor<'_, '_>) -> PgResult<Option<SequenceOption>> {
+    use SequenceOption as O;
+    let number = |rest: &mut Cursor<'_, '_>| {
+        rest.eat_token(&Token::Plus);
+        rest.integer().ok_or_else(|| rest.error())
+    };
+    Ok(Some(if rest.eat("as") {
+        O::Type(rest.type_name()?)
+    } else if rest.eat("start") {
+        rest.eat("with");
+        O::Start(number(rest)?)
+    } else if rest.eat("restart") {
+        rest.eat("with");
+        O::Restart(rest.integer())
+    } else if rest.eat("increment") {
+        rest.eat("by");
+        O::Increment(number(rest)?)
+    } else if rest.eat("minvalue") {
+        O::Minimum(Some(number(rest)?))
+    } else if rest.eat("maxvalue") {
+        O::Maximum(Some(number(rest)?))
+    } else if rest.eat_words(&["no", "minvalue"]) {
+        O::Minimum(None)
+    } else if rest.eat_words(&["no", "maxvalue"]) {
+        O::Maximum(None)
+    } else if rest.eat("cache") {
+        O::Cache(number(rest)?)
+    } else if rest.eat("cycle") {
+        O::Cycle(true)
+    } else if rest.eat_words(&["no", "cycle"]) {
+        O::Cycle(false)
+    } else if rest.eat_words(&["owned", "by"]) {
+        if rest.is("none") {
+            rest.at += 1;
+            O::OwnedBy(None)
+        } else {
+            O::OwnedBy(Some(rest.qualified_name()?))
+        }
+    } else if rest.eat_words(&["sequence", "name"]) {
+        O::Name(rest.qualified_name()?)
+    } else {
+        return Ok(None);
+    }))
+}
+
+fn alter(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
+    refuse_kind("ALTER", rest)?;
+    let word = rest.keyword().ok_or_else(|| rest.error())?;
+    rest.at += 1;
+    match word.as_str() {
+        "table" => table::alter(rest, ObjectKind::Table),
+        "view" => table::alter(rest, ObjectKind::View),
+        "index" => table::alter(rest, ObjectKind::Index),
+        "sequence" => {
+            let start = rest.at;
+            let if_exists = rest.eat_words(&["if", "exists"]);
+            let name = rest.qualified_name()?;
+            if rest.is("rename") || rest.is("owner") || (rest.is("set") && word_is(rest.peek(1), "schema")) {
+                rest.at = start;
+                return table::alter(rest, ObjectKind::Sequence);
+            }
+            let options = sequence_options(rest)?;
+            if options.is_empty() {
+                return Err(rest.error());
+            }
+            Ok(definition(Definition::AlterSequence { name, if_exists, options }))
+        }
+        "schema" => {
+            let name = rest.name()?;
+            let change = if rest.eat_words(&["rename", "to"]) {
+                SchemaChange::Rename(rest.name()?)
+            } else {
+                rest.expect("owner")?;
+                rest.expect("to")?;
+                SchemaChange::Owner(roles::role_name(rest)?)
+            };
+            Ok(definition(Definition::AlterSchema { name, change }))
+        }
+        "type" => alter_type(rest),
+        "role" | "user" | "group" => roles::alter(rest, word == "group"),
+        _ => {
+            rest.at -= 1;
+            Err(rest.error())
+        }
+    }
+}
+
+fn alter_type(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
+    let name = rest.qualified_name()?;
+    let change = if rest.eat_words(&["add", "value"]) {
+        let if_not_exists = rest.eat_words(&["if", "not", "exists"]);
+        let label = rest.string()?;
+        let place = if rest.eat("before") {
+            Some((true, rest.string()?))
+        } else if rest.eat("after") {
+            Some((false, rest.string()?))
+        } else {
+            None
+        };
+        EnumChange::Add { label, if_not_exists, place }
+    } else if rest.eat_words(&["rename", "value"]) {
+        let from = rest.string()?;
+        rest.expect("to")?;
+        EnumChange::RenameValue { from, to: rest.string()? }
+    } else if rest.eat_words(&["rename", "to"]) {
+        EnumChange::Rename(rest.name()?)
+    } else if rest.eat_words(&["owner", "to"]) {
+        EnumChange::Owner(roles::role_name(rest)?)
+    } else if rest.eat_words(&["set", "schema"]) {
+        EnumChange::Schema(rest.name()?)
+    } else {
+        return Err(rest.error());
+    };
+    Ok(definition(Definition::AlterEnum { name, change }))
+}
+
+fn drop(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
+    if rest.eat_words(&["owned", "by"]) {
+        let roles = roles::role_names(rest)?;
+        let cascade = rest.cascades();
+        return Ok(definition(Definition::Owned { roles, reassign: None, cascade }));
+    }
+    let word = rest.keyword().ok_or_else(|| rest.error())?;
+    let kind = match word.as_str() {
+        "table" => ObjectKind::Table,
+        "index" => ObjectKind::Index,
+        "view" => ObjectKind::View,
+        "sequence" => ObjectKind::Sequence,
+        "schema" => ObjectKind::Schema,
+        "type" => ObjectKind::Type,
+        "role" | "user" | "group" => ObjectKind::Role,
+        _ => {
+            refuse_kind("DROP", rest)?;
+            return Err(rest.error());
+        }
+    };
+    rest.at += 1;
+    if kind == ObjectKind::Index {
+        rest.eat("concurrently");
+    }
+    let if_exists = rest.eat_words(&["if", "exists"]);
+    let names = rest.qualified_names()?;
+    let cascade = rest.cascades();
+    Ok(Statement::Drop { kind, names, if_exists, cascade })
+}
+
+fn comment(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
+    rest.expect("on")?;
+    let word = rest.keyword().ok_or_else(|| rest.error())?;
+    let kind = match word.as_str() {
+        "table" => ObjectKind::Table,
+        "column" => ObjectKind::Column,
+        "index" => ObjectKind::Index,
+        "view" => ObjectKind::View,
+        "sequence" => ObjectKind::Sequence,
+        "schema" => ObjectKind::Schema,
+        "database" => ObjectKind::Database,
+        "role" => ObjectKind::Role,
+        "type" => ObjectKind::Type,
+        "constraint" => ObjectKind::Constraint,
+        other => return Err(PgError::unsupported(format!("COMMENT ON {}", other.to_uppercase()))),
+    };
+    rest.at += 1;
+    let name = rest.qualified_name()?;
+    let table = if kind == ObjectKind::Constraint {
+        rest.expect("on")?;
+        Some(rest.qualified_name()?)
+    } else {
+        None
+    };
+    rest.expect("is")?;
+    let text = if rest.eat("null") { None } else { Some(rest.string()?) };
+    match table {
+        Some(table) => {
+            let constraint = Name { text: name.last().to_owned(), place: name.place() };
+            Ok(definition(Definition::CommentOnConstraint { constraint, table, text }))
+        }
+        None => Ok(Statement::Comment { kind, name, text }),
+    }
+}

@@ -1,0 +1,220 @@
+//! What definitions say that the rest of the tree does not need: sequences, roles, grants, types, referential actions.
+use super::tree::{Name, QualifiedName, TypeName};
+
+/// Statements that only the catalog knows.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Definition {
+    CreateSequence(CreateSequence),
+    AlterSequence {
+        name: QualifiedName,
+        if_exists: bool,
+        options: Vec<SequenceOption>,
+    },
+    CreateSchema {
+        /// `None`: named after the role.
+        name: Option<Name>,
+        if_not_exists: bool,
+        owner: Option<RoleName>,
+    },
+    AlterSchema {
+        name: Name,
+        change: SchemaChange,
+    },
+    CreateEnum {
+        name: QualifiedName,
+        labels: Vec<String>,
+    },
+    AlterEnum {
+        name: QualifiedName,
+        change: EnumChange,
+    },
+    CreateRole {
+        name: Name,
+        /// CREATE USER: may log in.
+        user: bool,
+        options: Vec<RoleOption>,
+    },
+    AlterRole {
+        role: RoleName,
+        options: Vec<RoleOption>,
+    },
+    RenameRole {
+        from: Name,
+        to: Name,
+    },
+    /// `ALTER ROLE ... SET`; no value: RESET, no name either: RESET ALL.
+    SetRole {
+        role: RoleName,
+        setting: Option<String>,
+        value: Option<String>,
+    },
+    Grant(Grant),
+    GrantRole(GrantRole),
+    CommentOnConstraint {
+        constraint: Name,
+        table: QualifiedName,
+        text: Option<String>,
+    },
+    /// `ALTER TABLE ... ALTER CONSTRAINT` and the like are table actions; this is `REASSIGN OWNED` and `DROP OWNED`.
+    Owned {
+        roles: Vec<RoleName>,
+        /// `None`: drop.
+        reassign: Option<RoleName>,
+        cascade: bool,
+    },
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum SchemaChange {
+    Rename(Name),
+    Owner(RoleName),
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum EnumChange {
+    Add {
+        label: String,
+        if_not_exists: bool,
+        /// Before (true) or after another label.
+        place: Option<(bool, String)>,
+    },
+    RenameValue {
+        from: String,
+        to: String,
+    },
+    Rename(Name),
+    Owner(RoleName),
+    Schema(Name),
+}
+
+/// A role as a statement names it.
+#[derive(Clone, PartialEq, Debug)]
+pub enum RoleName {
+    Named(Name),
+    CurrentUser,
+    SessionUser,
+    Public,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum RoleOption {
+    Superuser(bool),
+    Inherit(bool),
+    CreateRole(bool),
+    CreateDatabase(bool),
+    Login(bool),
+    Replication(bool),
+    BypassRowSecurity(bool),
+    ConnectionLimit(i64),
+    /// `None`: PASSWORD NULL.
+    Password(Option<String>),
+    ValidUntil(String),
+    InRole(Vec<RoleName>),
+    /// Members of the new role; `true`: with ADMIN OPTION.
+    Members(Vec<RoleName>, bool),
+}
+
+/// GRANT and REVOKE on objects.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Grant {
+    pub revoke: bool,
+    /// `None`: ALL.
+    pub privileges: Option<Vec<String>>,
+    pub target: GrantTarget,
+    pub roles: Vec<RoleName>,
+    /// WITH GRANT OPTION; for REVOKE: GRANT OPTION FOR.
+    pub option: bool,
+    pub cascade: bool,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum GrantTarget {
+    /// Tables and views; sequences, too, without the word.
+    Tables(Vec<QualifiedName>),
+    Sequences(Vec<QualifiedName>),
+    Schemas(Vec<Name>),
+    Databases(Vec<Name>),
+    Types(Vec<QualifiedName>),
+    AllTables(Vec<Name>),
+    AllSequences(Vec<Name>),
+}
+
+/// GRANT and REVOKE of membership.
+#[derive(Clone, PartialEq, Debug)]
+pub struct GrantRole {
+    pub revoke: bool,
+    pub roles: Vec<Name>,
+    pub members: Vec<RoleName>,
+    pub admin: bool,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct CreateSequence {
+    pub name: QualifiedName,
+    pub if_not_exists: bool,
+    pub options: Vec<SequenceOption>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum SequenceOption {
+    Type(TypeName),
+    Start(i64),
+    /// `None`: from its START.
+    Restart(Option<i64>),
+    Increment(i64),
+    /// `None`: NO MINVALUE.
+    Minimum(Option<i64>),
+    Maximum(Option<i64>),
+    Cache(i64),
+    Cycle(bool),
+    /// `None`: NONE.
+    OwnedBy(Option<QualifiedName>),
+    /// Of an identity column's sequence.
+    Name(QualifiedName),
+}
+
+/// What LIKE copies besides columns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LikeOptions {
+    pub comments: bool,
+    pub constraints: bool,
+    pub defaults: bool,
+    pub generated: bool,
+    pub identity: bool,
+    pub indexes: bool,
+}
+
+/// Actions of ALTER TABLE that came later than the others.
+#[derive(Clone, PartialEq, Debug)]
+pub enum TableAction {
+    RenameConstraint {
+        from: Name,
+        to: Name,
+    },
+    ValidateConstraint(Name),
+    SetSchema(Name),
+    SetOptions(Vec<(String, String)>),
+    ResetOptions(Vec<String>),
+    AddIdentity {
+        column: Name,
+        always: bool,
+        options: Vec<SequenceOption>,
+    },
+    SetIdentity {
+        column: Name,
+        always: Option<bool>,
+        options: Vec<SequenceOption>,
+    },
+    DropIdentity {
+        column: Name,
+        if_exists: bool,
+    },
+    DropExpression {
+        column: Name,
+        if_exists: bool,
+    },
+    /// Statistics, storage, replica identity, CLUSTER ON ...: nothing here depends on them. The column must be there.
+    Nothing {
+        column: Option<Name>,
+    },
+}

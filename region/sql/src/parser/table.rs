@@ -1,0 +1,625 @@
+//! CREATE TABLE's elements and ALTER TABLE's actions. Types and expressions in them are the library's to read.
+use super::convert::Converter;
+use super::cursor::{Cursor, word_is};
+use super::tree::*;
+use crate::catalog::ReferentialAction;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+use trivet_types::{PgError, PgResult};
+
+/// `CREATE [...] TABLE`, read up to here. `None`: a form that the library reads (AS query).
+pub(super) fn create_table(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Statement>> {
+    let if_not_exists = rest.eat_words(&["if", "not", "exists"]);
+    let name = rest.qualified_name()?;
+    if rest.is("partition") {
+        return Err(PgError::unsupported("partitioned tables"));
+    }
+    if rest.is("of") {
+        return Err(PgError::unsupported("CREATE TABLE ... OF"));
+    }
+    if !rest.peek_is(&Token::LParen) {
+        return Ok(None);
+    }
+    let mut create =
+        CreateTable { name, if_not_exists, columns: vec![], constraints: vec![], likes: vec![], options: vec![] };
+    let inside_at = rest.at;
+    let inside = rest.parenthesized()?;
+    if rest.is("as") || (rest.is("with") && has_as(rest)) {
+        return Ok(None);
+    }
+    if !inside.is_empty() {
+        rest.at = inside_at;
+        for item in rest.parenthesized_items()? {
+            element(&mut Cursor { source: rest.source, tokens: item, at: 0 }, &mut create)?;
+        }
+    }
+    if rest.is("inherits") {
+        return Err(PgError::unsupported("INHERITS"));
+    }
+    if rest.is("partition") {
+        return Err(PgError::unsupported("partitioned tables"));
+    }
+    if rest.eat("using") && rest.name()?.text != "heap" {
+        return Err(PgError::unsupported("another table access method than heap"));
+    }
+    if rest.eat("with") {
+        create.options = options(rest)?;
+    } else {
+        rest.eat_words(&["without", "oids"]);
+    }
+    if rest.is("on") {
+        return Err(PgError::unsupported("ON COMMIT"));
+    }
+    if rest.eat("tablespace") {
+        tablespace(rest)?;
+    }
+    Ok(Some(Statement::CreateTable(create)))
+}
+
+/// `WITH (...) AS`
+fn has_as(rest: &Cursor<'_, '_>) -> bool {
+    let mut ahead = Cursor { source: rest.source, tokens: rest.tokens, at: rest.at + 1 };
+    ahead.parenthesized().is_ok() && ahead.is("as")
+}
+
+fn tablespace(rest: &mut Cursor<'_, '_>) -> PgResult<()> {
+    match rest.name()?.text.as_str() {
+        "pg_default" => Ok(()),
+        _ => Err(PgError::unsupported("TABLESPACE")),
+    }
+}
+
+/// `(fillfactor = 100, autovacuum_enabled)`
+pub(super) fn options(rest: &mut Cursor<'_, '_>) -> PgResult<Vec<(String, String)>> {
+    let mut read = Vec::new();
+    for item in rest.parenthesized_items()? {
+        let mut inside = Cursor { source: rest.source, tokens: item, at: 0 };
+        let name = inside.dotted_name()?;
+        let value = if inside.eat_token(&Token::Eq) { inside.set_value()? } else { "true".to_owned() };
+        inside.end()?;
+        read.push((name, value));
+    }
+    Ok(read)
+}
+
+fn element(item: &mut Cursor<'_, '_>, create: &mut CreateTable) -> PgResult<()> {
+    if item.eat("like") {
+        let table = item.qualified_name()?;
+        let before = create.columns.len();
+        create.likes.push((before, table, like_options(item)?));
+        return item.end();
+    }
+    if begins_constraint(item) {
+        let constraint = table_constraint(item)?;
+        create.constraints.push(constraint);
+        return item.end();
+    }
+    let column = column(item)?;
+    create.columns.push(column);
+    item.end()
+}
+
+fn like_options(item: &mut Cursor<'_, '_>) -> PgResult<LikeOptions> {
+    let mut options = LikeOptions::default();
+    loop {
+        let on = if item.eat("including") {
+            true
+        } else if item.eat("excluding") {
+            false
+        } else {
+            return Ok(options);
+        };
+        let word = item.keyword().ok_or_else(|| item.error())?;
+        match word.as_str() {
+            "all" => {
+                options = LikeOptions {
+                    comments: on,
+                    constraints: on,
+                    defaults: on,
+                    generated: on,
+                    identity: on,
+                    indexes: on,
+                }
+            }
+            "comments" => options.comments = on,
+            "constraints" => options.constraints = on,
+            "defaults" => options.defaults = on,
+            "generated" => options.generated = on,
+            "identity" => options.identity = on,
+            "indexes" => options.indexes = on,
+            "compression" | "statistics" | "storage" => {}
+            _ => return Err(item.error()),
+        }
+        item.at += 1;
+    }
+}
+
+fn begins_constraint(item: &Cursor<'_, '_>) -> bool {
+    let word = |at: usize, word: &str| word_is(item.peek(at), word);
+    let parenthesis = |at: usize| item.peek(at).is_some_and(|token| token.token == Token::LParen);
+    word(0, "constraint")
+        || (word(0, "primary") && word(1, "key"))
+        || (word(0, "foreign") && word(1, "key"))
+        || (word(0, "unique") && (parenthesis(1) || word(1, "using") || word(1, "nulls")))
+        || (word(0, "check") && parenthesis(1))
+        || (word(0, "exclude") && (parenthesis(1) || word(1, "using")))
+}
+
+/// `a numeric(10,2) COLLATE "C" CONSTRAINT x NOT NULL DEFAULT 1 ...`
+pub(super) fn column(item: &mut Cursor<'_, '_>) -> PgResult<ColumnDefinition> {
+    let name = item.name()?;
+    let data_type = item.type_name()?;
+    let mut column = ColumnDefinition { name, data_type, collation: None, constraints: vec![] };
+    while !item.at_end() {
+        if item.eat("collate") {
+            column.collation = Some(item.qualified_name()?);
+            continue;
+        }
+        let name = if item.eat("constraint") { Some(item.name()?) } else { None };
+        let kind = column_constraint(item)?;
+        characteristics(item)?;
+        column.constraints.push(ColumnConstraint { name, kind });
+    }
+    Ok(column)
+}
+
+fn column_constraint(item: &mut Cursor<'_, '_>) -> PgResult<ColumnConstraintKind> {
+    use ColumnConstraintKind as K;
+    if item.eat_words(&["not", "null"]) {
+        return Ok(K::NotNull);
+    }
+    if item.eat("null") {
+        return Ok(K::Null);
+    }
+    if item.eat("default") {
+        return Ok(K::Default(default_expression(item)?));
+    }
+    if item.eat_words(&["primary", "key"]) {
+        index_parameters(item)?;
+        return Ok(K::PrimaryKey);
+    }
+    if item.eat("unique") {
+        nulls_distinct(item)?;
+        index_parameters(item)?;
+        return Ok(K::Unique);
+    }
+    if item.eat("check") {
+        let expr = item.parenthesized_expr()?;
+        item.eat_words(&["no", "inherit"]);
+        return Ok(K::Check(expr));
+    }
+    if item.eat("references") {
+        return Ok(K::References(references(item)?));
+    }
+    if item.eat("generated") {
+        let always = item.eat("always");
+        if !always {
+            item.expect("by")?;
+            item.expect("default")?;
+        }
+        item.expect("as")?;
+        if item.eat("identity") {
+            return Ok(K::Identity { always, options: identity_options(item)? });
+        }
+        let expr = item.parenthesized_expr()?;
+        item.expect("stored")?;
+        return Ok(K::Generated(expr));
+    }
+    Err(item.error())
+}
+
+fn identity_options(item: &mut Cursor<'_, '_>) -> PgResult<Vec<SequenceOption>> {
+    if !item.peek_is(&Token::LParen) {
+        return Ok(vec![]);
+    }
+    let inside = item.parenthesized()?;
+    let mut inside = Cursor { source: item.source, tokens: inside, at: 0 };
+    super::define::sequence_options(&mut inside)
+}
+
+/// A default ends where the next constraint begins: what may stand there without parentheses has no NOT NULL in it.
+fn default_expression(item: &mut Cursor<'_, '_>) -> PgResult<Expr> {
+    let start = item.at;
+    let (mut depth, mut cases) = (0usize, 0usize);
+    while let Some(token) = item.peek(0) {
+        match &token.token {
+            Token::LParen | Token::LBracket => depth += 1,
+            Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
+            Token::Word(_) if word_is(Some(token), "case") => cases += 1,
+            Token::Word(_) if word_is(Some(token), "end") => cases = cases.saturating_sub(1),
+            Token::Word(_) if depth == 0 && cases == 0 && item.at > start && begins_column_constraint(item) => break,
+            _ => {}
+        }
+        item.at += 1;
+    }
+    item.expr_of(&item.tokens[start..item.at])
+}
+
+fn begins_column_constraint(item: &Cursor<'_, '_>) -> bool {
+    const WORDS: &[&str] = &[
+        "constraint",
+        "null",
+        "unique",
+        "primary",
+        "check",
+        "references",
+        "default",
+        "generated",
+        "collate",
+        "deferrable",
+        "initially",
+    ];
+    WORDS.iter().any(|word| item.is(word)) || (item.is("not") && !word_is(item.peek(1), "in"))
+}
+
+fn nulls_distinct(item: &mut Cursor<'_, '_>) -> PgResult<()> {
+    if item.eat_words(&["nulls", "not", "distinct"]) {
+        return Err(PgError::unsupported("NULLS NOT DISTINCT"));
+    }
+    item.eat_words(&["nulls", "distinct"]);
+    Ok(())
+}
+
+/// What may follow a key: INCLUDE is refused, the rest changes nothing here.
+fn index_parameters(item: &mut Cursor<'_, '_>) -> PgResult<()> {
+    if item.is("include") {
+        return Err(PgError::unsupported("a key constraint with INCLUDE"));
+    }
+    if item.eat("with") {
+        options(item)?;
+    }
+    if item.eat_words(&["using", "index", "tablespace"]) {
+        tablespace(item)?;
+    }
+    Ok(())
+}
+
+/// DEFERRABLE and its kin; only what is the default is taken.
+fn characteristics(item: &mut Cursor<'_, '_>) -> PgResult<()> {
+    loop {
+        if item.eat_words(&["not", "deferrable"]) || item.eat_words(&["initially", "immediate"]) {
+            continue;
+        }
+        if item.is("deferrable") || item.is("initially") {
+            return Err(PgError::unsupported("DEFERRABLE constraints"));
+        }
+        return Ok(());
+    }
+}
+
+fn references(item: &mut Cursor<'_, '_>) -> PgResult<References> {
+    let table = item.qualified_name()?;
+    let columns = if item.peek_is(&Token::LParen) { item.name_list()? } else { vec![] };
+    let mut references = References {
+        table,
+        columns,
+        on_update: ReferentialAction::NoAction,
+        on_delete: ReferentialAction::NoAction,
+        set_columns: vec![],
+        full: false,
+    };
+    loop {
+        if item.eat("match") {
+            if item.eat("full") {
+                references.full = true;
+            } else if item.eat("partial") {
+                return Err(PgError::unsupported("MATCH PARTIAL"));
+            } else {
+                item.expect("simple")?;
+            }
+        } else if item.eat_words(&["on", "delete"]) {
+            references.on_delete = action(item)?;
+            if item.peek_is(&Token::LParen) {
+                references.set_columns = item.name_list()?;
+            }
+        } else if item.eat_words(&["on", "update"]) {
+            references.on_update = action(item)?;
+        } else {
+            return Ok(references);
+        }
+    }
+}
+
+fn action(item: &mut Cursor<'_, '_>) -> PgResult<ReferentialAction> {
+    const ACTIONS: &[(&[&str], ReferentialAction)] = &[
+        (&["no", "action"], ReferentialAction::NoAction),
+        (&["restrict"], ReferentialAction::Restrict),
+        (&["cascade"], ReferentialAction::Cascade),
+        (&["set", "null"], ReferentialAction::SetNull),
+        (&["set", "default"], ReferentialAction::SetDefault),
+    ];
+    let found = ACTIONS.iter().find(|(words, _)| item.eat_words(words));
+    found.map(|(_, action)| *action).ok_or_else(|| item.error())
+}
+
+pub(super) fn table_constraint(item: &mut Cursor<'_, '_>) -> PgResult<TableConstraint> {
+    use TableConstraintKind as K;
+    let name = if item.eat("constraint") { Some(item.name()?) } else { None };
+    let kind = if item.eat_words(&["primary", "key"]) {
+        key(item, true)?
+    } else if item.eat("unique") {
+        nulls_distinct(item)?;
+        key(item, false)?
+    } else if item.eat("check") {
+        let expr = item.parenthesized_expr()?;
+        item.eat_words(&["no", "inherit"]);
+        K::Check(expr)
+    } else if item.eat_words(&["foreign", "key"]) {
+        let columns = item.name_list()?;
+        item.expect("references")?;
+        K::ForeignKey { columns, references: references(item)?, not_valid: false }
+    } else if item.is("exclude") {
+        return Err(PgError::unsupported("EXCLUDE constraints"));
+    } else {
+        return Err(item.error());
+    };
+    characteristics(item)?;
+    let kind = match kind {
+        K::ForeignKey { columns, references, .. } if item.eat_words(&["not", "valid"]) => {
+            K::ForeignKey { columns, references, not_valid: true }
+        }
+        K::Check(_) if item.is("not") => return Err(PgError::unsupported("CHECK ... NOT VALID")),
+        other => other,
+    };
+    Ok(TableConstraint { name, kind })
+}
+
+fn key(item: &mut Cursor<'_, '_>, primary: bool) -> PgResult<TableConstraintKind> {
+    if item.eat_words(&["using", "index"]) {
+        return Ok(TableConstraintKind::UsingIndex { index: item.name()?, primary });
+    }
+    let columns = item.name_list()?;
+    index_parameters(item)?;
+    Ok(if primary { TableConstraintKind::PrimaryKey(columns) } else { TableConstraintKind::Unique(columns) })
+}
+
+/// `ALTER TABLE` and its kin, read up to the name.
+pub(super) fn alter(rest: &mut Cursor<'_, '_>, kind: ObjectKind) -> PgResult<Statement> {
+    if rest.eat_words(&["all", "in", "tablespace"]) {
+        return Err(PgError::unsupported("ALTER ... ALL IN TABLESPACE"));
+    }
+    let if_exists = rest.eat_words(&["if", "exists"]);
+    rest.eat("only");
+    let name = rest.qualified_name()?;
+    rest.eat_token(&Token::Mul);
+    let mut actions = Vec::new();
+    loop {
+        let (mut end, mut depth) = (rest.at, 0usize);
+        while let Some(token) = rest.tokens.get(end) {
+            match token.token {
+                Token::LParen | Token::LBracket => depth += 1,
+                Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
+                Token::Comma if depth == 0 => break,
+                _ => {}
+            }
+            end += 1;
+        }
+        let mut item = Cursor { source: rest.source, tokens: &rest.tokens[..end], at: rest.at };
+        let done = table_action(&mut item).and_then(|action| item.end().map(|()| action));
+        actions.push(done?);
+        rest.at = end;
+        if !rest.eat_token(&Token::Comma) {
+            break;
+        }
+    }
+    Ok(Statement::AlterTable { kind, name, if_exists, actions })
+}
+
+fn table_action(item: &mut Cursor<'_, '_>) -> PgResult<AlterTable> {
+    let first = item.keyword().ok_or_else(|| item.error())?;
+    item.at += 1;
+    match first.as_str() {
+        "add" => {
+            if begins_constraint(item) {
+                return Ok(AlterTable::AddConstraint(table_constraint(item)?));
+            }
+            item.eat("column");
+            let if_not_exists = item.eat_words(&["if", "not", "exists"]);
+            Ok(AlterTable::AddColumn { column: column(item)?, if_not_exists })
+        }
+        "drop" => {
+            if item.eat("constraint") {
+                let if_exists = item.eat_words(&["if", "exists"]);
+                let name = item.name()?;
+                return Ok(AlterTable::DropConstraint { name, if_exists, cascade: item.cascades() });
+            }
+            item.eat("column");
+            let if_exists = item.eat_words(&["if", "exists"]);
+            let name = item.name()?;
+            Ok(AlterTable::DropColumn { name, if_exists, cascade: item.cascades() })
+        }
+        "alter" => {
+            if item.is("constraint") {
+                return Err(PgError::unsupported("ALTER CONSTRAINT"));
+            }
+            item.eat("column");
+            let column = item.name()?;
+            column_action(item, column)
+        }
+        "rename" => {
+            if item.eat("to") {
+                return Ok(AlterTable::RenameTo(item.name()?));
+            }
+            if item.eat("constraint") {
+                let from = item.name()?;
+                item.expect("to")?;
+                return Ok(AlterTable::Other(TableAction::RenameConstraint { from, to: item.name()? }));
+            }
+            item.eat("column");
+            let from = item.name()?;
+            item.expect("to")?;
+            Ok(AlterTable::RenameColumn { from, to: item.name()? })
+        }
+        "owner" => {
+            item.expect("to")?;
+            Ok(AlterTable::OwnerTo(super::roles::role_name(item)?))
+        }
+        "set" => {
+            if item.eat("schema") {
+                return Ok(AlterTable::Other(TableAction::SetSchema(item.name()?)));
+            }
+            if item.peek_is(&Token::LParen) {
+                return Ok(AlterTable::Other(TableAction::SetOptions(options(item)?)));
+            }
+            if item.eat("tablespace") {
+                tablespace(item)?;
+            } else if !item.eat("logged")
+                && !item.eat_words(&["without", "cluster"])
+                && !item.eat_words(&["without", "oids"])
+            {
+                return Err(PgError::unsupported("this form of ALTER TABLE ... SET"));
+            }
+            Ok(nothing(None))
+        }
+        "reset" => {
+            let names = options(item)?.into_iter().map(|(name, _)| name).collect();
+            Ok(AlterTable::Other(TableAction::ResetOptions(names)))
+        }
+        "validate" => {
+            item.expect("constraint")?;
+            Ok(AlterTable::Other(TableAction::ValidateConstraint(item.name()?)))
+        }
+        "cluster" => {
+            item.expect("on")?;
+            item.name()?;
+            Ok(nothing(None))
+        }
+        "replica" => {
+            item.at = item.tokens.len();
+            Ok(nothing(None))
+        }
+        "enable" | "disable" | "force" | "no" | "inherit" | "of" | "attach" | "detach" => {
+            Err(PgError::unsupported(format!("ALTER TABLE ... {}", first.to_uppercase())))
+        }
+        _ => {
+            item.at -= 1;
+            Err(item.error())
+        }
+    }
+}
+
+fn nothing(column: Option<Name>) -> AlterTable {
+    AlterTable::Other(TableAction::Nothing { column })
+}
+
+fn column_action(item: &mut Cursor<'_, '_>, column: Name) -> PgResult<AlterTable> {
+    if item.eat_words(&["set", "data", "type"]) || item.eat("type") {
+        let data_type = item.type_name()?;
+        if item.eat("collate") {
+            item.qualified_name()?;
+        }
+        let using = if item.eat("using") {
+            let expr = item.expr_of(item.remaining())?;
+            item.at = item.tokens.len();
+            Some(expr)
+        } else {
+            None
+        };
+        return Ok(AlterTable::SetType { column, data_type, using });
+    }
+    if item.eat_words(&["set", "default"]) {
+        let value = item.expr_of(item.remaining())?;
+        item.at = item.tokens.len();
+        return Ok(AlterTable::SetDefault { column, value });
+    }
+    if item.eat_words(&["drop", "default"]) {
+        return Ok(AlterTable::DropDefault { column });
+    }
+    if item.eat_words(&["set", "not", "null"]) {
+        return Ok(AlterTable::SetNotNull { column });
+    }
+    if item.eat_words(&["drop", "not", "null"]) {
+        return Ok(AlterTable::DropNotNull { column });
+    }
+    if item.eat_words(&["drop", "identity"]) {
+        let if_exists = item.eat_words(&["if", "exists"]);
+        return Ok(AlterTable::Other(TableAction::DropIdentity { column, if_exists }));
+    }
+    if item.eat_words(&["drop", "expression"]) {
+        let if_exists = item.eat_words(&["if", "exists"]);
+        return Ok(AlterTable::Other(TableAction::DropExpression { column, if_exists }));
+    }
+    if item.eat_words(&["add", "generated"]) {
+        let always = item.eat("always");
+        if !always {
+            item.expect("by")?;
+            item.expect("default")?;
+        }
+        item.expect("as")?;
+        item.expect("identity")?;
+        let options = identity_options(item)?;
+        return Ok(AlterTable::Other(TableAction::AddIdentity { column, always, options }));
+    }
+    if item.is("restart") || word_is(item.peek(1), "generated") || is_sequence_set(item) {
+        return set_identity(item, column);
+    }
+    if item.eat_words(&["set", "statistics"]) || item.eat_words(&["set", "storage"]) {
+        item.at = item.tokens.len();
+        return Ok(nothing(Some(column)));
+    }
+    if item.eat_words(&["set", "compression"]) || (item.is("set") || item.is("reset")) {
+        item.at = item.tokens.len();
+        return Ok(nothing(Some(column)));
+    }
+    Err(item.error())
+}
+
+fn is_sequence_set(item: &Cursor<'_, '_>) -> bool {
+    const WORDS: &[&str] = &["start", "increment", "minvalue", "maxvalue", "cache", "cycle", "no", "restart"];
+    item.is("set") && WORDS.iter().any(|word| word_is(item.peek(1), word))
+}
+
+/// `SET GENERATED ALWAYS SET INCREMENT BY 2 RESTART`
+fn set_identity(item: &mut Cursor<'_, '_>, column: Name) -> PgResult<AlterTable> {
+    let (mut always, mut options) = (None, Vec::new());
+    while !item.at_end() {
+        let set = item.eat("set");
+        if set && item.eat("generated") {
+            always = Some(item.eat("always"));
+            if always == Some(false) {
+                item.expect("by")?;
+                item.expect("default")?;
+            }
+            continue;
+        }
+        match super::define::sequence_option(item)? {
+            Some(option) => options.push(option),
+            None => return Err(item.error()),
+        }
+    }
+    Ok(AlterTable::Other(TableAction::SetIdentity { column, always, options }))
+}
+
+impl<'t> Cursor<'_, 't> {
+    pub fn type_name(&mut self) -> PgResult<TypeName> {
+        if self.at_end() {
+            return Err(self.error());
+        }
+        let data_type = self.library(|parser| parser.parse_data_type())?;
+        Converter::new(self.source).type_name(data_type)
+    }
+    pub fn expr_of(&self, tokens: &[TokenWithSpan]) -> PgResult<Expr> {
+        if tokens.is_empty() {
+            return Err(self.error());
+        }
+        let expr = super::parse_part(self.source, tokens, |parser| parser.parse_expr())?;
+        Converter::new(self.source).expr(expr)
+    }
+    pub fn parenthesized_expr(&mut self) -> PgResult<Expr> {
+        if !self.peek_is(&Token::LParen) {
+            return Err(self.error());
+        }
+        let inside = self.parenthesized()?;
+        self.expr_of(inside)
+    }
+    /// `(a, b)`
+    pub fn name_list(&mut self) -> PgResult<Vec<Name>> {
+        if !self.peek_is(&Token::LParen) {
+            return Err(self.error());
+        }
+        let inside = self.parenthesized()?;
+        let mut inside = Cursor { source: self.source, tokens: inside, at: 0 };
+        let names = inside.names()?;
+        inside.end()?;
+        Ok(names)
+    }
+}

@@ -1,0 +1,174 @@
+//! What a session knows of sequences, and the functions that move them.
+use super::block::{gone, locked_state, newest_sequence, put_state};
+use crate::catalog::{DescriptorCache, damaged, decode_row, encode_row, sequence_epoch_key};
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use trivet_txn::{Database, Isolation, Transaction, WriteKind};
+use trivet_types::{Oid, PgError, PgResult, sqlstate};
+
+/// `currval`, `lastval`, and which sequences the open transaction made or altered.
+pub struct SessionSequences {
+    pub cache: Arc<DescriptorCache>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    current: HashMap<Oid, i64>,
+    last: Option<Oid>,
+    /// Epochs that are not committed yet.
+    own_epochs: HashSet<u64>,
+}
+
+impl SessionSequences {
+    pub fn new(cache: Arc<DescriptorCache>) -> Arc<SessionSequences> {
+        Arc::new(SessionSequences { cache, memory: Mutex::default() })
+    }
+
+    /// The open transaction gave a sequence a new epoch.
+    pub fn made(&self, epoch: u64) {
+        self.memory.lock().own_epochs.insert(epoch);
+    }
+    /// The open transaction is over.
+    pub fn transaction_ended(&self) {
+        let mut memory = self.memory.lock();
+        if !memory.own_epochs.is_empty() {
+            memory.own_epochs.clear();
+        }
+    }
+    /// DISCARD SEQUENCES
+    pub fn forget(&self) {
+        let mut memory = self.memory.lock();
+        memory.current.clear();
+        memory.last = None;
+    }
+    pub fn current(&self, sequence: Oid) -> Option<i64> {
+        self.memory.lock().current.get(&sequence).copied()
+    }
+    pub fn last(&self) -> Option<i64> {
+        let memory = self.memory.lock();
+        memory.last.and_then(|sequence| memory.current.get(&sequence).copied())
+    }
+    fn is_own(&self, epoch: u64) -> bool {
+        self.memory.lock().own_epochs.contains(&epoch)
+    }
+    fn note(&self, sequence: Oid, value: i64) {
+        let mut memory = self.memory.lock();
+        memory.current.insert(sequence, value);
+        memory.last = Some(sequence);
+    }
+}
+
+/// The epoch at last received, own writes first.
+async fn epoch_of(transaction: &mut dyn Transaction, cache: &DescriptorCache, sequence: Oid) -> PgResult<u64> {
+    match transaction.get_newest(&sequence_epoch_key(sequence)).await? {
+        Some(bytes) => decode_row(&bytes).map_err(|error| damaged(&error)),
+        None => {
+            // Another relation, or none: this says which.
+            newest_sequence(transaction, cache, sequence).await?;
+            Err(gone(sequence))
+        }
+    }
+}
+
+/// `nextval`
+pub async fn next_value(
+    session: &SessionSequences,
+    database: &dyn Database,
+    transaction: &mut dyn Transaction,
+    sequence: Oid,
+) -> PgResult<i64> {
+    let cache = &*session.cache;
+    let epoch = epoch_of(transaction, cache, sequence).await?;
+    let value = if session.is_own(epoch) {
+        let mut state = locked_state(transaction, sequence).await?;
+        let table = newest_sequence(transaction, cache, sequence).await?;
+        let options = table.sequence().expect("newest_sequence gives sequences");
+        let (value, _) = state.advance(&table.name, options, 1)?;
+        put_state(transaction, sequence, &state);
+        value
+    } else {
+        let block = cache.sequences.block(sequence);
+        let mut block = block.lock().await;
+        match block.take(epoch) {
+            Some(value) => value,
+            None => {
+                block.refill(database, cache, sequence).await?;
+                block.take_any().ok_or_else(|| PgError::internal("a new block of a sequence is empty"))?
+            }
+        }
+    };
+    session.note(sequence, value);
+    Ok(value)
+}
+
+/// `setval`: at once, whatever becomes of the transaction around it, as in PostgreSQL.
+pub async fn set_value(
+    session: &SessionSequences,
+    database: &dyn Database,
+    transaction: &mut dyn Transaction,
+    sequence: Oid,
+    value: i64,
+    is_called: bool,
+) -> PgResult<i64> {
+    const TRIES: usize = 100;
+    let epoch = epoch_of(transaction, &session.cache, sequence).await?;
+    if session.is_own(epoch) {
+        let epoch = set_within(session, database, transaction, sequence, value, is_called).await?;
+        session.made(epoch);
+    } else {
+        for attempt in 1.. {
+            let mut own = database.begin(Isolation::ReadCommitted, false);
+            own.statement().await?;
+            let done = match set_within(session, database, &mut *own, sequence, value, is_called).await {
+                Ok(_) => own.commit().await.map(|_| ()),
+                Err(error) => Err(error),
+            };
+            match done {
+                Ok(()) => break,
+                Err(error) if error.code == sqlstate::SERIALIZATION_FAILURE && attempt < TRIES => own.rollback(),
+                Err(error) => {
+                    own.rollback();
+                    return Err(error);
+                }
+            }
+        }
+    }
+    if is_called {
+        session.memory.lock().current.insert(sequence, value);
+    }
+    Ok(value)
+}
+
+/// Writes the new state under a new epoch, which is returned.
+async fn set_within(
+    session: &SessionSequences,
+    database: &dyn Database,
+    transaction: &mut dyn Transaction,
+    sequence: Oid,
+    value: i64,
+    is_called: bool,
+) -> PgResult<u64> {
+    let mut state = locked_state(transaction, sequence).await?;
+    let table = newest_sequence(transaction, &session.cache, sequence).await?;
+    let options = table.sequence().expect("newest_sequence gives sequences");
+    if !(options.minimum..=options.maximum).contains(&value) {
+        let message = format!(
+            "setval: value {value} is out of bounds for sequence \"{}\" ({}..{})",
+            table.name, options.minimum, options.maximum
+        );
+        return Err(PgError::new(sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, message));
+    }
+    state.epoch = database.row_ids(1);
+    state.last_value = value;
+    state.is_called = is_called;
+    put_state(transaction, sequence, &state);
+    put_epoch(transaction, sequence, state.epoch);
+    Ok(state.epoch)
+}
+
+/// The state's row must be locked: it guards the epoch, too.
+pub(crate) fn put_epoch(transaction: &mut dyn Transaction, sequence: Oid, epoch: u64) {
+    transaction.put(sequence_epoch_key(sequence), encode_row(epoch, &epoch), WriteKind::NoKeyUpdate);
+}

@@ -1,0 +1,84 @@
+//! CREATE TABLE AS and SELECT INTO: the table is made of the query's columns, then filled by an INSERT of the same query.
+use super::connection::SqlSession;
+use super::environment::search_path;
+use super::query::{Portal, PreparedQuery};
+use crate::define::Definer;
+use crate::parser::Parsed;
+use crate::parser::tree::{Insert, InsertSource, Name, QualifiedName, Query, Statement};
+use std::sync::Arc;
+use trivet_gateway::Client;
+use trivet_types::{Oid, PgError, PgResult, oid, sqlstate};
+
+impl SqlSession {
+    #[allow(clippy::too_many_arguments)]
+    pub(super) async fn create_table_as(
+        &mut self,
+        name: &QualifiedName,
+        columns: &[Name],
+        query: &Query,
+        if_not_exists: bool,
+        with_data: bool,
+        parsed: &Parsed,
+        client: &mut dyn Client,
+    ) -> PgResult<String> {
+        let of_query = Parsed { statement: Statement::Query(query.clone()), text: format!("{}\n--query", parsed.text) };
+        let PreparedQuery { columns: shown, .. } = self.prepare_query(&Arc::new(of_query)).await?;
+        if columns.len() > shown.len() {
+            return Err(PgError::new(sqlstate::SYNTAX_ERROR, "too many column names were specified"));
+        }
+        let of_table: Vec<(String, Oid, i32)> = shown
+            .into_iter()
+            .enumerate()
+            .map(|(at, (shown, type_oid, modifier))| {
+                let name = columns.get(at).map_or(shown, |name| name.text.clone());
+                (name, if type_oid == oid::UNKNOWN { oid::TEXT } else { type_oid }, modifier)
+            })
+            .collect();
+        let user = self.current_user();
+        let session_user = Arc::clone(&self.user);
+        let sequences = Arc::clone(&self.sequences);
+        let path = search_path(&self.settings, &user);
+        let environment = self.environment();
+        let engine = Arc::clone(&self.engine);
+        let cancel = self.startup.cancel.clone();
+        let active = self.open();
+        active.check_writable("CREATE TABLE AS")?;
+        active.used = true;
+        let mut definer = Definer::new(
+            &mut *active.transaction,
+            &*engine.database,
+            &engine.descriptors,
+            &path,
+            &environment,
+            &sequences,
+            &user,
+            &session_user,
+        );
+        let made = SqlSession::cancellable(&cancel, async {
+            definer.transaction.statement().await?;
+            definer.create_table_of(name, of_table, if_not_exists).await
+        })
+        .await?;
+        for notice in &definer.notices {
+            client.notice(notice);
+        }
+        if made.is_none() || !with_data {
+            return Ok("CREATE TABLE AS".into());
+        }
+        let insert = Insert {
+            with: None,
+            table: name.clone(),
+            alias: None,
+            columns: vec![],
+            source: InsertSource::Query(Box::new(query.clone())),
+            overriding_system: None,
+            on_conflict: None,
+            returning: vec![],
+        };
+        let filling = Parsed { statement: Statement::Insert(insert), text: format!("{}\n--rows", parsed.text) };
+        let prepared = self.prepare(&Arc::new(filling), None).await?;
+        let mut portal = Portal::new(Arc::new(prepared), Vec::new(), vec![]);
+        while self.next_rows(&mut portal).await?.is_some() {}
+        Ok(format!("SELECT {}", portal.affected()))
+    }
+}

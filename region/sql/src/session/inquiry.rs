@@ -1,0 +1,215 @@
+//! What catalog functions answer: definitions, comments, privileges, where sequences stand.
+use super::environment::{SessionEnvironment, oid_of, or_null, quoted, text};
+use crate::catalog::system::{constraint_definition, index_definition, names_for_oids, view_definition};
+use crate::catalog::{Privileges, Table, default_acl};
+use trivet_types::{Datum, Oid, PgError, PgResult, SystemCall, sqlstate};
+
+pub(super) fn answer(session: &SessionEnvironment, call: SystemCall, arguments: &[Datum]) -> PgResult<Datum> {
+    use SystemCall as S;
+    let first = arguments.first();
+    let object = oid_of(first);
+    let catalog = || session.catalog();
+    Ok(match call {
+        S::UserById => {
+            let unknown = || format!("unknown (OID={object})");
+            catalog()?.roles.name(object).map_or_else(unknown, str::to_owned).into()
+        }
+        S::IndexDefinition => {
+            let column = arguments.get(1).and_then(Datum::as_i64).unwrap_or(0);
+            or_null(index_definition(catalog()?, object, column))
+        }
+        S::ConstraintDefinition => {
+            let shown = |oid: Oid| session.relation_shown(oid);
+            or_null(constraint_definition(catalog()?, object, &shown))
+        }
+        // A node tree is its own text here; what it names by OID gets its name.
+        S::ExpressionText => match first.and_then(Datum::as_str) {
+            Some(expression) => names_for_oids(expression, &|oid| session.relation_shown(oid)).into(),
+            None => Datum::Null,
+        },
+        S::ViewDefinition => match first {
+            Some(Datum::Text(name)) => match session.relation_by_text(name)? {
+                Some(oid) => or_null(view_definition(catalog()?, oid)),
+                None => {
+                    let message = format!("relation \"{name}\" does not exist");
+                    return Err(PgError::new(sqlstate::UNDEFINED_TABLE, message));
+                }
+            },
+            _ => or_null(view_definition(catalog()?, object)),
+        },
+        S::Description | S::ShortDescription => or_null(description(session, object, arguments)?),
+        S::SharedDescription => or_null(catalog()?.roles.get(object).and_then(|role| role.comment.clone())),
+        S::HasTablePrivilege => has_relation_privilege(session, arguments, false)?,
+        S::HasSequencePrivilege => has_relation_privilege(session, arguments, true)?,
+        S::HasSchemaPrivilege => has_schema_privilege(session, arguments)?,
+        S::HasRole => has_role(session, arguments)?,
+        S::SerialSequence => serial_sequence(session, text(first), text(arguments.get(1)))?,
+        S::CurrentValue => {
+            let shown = || catalog().ok().and_then(|catalog| catalog.relation_name(object)).map(|(_, name)| name);
+            let undefined = || {
+                let message = format!(
+                    "currval of sequence \"{}\" is not yet defined in this session",
+                    shown().unwrap_or_default()
+                );
+                PgError::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+            };
+            Datum::Int8(session.sequences.current(object).ok_or_else(undefined)?)
+        }
+        S::LastValue => {
+            let message = "lastval is not yet defined in this session";
+            let undefined = || PgError::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message);
+            Datum::Int8(session.sequences.last().ok_or_else(undefined)?)
+        }
+        S::SequenceLastValue => {
+            let state = catalog()?.sequences.get(&object).filter(|state| state.is_called);
+            state.map_or(Datum::Null, |state| Datum::Int8(state.last_value))
+        }
+        S::SequenceState => {
+            let gone = || PgError::internal("a sequence that is not there was shown");
+            let state = catalog()?.sequences.get(&object).ok_or_else(gone)?;
+            let fields = vec![Datum::Int8(state.last_value), Datum::Int8(0), Datum::Bool(state.is_called)];
+            Datum::Record(fields.into())
+        }
+        other => return Err(PgError::internal(format!("no answer to {other:?}"))),
+    })
+}
+
+fn description(session: &SessionEnvironment, object: Oid, arguments: &[Datum]) -> PgResult<Option<String>> {
+    let catalog = session.catalog()?;
+    let column = match arguments.get(1) {
+        Some(Datum::Int4(column)) => i16::try_from(*column).unwrap_or(0),
+        _ => 0,
+    };
+    if let Some(table) = catalog.table(object) {
+        return Ok(table.comment_on(Oid(0), column).map(str::to_owned));
+    }
+    if let Some(schema) = catalog.schemas.iter().find(|schema| schema.oid == object) {
+        return Ok(schema.comment.clone());
+    }
+    Ok(catalog.tables.iter().find_map(|table| table.comment_on(object, 0)).map(str::to_owned))
+}
+
+/// The role that a privilege function asks about, and the arguments after it.
+fn role_argument<'a>(
+    session: &SessionEnvironment,
+    arguments: &'a [Datum],
+    count: usize,
+) -> PgResult<(Oid, &'a [Datum])> {
+    let roles = &session.catalog()?.roles;
+    let named = |name: &str| {
+        let missing = || PgError::new(sqlstate::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"));
+        roles.named(name).map(|role| role.oid).ok_or_else(missing)
+    };
+    if arguments.len() < count {
+        return Ok((named(&session.user)?, arguments));
+    }
+    let role = match &arguments[0] {
+        Datum::Text(name) if &**name == "public" => crate::catalog::PUBLIC_GRANTEE,
+        Datum::Text(name) => named(name)?,
+        other => oid_of(Some(other)),
+    };
+    Ok((role, &arguments[1..]))
+}
+
+/// `SELECT, INSERT WITH GRANT OPTION`: any one of them will do.
+fn wanted(text: &str) -> PgResult<Vec<Privileges>> {
+    let mut wanted = Vec::new();
+    for word in text.split(',') {
+        let upper = word.trim().to_uppercase();
+        let plain = upper.strip_suffix(" WITH GRANT OPTION").unwrap_or(&upper).trim();
+        let unknown = || {
+            let message = format!("unrecognized privilege type: \"{}\"", word.trim());
+            PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message)
+        };
+        wanted.push(
+            Privileges::named(plain)
+                .or(match plain {
+                    "RULE" => Some(Privileges::NONE),
+                    _ => None,
+                })
+                .ok_or_else(unknown)?,
+        );
+    }
+    Ok(wanted)
+}
+
+fn has_relation_privilege(session: &SessionEnvironment, arguments: &[Datum], sequence: bool) -> PgResult<Datum> {
+    let (role, rest) = role_argument(session, arguments, 3)?;
+    let catalog = session.catalog()?;
+    let relation = match rest.first() {
+        Some(Datum::Text(name)) => session
+            .relation_by_text(name)?
+            .ok_or_else(|| PgError::new(sqlstate::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist")))?,
+        other => oid_of(other),
+    };
+    let wanted = wanted(text(rest.get(1)))?;
+    let Some(table) = catalog.table(relation) else {
+        // Everyone reads the system's catalogs; other OIDs are nobody's.
+        let readable = wanted.contains(&Privileges::SELECT) || catalog.roles.is_superuser(role);
+        return Ok(catalog.relation_name(relation).map_or(Datum::Null, |_| readable.into()));
+    };
+    if sequence && table.sequence().is_none() {
+        let message = format!("\"{}\" is not a sequence", table.name);
+        return Err(PgError::new(sqlstate::WRONG_OBJECT_TYPE, message));
+    }
+    let default;
+    let acl = match &table.acl {
+        Some(acl) => acl,
+        None => {
+            default = default_acl(table.owner, Privileges::of_relation(table.kind()));
+            &default
+        }
+    };
+    let has = |privilege: &Privileges| !catalog.roles.granted(role, table.owner, acl, *privilege).is_empty();
+    Ok(wanted.iter().any(has).into())
+}
+
+fn has_schema_privilege(session: &SessionEnvironment, arguments: &[Datum]) -> PgResult<Datum> {
+    let (role, rest) = role_argument(session, arguments, 3)?;
+    let catalog = session.catalog()?;
+    let schema = match rest.first() {
+        Some(Datum::Text(name)) => {
+            let missing = || PgError::new(sqlstate::INVALID_SCHEMA_NAME, format!("schema \"{name}\" does not exist"));
+            catalog.schemas.iter().find(|schema| schema.name == **name).ok_or_else(missing)?
+        }
+        other => match catalog.schemas.iter().find(|schema| schema.oid == oid_of(other)) {
+            Some(schema) => schema,
+            None => return Ok(Datum::Null),
+        },
+    };
+    let acl = schema.acl.clone().unwrap_or_else(|| default_acl(schema.owner, Privileges::SCHEMA));
+    let wanted = wanted(text(rest.get(1)))?;
+    let has = |privilege: &Privileges| !catalog.roles.granted(role, schema.owner, &acl, *privilege).is_empty();
+    Ok(wanted.iter().any(has).into())
+}
+
+fn has_role(session: &SessionEnvironment, arguments: &[Datum]) -> PgResult<Datum> {
+    let (role, rest) = role_argument(session, arguments, 3)?;
+    let roles = &session.catalog()?.roles;
+    let target = match rest.first() {
+        Some(Datum::Text(name)) => {
+            let missing = || PgError::new(sqlstate::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"));
+            roles.named(name).ok_or_else(missing)?.oid
+        }
+        other => oid_of(other),
+    };
+    let usage = text(rest.get(1)).trim().to_uppercase().starts_with("USAGE");
+    Ok(if usage { roles.has_privileges_of(role, target) } else { roles.is_member(role, target) }.into())
+}
+
+/// `pg_get_serial_sequence`
+fn serial_sequence(session: &SessionEnvironment, table: &str, column: &str) -> PgResult<Datum> {
+    let catalog = session.catalog()?;
+    let missing = || PgError::new(sqlstate::UNDEFINED_TABLE, format!("relation \"{table}\" does not exist"));
+    let found = session.relation_by_text(table)?.and_then(|oid| catalog.table(oid)).ok_or_else(missing)?;
+    let Some((at, _)) = found.column_named(column) else {
+        let message = format!("column \"{column}\" of relation \"{}\" does not exist", found.name);
+        return Err(PgError::new(sqlstate::UNDEFINED_COLUMN, message));
+    };
+    let owned = |sequence: &&std::sync::Arc<Table>| {
+        let owner = sequence.sequence().and_then(|sequence| sequence.owned_by);
+        owner.is_some_and(|(table, column, _)| table == found.oid && column == at)
+    };
+    let sequence = catalog.tables.iter().find(owned);
+    Ok(or_null(sequence.map(|sequence| format!("{}.{}", quoted(&sequence.schema_name), quoted(&sequence.name)))))
+}
