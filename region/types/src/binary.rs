@@ -256,7 +256,8 @@ fn numeric_output(value: &Numeric, out: &mut BytesMut) {
         out.put_u16(0);
         out.put_i16(0);
         out.put_u16(sign);
-        out.put_u16(0);
+        // PostgreSQL's infinities come with a scale, of no meaning.
+        out.put_u16(if sign == NUMERIC_NAN { 0 } else { 0x20 });
     };
     let Some((sign, digits, scale)) = value.parts() else {
         let sign = match value {

@@ -74,6 +74,10 @@ pub fn apply(oid: Oid, modifier: i32, datum: Datum, strictness: Strictness) -> P
             }
             Ok(Datum::Timestamp(datetime::round_microseconds(*value, modifier)))
         }
+        (oid::INTERVAL, Datum::Interval(value)) => {
+            let microseconds = datetime::round_microseconds(value.microseconds, modifier);
+            Ok(Datum::Interval(crate::Interval { microseconds, ..*value }))
+        }
         (oid::TIME, Datum::Time(value)) => Ok(Datum::Time(datetime::round_microseconds(*value, modifier))),
         (_, Datum::Array(array)) if is_array(oid) => {
             let fitted = array.values.iter().map(|value| apply(array.element, modifier, value.clone(), strictness));

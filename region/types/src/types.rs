@@ -203,7 +203,7 @@ pub fn array_of(oid: Oid) -> Option<Oid> {
 
 /// A true array: category A with an element.
 pub fn is_array(oid: Oid) -> bool {
-    category(oid) == Category::ARRAY && element_of(oid).is_some()
+    oid == oid::RECORD_ARRAY || (category(oid) == Category::ARRAY && element_of(oid).is_some())
 }
 
 pub fn is_pseudo(oid: Oid) -> bool {

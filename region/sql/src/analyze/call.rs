@@ -13,14 +13,14 @@ fn wants_text(procedure: &Procedure) -> bool {
 }
 
 /// `anyelement` and its kin take their type from an argument: a literal of unknown type gives none.
-fn check_polymorphic(procedure: &Procedure, types: &[Oid], place: Place) -> PgResult<()> {
+fn check_polymorphic(procedure: &Procedure, types: &[Oid]) -> PgResult<()> {
     let is_any = |parameter: &Oid| matches!(*parameter, oid::ANYELEMENT | oid::ANYARRAY | oid::ANYNONARRAY);
     let mut any = procedure.arguments.iter().zip(types).filter(|(parameter, _)| is_any(parameter)).peekable();
     if any.peek().is_none() || wants_text(procedure) || any.any(|(_, given)| *given != oid::UNKNOWN) {
         return Ok(());
     }
     let message = "could not determine polymorphic type because input has type unknown";
-    Err(at(place, PgError::new(sqlstate::DATATYPE_MISMATCH, message)))
+    Err(PgError::new(sqlstate::DATATYPE_MISMATCH, message))
 }
 
 impl Analyzer<'_> {
@@ -159,7 +159,7 @@ impl Analyzer<'_> {
             Ok(resolved) => resolved,
             Err(failure) => return Err(self.undefined(call, &arguments, place, failure)),
         };
-        check_polymorphic(resolved.operator, &types, place)?;
+        check_polymorphic(resolved.operator, &types)?;
         let arguments = self.converted_arguments(&resolved, arguments)?;
         if resolved.operator.returns_set() {
             self.check_set_allowed(place)?;
@@ -193,6 +193,10 @@ impl Analyzer<'_> {
             let argument = self.known(argument)?;
             if argument.type_oid == oid::TEXT {
                 return Ok(argument);
+            }
+            // These cast to text, the others show: true is `true` here and `t` there.
+            if matches!(procedure.name, "quote_literal" | "quote_nullable") {
+                return self.explicit(argument, oid::TEXT, -1);
             }
             let place = argument.place;
             return Ok(make(ExprKind::Convert(Box::new(argument)), oid::TEXT, place));

@@ -155,7 +155,7 @@ impl Analyzer<'_> {
             let constant = Expr { kind: ExprKind::Constant(value), type_oid: target, modifier: -1, place };
             return Ok(self.fit(constant, target, modifier, context));
         } else {
-            modifier::apply(target, modifier, value, strictness).map_err(|error| at(place, error))?
+            modifier::apply(target, modifier, value, strictness)?
         };
         Ok(Expr { kind: ExprKind::Constant(value), type_oid: target, modifier, place })
     }

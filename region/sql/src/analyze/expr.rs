@@ -95,7 +95,8 @@ impl Analyzer<'_> {
             K::ArrayQuery(query) => {
                 let query = self.subquery(query)?;
                 let element = single_column(&query, place)?.type_oid;
-                let type_oid = array_of(element).ok_or_else(|| no_array_type(element, place))?;
+                let type_oid = if is_array(element) { Some(element) } else { array_of(element) };
+                let type_oid = type_oid.ok_or_else(|| no_array_type(element, place))?;
                 let subquery = Subquery { query, kind: SubqueryKind::Array };
                 Ok(make(ExprKind::Subquery(Box::new(subquery)), type_oid, place))
             }
@@ -225,6 +226,11 @@ impl Analyzer<'_> {
             let mut shown = if left.is_valid() { format!("{} ", display_name(left, -1)) } else { String::new() };
             shown.push_str(&format!("{name} {}", display_name(right, -1)));
             let error = match failure {
+                Failure::NotFound if !left.is_valid() => PgError::new(
+                    sqlstate::UNDEFINED_FUNCTION,
+                    format!("operator does not exist: {shown}"),
+                )
+                .hint("No operator matches the given name and argument type. You might need to add an explicit type cast."),
                 Failure::NotFound => PgError::new(
                     sqlstate::UNDEFINED_FUNCTION,
                     format!("operator does not exist: {shown}"),
@@ -272,6 +278,17 @@ impl Analyzer<'_> {
     }
 
     fn distinct_from(&mut self, left: &tree::Expr, right: &tree::Expr, negated: bool, place: Place) -> PgResult<Expr> {
+        if let (tree::ExprKind::Row(lefts), tree::ExprKind::Row(rights)) = (&left.kind, &right.kind) {
+            if lefts.len() != rights.len() {
+                let message = "unequal number of entries in row expressions";
+                return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, message)));
+            }
+            let pairs = lefts.iter().zip(rights);
+            let terms = pairs.map(|(left, right)| self.distinct_from(left, right, negated, place));
+            let terms = terms.collect::<PgResult<Vec<_>>>()?;
+            let kind = if negated { ExprKind::And(terms) } else { ExprKind::Or(terms) };
+            return Ok(make(kind, oid::BOOL, place));
+        }
         let (left, right) = (self.expr(left)?, self.expr(right)?);
         let resolved = self.resolve("=", left.type_oid, right.type_oid, place)?;
         let procedure = registry()

@@ -5,8 +5,8 @@ use super::{Analyzer, at, resolve_type_name, undefined_table};
 use crate::catalog::Found;
 use crate::parser::tree::{self, JoinCondition, JoinKind, Place, TableExpr};
 use crate::typed::{Expr, ExprKind, From, Relation, RelationColumn, RelationSource};
-use trivet_types::registry::Body;
-use trivet_types::{Oid, PgError, PgResult, oid, sqlstate};
+use trivet_types::registry::{Body, registry};
+use trivet_types::{Array, Datum, Oid, PgError, PgResult, oid, sqlstate};
 
 /// A part of FROM with what it shows: qualified tables, and the columns that bare names and `*` find.
 struct Part {
@@ -168,12 +168,17 @@ impl Analyzer<'_> {
         ordinality: bool,
     ) -> PgResult<Part> {
         let before = self.scope().no_aggregates.replace("functions in FROM");
-        let value = self.call(call, call.name.parts.last().map(|part| part.place).unwrap_or(place));
+        let value = if call.name.last() == "unnest" && call.arguments.len() > 1 {
+            self.unnest_together(call, place)
+        } else {
+            self.call(call, call.name.parts.last().map(|part| part.place).unwrap_or(place))
+        };
         self.scope().no_aggregates = before;
         let value = value?;
         let name = call.name.last().to_string();
         let shown = alias.name.as_ref().map_or_else(|| name.clone(), |alias| alias.text.clone());
         let mut columns = function_columns(&value, &name, alias)?;
+        let value = json_record(value, &columns, alias, place)?;
         if ordinality {
             let column =
                 RelationColumn { name: "ordinality".to_string(), type_oid: oid::INT8, modifier: -1, hidden: false };
@@ -191,6 +196,25 @@ impl Analyzer<'_> {
             kind => RelationSource::Scalar { value: Expr { kind, ..value }, ordinality },
         };
         self.relation(Relation { alias: shown, columns, source, lateral: true, view: None }, None)
+    }
+
+    /// `unnest(a, b, ...)`: side by side, the shorter ones filled with NULLs.
+    fn unnest_together(&mut self, call: &tree::FunctionCall, place: Place) -> PgResult<Expr> {
+        let mut arguments = Vec::with_capacity(call.arguments.len());
+        for argument in &call.arguments {
+            let array = self.expr(&argument.value)?;
+            if !trivet_types::is_array(array.type_oid) {
+                let shown = trivet_types::display_name(array.type_oid, -1);
+                let message = format!("function unnest({shown}) does not exist");
+                return Err(at(place, PgError::new(sqlstate::UNDEFINED_FUNCTION, message)).hint(
+                    "No function matches the given name and argument types. You might need to add explicit type casts.",
+                ));
+            }
+            arguments.push(array);
+        }
+        let procedure = registry().own("trivet_unnest");
+        let procedure = procedure.ok_or_else(|| PgError::internal("the registry lacks trivet_unnest()"))?;
+        Ok(super::expr::make(ExprKind::Call { procedure, arguments }, oid::RECORD, place))
     }
 
     fn join(
@@ -307,6 +331,34 @@ fn first_place(query: &tree::Query) -> Place {
     }
 }
 
+/// `json_to_record(json) AS t(column type, ...)`: the column list goes to the function as arguments.
+fn json_record(value: Expr, columns: &[RelationColumn], alias: &tree::Alias, place: Place) -> PgResult<Expr> {
+    let ExprKind::Call { procedure, arguments } = &value.kind else { return Ok(value) };
+    let many = match procedure.name {
+        "json_to_record" | "jsonb_to_record" => false,
+        "json_to_recordset" | "jsonb_to_recordset" => true,
+        _ => return Ok(value),
+    };
+    if !alias.types.iter().any(Option::is_some) {
+        let message = "a column definition list is required for functions returning \"record\"";
+        return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, message)));
+    }
+    let own = registry().own("trivet_json_record");
+    let procedure = own.ok_or_else(|| PgError::internal("the registry lacks trivet_json_record()"))?;
+    let list = |element: Oid, array: Oid, values: Vec<Datum>| {
+        Expr::constant(Datum::array(Array::from_values(element, values)), array)
+    };
+    let names = columns.iter().map(|column| Datum::text(column.name.as_str())).collect();
+    let types = columns.iter().map(|column| Datum::Oid(column.type_oid.0)).collect();
+    let modifiers = columns.iter().map(|column| Datum::Int4(column.modifier)).collect();
+    let mut arguments = arguments.clone();
+    arguments.push(list(oid::TEXT, oid::TEXT_ARRAY, names));
+    arguments.push(list(oid::OID, oid::OID_ARRAY, types));
+    arguments.push(list(oid::INT4, oid::INT4_ARRAY, modifiers));
+    arguments.push(Expr::constant(Datum::Bool(many), oid::BOOL));
+    Ok(Expr { kind: ExprKind::Call { procedure, arguments }, ..value })
+}
+
 /// Columns of a function's result.
 fn function_columns(value: &Expr, name: &str, alias: &tree::Alias) -> PgResult<Vec<RelationColumn>> {
     if alias.types.iter().any(Option::is_some) {
@@ -330,6 +382,10 @@ fn function_columns(value: &Expr, name: &str, alias: &tree::Alias) -> PgResult<V
         };
         if let Some(value_type) = value_type {
             return Ok(vec![column("key", oid::TEXT), column("value", value_type)]);
+        }
+        if procedure.name == "trivet_unnest" {
+            let elements = arguments.iter().map(|array| trivet_types::element_of(array.type_oid).unwrap_or(oid::TEXT));
+            return Ok(elements.map(|element| column("unnest", element)).collect());
         }
         // An output parameter named `value` names the column.
         if matches!(

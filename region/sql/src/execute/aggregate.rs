@@ -61,6 +61,11 @@ impl State {
             if !seen.insert(values.clone(), &call.argument_types).1 {
                 return Ok(());
             }
+            if call.order_by.is_empty() {
+                // Duplicates are found by sorting, in PostgreSQL, which shows where the order of values does.
+                self.ordered.push((Vec::new(), values));
+                return Ok(());
+            }
         }
         if call.order_by.is_empty() {
             return self.accumulator.add(context.environment, &values);
@@ -71,7 +76,15 @@ impl State {
     }
 
     fn finish(&mut self, call: &AggregateCall, context: &Context<'_>) -> PgResult<Datum> {
-        self.ordered.sort_by(|left, right| compare_keys(&left.0, &right.0, &call.order_by));
+        if self.seen.is_some() && call.order_by.is_empty() {
+            self.ordered.sort_by(|left, right| {
+                let pairs = left.1.iter().zip(&right.1).zip(&call.argument_types);
+                let orders = pairs.map(|((left, right), type_oid)| trivet_types::compare(*type_oid, left, right));
+                orders.into_iter().find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+            });
+        } else {
+            self.ordered.sort_by(|left, right| compare_keys(&left.0, &right.0, &call.order_by));
+        }
         for (_, values) in std::mem::take(&mut self.ordered) {
             self.accumulator.add(context.environment, &values)?;
         }

@@ -1,6 +1,6 @@
 //! Subqueries in expressions: their values become further slots of the row.
 use super::{Arc, BATCH_ROWS, Context, Operator, Row, build};
-use crate::plan::{Subplan, SubplanKind};
+use crate::plan::{Subplan, SubplanKind, nested_array};
 use crate::planted::{self, Bug};
 use async_trait::async_trait;
 use trivet_types::functions::Function;
@@ -140,7 +140,10 @@ async fn run(subplan: &Subplan, kind: &SubplanKind, context: &mut Context<'_>) -
         }
         SubplanKind::Array(element) => {
             let rows = super::gather(&mut *operator, context).await?;
-            let values = rows.into_iter().map(|row| row.into_iter().next().unwrap_or_default()).collect();
+            let values: Vec<Datum> = rows.into_iter().map(|row| row.into_iter().next().unwrap_or_default()).collect();
+            if values.iter().any(|value| matches!(value, Datum::Array(_))) {
+                return nested_array(*element, &values);
+            }
             Ok(Datum::array(Array::from_values(*element, values)))
         }
         SubplanKind::Quantified { .. } | SubplanKind::Sequence { .. } => {

@@ -9,9 +9,11 @@
 //!   text, bytea           bytes with 00 written 00 FF, ended by 00 01; character(n) without blanks at its end
 //!   numeric               class (below zero, zero, above ...), exponent, two decimal digits a byte, ended by 00
 //!   interval              its length, 16 bytes
+//!   jsonb                 type, then containers by count and part by part, scalars as above
 //!   array                 elements as columns, ended by 00; then dimension count
 //! ```
 use bytes::{BufMut, BytesMut};
+use trivet_types::json::Json;
 use trivet_types::numeric::Numeric;
 use trivet_types::{Datum, Oid, interval_length, oid, trim_blanks};
 
@@ -82,6 +84,10 @@ fn encode_value(type_oid: Oid, datum: &Datum, out: &mut BytesMut) {
         Datum::Float8(value) => put_float(*value, out),
         Datum::Numeric(value) => encode_numeric(value, out),
         Datum::Text(value) if type_oid == oid::BPCHAR => put_escaped(trim_blanks(value).as_bytes(), out),
+        Datum::Text(value) if type_oid == oid::JSONB => match Json::of_stored(value) {
+            Ok(json) => encode_json(&json, true, out),
+            Err(_) => put_escaped(value.as_bytes(), out),
+        },
         Datum::Text(value) => put_escaped(value.as_bytes(), out),
         Datum::Bytea(value) => put_escaped(value, out),
         Datum::Interval(value) => out.put_u128(interval_length(value) as u128 ^ 1 << 127),
@@ -92,8 +98,45 @@ fn encode_value(type_oid: Oid, datum: &Datum, out: &mut BytesMut) {
             out.put_u8(array.dimensions.len() as u8);
         }
         Datum::Record(values) => {
-            values.iter().for_each(|value| encode_column(oid::UNKNOWN, value, false, out));
+            values.iter().enumerate().for_each(|(at, value)| encode_column(values.field_type(at), value, false, out));
             out.put_u8(0);
+        }
+    }
+}
+
+/// btree's order of `jsonb`: by type, containers by size first. On top scalars lie between an empty array and others.
+fn encode_json(json: &Json, top: bool, out: &mut BytesMut) {
+    if top {
+        out.put_u8(match json {
+            Json::Array(items) if items.is_empty() => 1,
+            Json::Array(_) => 3,
+            Json::Object(_) => 4,
+            _ => 2,
+        });
+    }
+    match json {
+        Json::Null => out.put_u8(1),
+        Json::String(text) => {
+            out.put_u8(2);
+            put_escaped(text.as_bytes(), out);
+        }
+        Json::Number(value) => {
+            out.put_u8(3);
+            encode_numeric(value, out);
+        }
+        Json::Bool(value) => out.put_slice(&[4, u8::from(*value)]),
+        Json::Array(items) => {
+            out.put_u8(5);
+            out.put_u32(items.len() as u32);
+            items.iter().for_each(|item| encode_json(item, false, out));
+        }
+        Json::Object(pairs) => {
+            out.put_u8(6);
+            out.put_u32(pairs.len() as u32);
+            for (key, value) in pairs {
+                put_escaped(key.as_bytes(), out);
+                encode_json(value, false, out);
+            }
         }
     }
 }

@@ -62,6 +62,16 @@ impl<'a> Source<'a> {
         self.text.get(start..end).unwrap_or("")
     }
 
+    /// At most so many bytes of text from a location on.
+    pub fn after(&self, start: Location, bytes: usize) -> &'a str {
+        let start = self.byte_offset(start);
+        let mut end = (start + bytes).min(self.text.len());
+        while !self.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.text.get(start..end).unwrap_or("")
+    }
+
     /// The text from one location up to, not including, another.
     pub fn slice(&self, start: Location, end: Location) -> &'a str {
         let (start, end) = (self.byte_offset(start), self.byte_offset(end));

@@ -359,7 +359,7 @@ pub fn quantified(
 }
 
 /// Arrays of one shape as an array of a dimension more.
-fn nested_array(element: Oid, arrays: &[Datum]) -> PgResult<Datum> {
+pub fn nested_array(element: Oid, arrays: &[Datum]) -> PgResult<Datum> {
     let mismatch = || {
         let message = "multidimensional arrays must have array expressions with matching dimensions";
         PgError::new(trivet_types::SqlState(*b"2202E"), message)

@@ -19,7 +19,7 @@ mod rules;
 
 pub use access::{Access, Bound, KeySource, Lookup, Probe, lookup};
 pub use explain::explain;
-pub use expr::{Compiled, EvalContext, quantified, row_count};
+pub use expr::{Compiled, EvalContext, nested_array, quantified, row_count};
 pub use from::{for_each_subquery, used_columns};
 pub use node::*;
 pub use planner::{plan_checks, plan_default, plan_expr, plan_row_expr, plan_statement};

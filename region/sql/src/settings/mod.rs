@@ -283,7 +283,7 @@ impl Settings {
 
     fn refresh_format(&mut self) {
         self.format = FormatSettings {
-            time_zone: TimeZone::parse(self.value("TimeZone")).unwrap_or(TimeZone::UTC),
+            time_zone: TimeZone::of_shown(self.value("TimeZone")).unwrap_or(TimeZone::UTC),
             extra_float_digits: self.value("extra_float_digits").parse().unwrap_or(1),
             bytea_escape: self.value("bytea_output") == "escape",
             date_order: match self.value("DateStyle").rsplit(' ').next() {

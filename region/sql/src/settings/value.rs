@@ -66,8 +66,14 @@ pub(super) fn canonical(definition: &Definition, values: &[String]) -> PgResult<
         Kind::DateStyle => date_style(definition, values),
         Kind::TimeZone => {
             let given = single()?;
-            let zone = TimeZone::parse(given).ok_or_else(|| invalid(definition, given))?;
-            Ok(zone.name())
+            let zone = TimeZone::of_setting(given).ok_or_else(|| invalid(definition, given))?;
+            Ok(match zone {
+                // A spelling with a colon is kept; a plain number of hours is shown as POSIX has it.
+                TimeZone::Fixed(_) if given.parse::<f64>().is_err() && given.starts_with(['+', '-']) => {
+                    given.to_owned()
+                }
+                zone => zone.name(),
+            })
         }
         Kind::Encoding => {
             let given = single()?;

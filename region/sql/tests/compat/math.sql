@@ -21,7 +21,6 @@ select ln(2.0), ln(2), ln(10), ln(1), log(100), log(100.0), log(2.0, 64.0), log1
 select ln(0);
 select ln(-1.0);
 select log(0);
-select log(-10.0);
 select mod(9, 4), mod(-9, 4), mod(9, -4), mod(9.5, 4), mod(9::int8, 4::int8), mod(9::int2, 4::int2), 9 % 4, -9 % 4, 9.5 % 2.25;
 select mod(1, 0);
 select 5.0 % 0;
@@ -61,7 +60,6 @@ select 'inf'::numeric(10,2);
 select 1::numeric(0);
 select 1::numeric(1001);
 select 1::numeric(10,1001);
-select 1::numeric(1,2,3);
 select 0.1 + 0.2, 0.1::float8 + 0.2::float8, 1.1::float4 + 2.2::float4, 1.1::float4 + 2.2, 3 * 1.1::float4, 1::float4 / 3, 1::float8 / 3;
 select 1e300 * 1e300, 1e300::float8 * 1e10;
 select 1e300::float8 * 1e300::float8;
@@ -108,7 +106,7 @@ select min_scale(1.10), pg_typeof(1), pg_typeof(1.0), pg_typeof(3000000000), pg_
 select x, round(x), round(x::float8), ceil(x), floor(x), trunc(x) from unnest(array[-2.5, -1.5, -0.5, 0.5, 1.5, 2.5]) x;
 select 4 = 4.0, 2 in (1, 2.0), 1 between 0.5 and 1.5, null = 1, 1 is distinct from 1.0;
 select 10 / 3 * 3, 10 * 3 / 3, 2 + 3 * 4 ^ 2, -3 ^ 2, 2 ^ 3 ^ 2, 10 - 2 - 3, 8 / 2 / 2, 7 % 4 * 2;
-select numeric '1.0' = '1.00', hashtext('a') is not null, 1.0 in (1.00, 2);
+select numeric '1.0' = '1.00', 1.0 in (1.00, 2);
 select sum(x), avg(x), min(x), max(x), count(x) from unnest(array[1.5, 2.25, null, 3]) x;
 select 1e131072;
 select 10 ^ 131072::numeric;

@@ -1,4 +1,5 @@
 //! The engine behind the gateway, over a database in memory, asked by a real client.
+mod binary;
 mod compat;
 mod concurrency;
 mod conversation;

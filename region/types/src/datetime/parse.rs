@@ -15,6 +15,8 @@ pub enum ParseError {
     FieldRange,
     /// 22008, with a hint at DateStyle
     FieldRangeDateStyle,
+    /// 22008, `date out of range`
+    OutOfRange,
     /// 22023
     UnknownZone,
     /// 22009
@@ -60,10 +62,14 @@ pub fn parse_date(text: &str, context: ParseContext<'_>) -> Result<i32, ParseErr
     }
     let civil = parsed.date.ok_or(ParseError::Syntax)?;
     let days = days_from_civil(civil.year, civil.month, civil.day);
-    checked_date(days).map_err(|_| ParseError::FieldRange)
+    checked_date(days).map_err(|_| ParseError::OutOfRange)
 }
 
 pub fn parse_time(text: &str, context: ParseContext<'_>) -> Result<i64, ParseError> {
+    let trimmed = text.trim();
+    if matches!(trimmed.len(), 4 | 6) && trimmed.bytes().all(|byte| byte.is_ascii_digit()) {
+        return parse_compact_clock(trimmed);
+    }
     let parsed = parse(text, context.settings)?;
     match (parsed.special, parsed.time) {
         (Some(Special::Now), _) => Ok(split_timestamp(context.settings.time_zone.to_local(context.now)).1),
@@ -93,7 +99,7 @@ pub fn parse_timestamptz(text: &str, context: ParseContext<'_>) -> Result<i64, P
         Some(Special::Now) => Ok(context.now),
         Some(special) => Ok(context.settings.time_zone.to_utc(special_local(special, context))),
         None => {
-            checked_timestamp(i128::from(zone.to_utc(local_timestamp(&parsed)?))).map_err(|_| ParseError::FieldRange)
+            checked_timestamp(i128::from(zone.to_utc(local_timestamp(&parsed)?))).map_err(|_| ParseError::OutOfRange)
         }
     }
 }
@@ -102,7 +108,7 @@ fn local_timestamp(parsed: &Parsed) -> Result<i64, ParseError> {
     let civil = parsed.date.ok_or(ParseError::Syntax)?;
     let days = days_from_civil(civil.year, civil.month, civil.day);
     let total = i128::from(days) * i128::from(MICROSECONDS_PER_DAY) + i128::from(parsed.time.unwrap_or(0));
-    checked_timestamp(total).map_err(|_| ParseError::FieldRange)
+    checked_timestamp(total).map_err(|_| ParseError::OutOfRange)
 }
 
 fn special_local(special: Special, context: ParseContext<'_>) -> i64 {
@@ -167,8 +173,16 @@ fn fields(text: &str) -> Result<Vec<Field<'_>>, ParseError> {
             }
             let after_word = matches!(fields.last(), Some(Field::Word(_))) && !seen_time;
             if after_word {
-                // `Jan-2024`, `01-Jan-2024`
+                // `Jan-2024`, `01-Jan-2024`, `Jan-01-2024`
                 fields.push(Field::Number(&text[start + 1..at]));
+                if bytes.get(at) == Some(&b'-') && bytes.get(at + 1).is_some_and(u8::is_ascii_digit) {
+                    let year = at + 1;
+                    at = year;
+                    while bytes.get(at).is_some_and(u8::is_ascii_digit) {
+                        at += 1;
+                    }
+                    fields.push(Field::Number(&text[year..at]));
+                }
             } else {
                 fields.push(Field::Offset(&text[start..at]));
             }
@@ -231,7 +245,13 @@ fn parse(text: &str, settings: &FormatSettings) -> Result<Parsed, ParseError> {
             Field::Number(number) => {
                 let separated = number.contains(['-', '/']) || number.matches('.').count() == 2;
                 let after_t = at > 0 && matches!(fields[at - 1], Field::Word(word) if word.eq_ignore_ascii_case("t"));
-                if separated && parsed.date.is_none() {
+                let after_j = at > 0 && matches!(fields[at - 1], Field::Word(word) if word.eq_ignore_ascii_case("j"));
+                if after_j && parsed.date.is_none() {
+                    let julian: i64 = number.parse().map_err(|_| ParseError::Syntax)?;
+                    parsed.date = Some(civil_from_days(julian.min(i64::from(i32::MAX)) - EPOCH_JULIAN));
+                } else if let (Some(civil), None) = (parse_ordinal_date(number), parsed.date) {
+                    parsed.date = Some(civil);
+                } else if separated && parsed.date.is_none() {
                     parsed.date = Some(parse_separated(number, settings.date_order)?);
                 } else if after_t || (parsed.date.is_some() && parsed.time.is_none() && number.len() >= 6) {
                     parsed.time = Some(parse_compact_clock(number)?);
@@ -244,7 +264,8 @@ fn parse(text: &str, settings: &FormatSettings) -> Result<Parsed, ParseError> {
             Field::Word(word) => {
                 let lower = word.to_ascii_lowercase();
                 match lower.as_str() {
-                    "t" => {}
+                    "t" | "j" => {}
+                    "allballs" => (parsed.time, parsed.zone) = (Some(0), Some(TimeZone::UTC)),
                     "bc" => before_christ = true,
                     "ad" => {}
                     "am" => half_day = Some(false),
@@ -278,7 +299,7 @@ fn parse(text: &str, settings: &FormatSettings) -> Result<Parsed, ParseError> {
         // `15 Jan 2024`, `Jan 15 2024`, `2024 Jan 15`
         let (year_text, day_text) = if before >= 1 && first.len() > 2 { (first, second) } else { (second, first) };
         let year = expand_year(number(year_text)?, year_text.len());
-        parsed.date = Some(checked_civil(year, month, number(day_text)?, false)?);
+        parsed.date = Some(checked_civil(year, month, number(day_text)?)?);
         numbers.clear();
     }
     if !numbers.is_empty() {
@@ -306,13 +327,15 @@ fn expand_year(year: i64, digits: usize) -> i64 {
     }
 }
 
-fn checked_civil(year: i64, month: u32, day: i64, style_hint: bool) -> Result<Civil, ParseError> {
-    let bad = if style_hint { ParseError::FieldRangeDateStyle } else { ParseError::FieldRange };
-    if !(1..=12).contains(&month) || day < 1 || year > 6_000_000 || year < 0 {
-        return Err(bad);
+fn checked_civil(year: i64, month: u32, day: i64) -> Result<Civil, ParseError> {
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return Err(ParseError::FieldRangeDateStyle);
     }
-    if day > i64::from(days_in_month(year, month)) {
-        return Err(if day > 31 { bad } else { ParseError::FieldRange });
+    if year < 0 || day > i64::from(days_in_month(year, month)) {
+        return Err(ParseError::FieldRange);
+    }
+    if year > 100_000_000 {
+        return Err(ParseError::OutOfRange);
     }
     Ok(Civil { year, month, day: day as u32 })
 }
@@ -325,18 +348,29 @@ fn parse_separated(text: &str, order: DateOrder) -> Result<Civil, ParseError> {
     let (a, b, c) = (number(first)?, number(second)?, number(third)?);
     let month = |value: i64| u32::try_from(value).unwrap_or(0);
     if first.len() > 2 {
-        return checked_civil(a, month(b), c, false);
+        return checked_civil(a, month(b), c);
     }
     match order {
-        DateOrder::YearMonthDay => checked_civil(expand_year(a, first.len()), month(b), c, true),
-        DateOrder::DayMonthYear => checked_civil(expand_year(c, third.len()), month(b), a, true),
-        DateOrder::MonthDayYear => checked_civil(expand_year(c, third.len()), month(a), b, true),
+        DateOrder::YearMonthDay => checked_civil(expand_year(a, first.len()), month(b), c),
+        DateOrder::DayMonthYear => checked_civil(expand_year(c, third.len()), month(b), a),
+        DateOrder::MonthDayYear => checked_civil(expand_year(c, third.len()), month(a), b),
     }
+}
+
+/// `2024.031`: a year and a day of it.
+fn parse_ordinal_date(text: &str) -> Option<Civil> {
+    let (year, day) = text.split_once('.')?;
+    if year.len() != 4 || day.len() != 3 {
+        return None;
+    }
+    let (year, day) = (year.parse::<i64>().ok()?, day.parse::<i64>().ok()?);
+    let length = if is_leap_year(year) { 366 } else { 365 };
+    (1..=length).contains(&day).then(|| civil_from_days(days_from_civil(year, 1, 1) + day - 1))
 }
 
 fn parse_compact_date(text: &str) -> Result<Civil, ParseError> {
     let number = |range: std::ops::Range<usize>| text[range].parse::<i64>().map_err(|_| ParseError::Syntax);
-    checked_civil(number(0..4)?, number(4..6)? as u32, number(6..8)?, false)
+    checked_civil(number(0..4)?, number(4..6)? as u32, number(6..8)?)
 }
 
 /// `HHMM`, `HHMMSS`, `HHMMSS.ffffff`
@@ -441,6 +475,15 @@ impl IntervalSum {
     }
 
     fn add_iso(&mut self, text: &str) -> Result<(), ParseError> {
+        if let Some((date, clock)) = text.split_once(['T', 't']).filter(|(date, _)| date.matches('-').count() == 2) {
+            // `P0001-02-03T04:05:06`
+            let units = ["year", "month", "day"];
+            for (part, unit) in date.split('-').zip(units) {
+                self.add(part.parse().map_err(|_| ParseError::Syntax)?, unit)?;
+            }
+            self.microseconds += i128::from(parse_interval_clock(clock)?);
+            return Ok(());
+        }
         let mut in_time = false;
         let mut number = String::new();
         for ch in text.chars() {
@@ -496,6 +539,9 @@ impl IntervalSum {
                     other => other.strip_suffix('s').unwrap_or(other),
                 };
                 self.add(pending.take().ok_or(ParseError::Syntax)?, unit)?;
+            } else if let Some((years, months)) = year_to_month(word) {
+                self.add(years, "year")?;
+                self.add(months, "month")?;
             } else {
                 if pending.is_some() {
                     return Err(ParseError::Syntax);
@@ -516,12 +562,27 @@ impl IntervalSum {
 
     fn finish(self) -> Result<Interval, ParseError> {
         let fits = |value: f64| value.abs() <= f64::from(i32::MAX);
-        if !fits(self.months) || !fits(self.days) {
+        if !fits(self.months) {
+            return Err(ParseError::OutOfRange);
+        }
+        if !fits(self.days) {
             return Err(ParseError::FieldRange);
         }
         let microseconds = i64::try_from(self.microseconds).map_err(|_| ParseError::FieldRange)?;
         Ok(Interval { microseconds, days: self.days as i32, months: self.months as i32 })
     }
+}
+
+/// `1-2`: years and months of one sign.
+fn year_to_month(word: &str) -> Option<(f64, f64)> {
+    let (sign, digits) = match word.strip_prefix('-') {
+        Some(rest) => (-1.0, rest),
+        None => (1.0, word.strip_prefix('+').unwrap_or(word)),
+    };
+    let (years, months) = digits.split_once('-')?;
+    let number = |text: &str| text.parse::<u32>().ok().map(f64::from);
+    let (years, months) = (number(years)?, number(months).filter(|months| *months < 12.0)?);
+    Some((sign * years, sign * months))
 }
 
 /// Words, with `3d` cut into `3` and `d`.
@@ -604,7 +665,7 @@ mod tests {
         let cases = [
             ("", ParseError::Syntax),
             ("garbage", ParseError::Syntax),
-            ("2024-13-01", ParseError::FieldRange),
+            ("2024-13-01", ParseError::FieldRangeDateStyle),
             ("2023-02-29", ParseError::FieldRange),
             ("13/13/2024", ParseError::FieldRangeDateStyle),
             ("2024-01-01 25:00", ParseError::FieldRange),

@@ -43,6 +43,32 @@ impl TimeZone {
         ZONES.get(&trimmed.to_ascii_lowercase()).copied().map(TimeZone::Named)
     }
 
+    /// A zone as AT TIME ZONE and functions name it: digits count as in POSIX, west of Greenwich.
+    pub fn named(name: &str) -> Option<TimeZone> {
+        match TimeZone::parse(name)? {
+            TimeZone::Fixed(seconds) if parse_offset(name.trim()).is_some() => Some(TimeZone::Fixed(-seconds)),
+            zone => Some(zone),
+        }
+    }
+
+    /// A zone as SET names it: a plain number is hours east, other digits count as in POSIX.
+    pub fn of_setting(value: &str) -> Option<TimeZone> {
+        match value.trim().parse::<f64>() {
+            Ok(hours) if hours.is_finite() && hours.abs() <= 168.0 => Some(TimeZone::Fixed((hours * 3600.0) as i32)),
+            Ok(_) => None,
+            Err(_) => TimeZone::named(value),
+        }
+    }
+
+    /// What `name` or SHOW gave back: also `<-07>+07`.
+    pub fn of_shown(value: &str) -> Option<TimeZone> {
+        let posix = value.strip_prefix('<').and_then(|rest| rest.split_once('>')).map(|(_, offset)| offset);
+        match posix {
+            Some(offset) => parse_offset(offset).map(|seconds| TimeZone::Fixed(-seconds)),
+            None => TimeZone::of_setting(value),
+        }
+    }
+
     pub fn name(&self) -> String {
         match self {
             TimeZone::Fixed(0) => "UTC".to_string(),

@@ -135,7 +135,7 @@ impl Accumulator for Intervals {
         match (self.count, self.average) {
             (0, _) => Ok(Datum::Null),
             (_, false) => Ok(Datum::Interval(self.sum)),
-            (count, true) => super::datetime::scale_interval(&self.sum, 1.0 / count as f64).map(Datum::Interval),
+            (count, true) => super::datetime::divide_interval(&self.sum, count as f64).map(Datum::Interval),
         }
     }
 }

@@ -57,6 +57,9 @@ pub fn to_float8(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     Ok(Datum::Float8(as_double(a)?))
 }
 pub fn to_float4(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    if let Some(Datum::Numeric(value)) = a.first() {
+        return crate::text::parse_float4(&value.to_string()).map(Datum::Float4);
+    }
     let value = as_double(a)?;
     let narrowed = value as f32;
     let range = |which| PgError::new(sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, format!("value out of range: {which}"));

@@ -104,20 +104,34 @@ pub fn interval_negate(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     negate_interval(&interval(a, 0)?).map(Datum::Interval)
 }
 
-/// Fractions of months become days, fractions of days become time.
-pub(crate) fn scale_interval(value: &Interval, factor: f64) -> PgResult<Interval> {
-    let months = f64::from(value.months) * factor;
-    let days = f64::from(value.days) * factor;
-    let month_days = ((months.fract() * 30.0) * 1e6).round() / 1e6;
-    let whole_days = days.trunc() + month_days.trunc();
-    let day_rest = ((days.fract() + month_days.fract()) * 1e6).round() / 1e6;
-    let microseconds = (value.microseconds as f64 * factor + day_rest * MICROSECONDS_PER_DAY as f64).round_ties_even();
-    let fits =
-        months.abs() <= f64::from(i32::MAX) && whole_days.abs() <= f64::from(i32::MAX) && microseconds.abs() < 9.2e18;
-    if !fits {
+/// Each part scaled; fractions of months become days, fractions of days become time.
+fn scaled(value: &Interval, scale: impl Fn(f64) -> f64) -> PgResult<Interval> {
+    const DAY_SECONDS: f64 = 86_400.0;
+    let micro = |value: f64| (value * 1e6).round_ties_even() / 1e6;
+    let (months, days) = (scale(f64::from(value.months)), scale(f64::from(value.days)));
+    let fits = |value: f64| value.abs() <= f64::from(i32::MAX);
+    if !fits(months) || !fits(days) {
+        return Err(interval_out_of_range());
+    }
+    let month_days = micro(months.fract() * 30.0);
+    let mut rest = micro((days.fract() + month_days.fract()) * DAY_SECONDS);
+    let mut whole_days = days.trunc();
+    if rest.abs() >= DAY_SECONDS {
+        whole_days += (rest / DAY_SECONDS).trunc();
+        rest -= (rest / DAY_SECONDS).trunc() * DAY_SECONDS;
+    }
+    whole_days += month_days.trunc();
+    let microseconds = (scale(value.microseconds as f64) + rest * 1e6).round_ties_even();
+    if !fits(whole_days) || microseconds.abs() >= 9.2e18 {
         return Err(interval_out_of_range());
     }
     Ok(Interval { microseconds: microseconds as i64, days: whole_days as i32, months: months.trunc() as i32 })
+}
+pub(crate) fn scale_interval(value: &Interval, factor: f64) -> PgResult<Interval> {
+    scaled(value, |part| part * factor)
+}
+pub(crate) fn divide_interval(value: &Interval, divisor: f64) -> PgResult<Interval> {
+    scaled(value, |part| part / divisor)
 }
 pub fn interval_times(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     scale_interval(&interval(a, 0)?, double(a, 1)?).map(Datum::Interval)
@@ -130,7 +144,7 @@ pub fn interval_divide(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     if divisor == 0.0 {
         return Err(crate::numeric::division_by_zero());
     }
-    scale_interval(&interval(a, 0)?, 1.0 / divisor).map(Datum::Interval)
+    divide_interval(&interval(a, 0)?, divisor).map(Datum::Interval)
 }
 pub fn justify_hours_of(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     Ok(Datum::Interval(justify_hours(&interval(a, 0)?)))
@@ -161,7 +175,7 @@ pub fn timezone_of_timestamptz(_: &dyn Environment, a: &[Datum]) -> PgResult<Dat
     Ok(Datum::Timestamp(named_zone(text(a, 0)?)?.to_local(timestamp(a, 1)?)))
 }
 pub(super) fn named_zone(name: &str) -> PgResult<TimeZone> {
-    TimeZone::parse(name)
+    TimeZone::named(name)
         .ok_or_else(|| PgError::new(sqlstate::INVALID_PARAMETER_VALUE, format!("time zone \"{name}\" not recognized")))
 }
 
@@ -222,23 +236,45 @@ fn unit_unknown(unit: &str, type_name: &str) -> Box<PgError> {
     PgError::new(sqlstate::INVALID_PARAMETER_VALUE, format!("unit \"{unit}\" not recognized for type {type_name}"))
 }
 
-/// A field, in millionths so that fractions stay exact, and how many digits after the point it shows.
-fn timestamp_field(unit: &str, local: i64, zone_offset: Option<i32>, type_name: &str) -> PgResult<Option<(i128, u32)>> {
+/// A field's value.
+#[derive(Clone, Copy, Debug)]
+enum Field {
+    Nothing,
+    /// In millionths, so that fractions stay exact, and how many digits after the point it shows.
+    Number(i128, u32),
+    /// Of a moment that is infinite itself.
+    Infinite {
+        above: bool,
+    },
+    /// Days and the microsecond of the day, as a fraction of it.
+    Julian {
+        days: i64,
+        time: i64,
+    },
+}
+
+fn timestamp_field(unit: &str, local: i64, zone_offset: Option<i32>, type_name: &str) -> PgResult<Field> {
     if is_infinite_timestamp(local) {
-        return Ok(None);
+        // What only grows goes to infinity with the moment.
+        let grows = matches!(unit, "year" | "decade" | "century" | "millennium" | "julian" | "isoyear" | "epoch");
+        if !grows {
+            timestamp_field(unit, 0, zone_offset, type_name)?;
+            return Ok(Field::Nothing);
+        }
+        return Ok(Field::Infinite { above: local > 0 });
     }
     let (days, time) = split_timestamp(local);
     let civil = civil_from_days(days);
     let display_year = if civil.year > 0 { civil.year } else { civil.year - 1 };
-    let whole = |value: i64| Ok(Some((i128::from(value) * 1_000_000, 0)));
+    let whole = |value: i64| Ok(Field::Number(i128::from(value) * 1_000_000, 0));
     match unit {
         "year" => whole(display_year),
         "month" => whole(i64::from(civil.month)),
         "day" => whole(i64::from(civil.day)),
         "hour" => whole(time / MICROSECONDS_PER_HOUR),
         "minute" => whole(time / MICROSECONDS_PER_MINUTE % 60),
-        "second" => Ok(Some((i128::from(time % MICROSECONDS_PER_MINUTE), 6))),
-        "milliseconds" => Ok(Some((i128::from(time % MICROSECONDS_PER_MINUTE) * 1000, 3))),
+        "second" => Ok(Field::Number(i128::from(time % MICROSECONDS_PER_MINUTE), 6)),
+        "milliseconds" => Ok(Field::Number(i128::from(time % MICROSECONDS_PER_MINUTE) * 1000, 3)),
         "microseconds" => whole(time % MICROSECONDS_PER_MINUTE),
         "quarter" => whole(i64::from(civil.month - 1) / 3 + 1),
         "week" => whole(i64::from(iso_week(days).1)),
@@ -257,14 +293,11 @@ fn timestamp_field(unit: &str, local: i64, zone_offset: Option<i32>, type_name: 
             day => day,
         })),
         "doy" => whole(days - days_from_civil(civil.year, 1, 1) + 1),
-        "julian" => {
-            let fraction = i128::from(time) * 1_000_000 / i128::from(MICROSECONDS_PER_DAY);
-            Ok(Some((i128::from(days + EPOCH_JULIAN) * 1_000_000 + fraction, 6)))
-        }
+        "julian" => Ok(Field::Julian { days: days + EPOCH_JULIAN, time }),
         "epoch" => {
             let offset = i128::from(zone_offset.unwrap_or(0)) * 1_000_000;
             let unix = i128::from(local) + i128::from(EPOCH_UNIX_DAYS) * i128::from(MICROSECONDS_PER_DAY);
-            Ok(Some((unix - offset, 6)))
+            Ok(Field::Number(unix - offset, 6))
         }
         "timezone" if zone_offset.is_some() => whole(i64::from(zone_offset.unwrap_or(0))),
         "timezone_hour" if zone_offset.is_some() => whole(i64::from(zone_offset.unwrap_or(0) / 3600)),
@@ -273,8 +306,8 @@ fn timestamp_field(unit: &str, local: i64, zone_offset: Option<i32>, type_name: 
     }
 }
 
-fn interval_field(unit: &str, value: &Interval) -> PgResult<(i128, u32)> {
-    let whole = |value: i64| Ok((i128::from(value) * 1_000_000, 0));
+fn interval_field(unit: &str, value: &Interval) -> PgResult<Field> {
+    let whole = |value: i64| Ok(Field::Number(i128::from(value) * 1_000_000, 0));
     let time = value.microseconds;
     match unit {
         "year" => whole(i64::from(value.months / 12)),
@@ -282,8 +315,8 @@ fn interval_field(unit: &str, value: &Interval) -> PgResult<(i128, u32)> {
         "day" => whole(i64::from(value.days)),
         "hour" => whole(time / MICROSECONDS_PER_HOUR),
         "minute" => whole(time / MICROSECONDS_PER_MINUTE % 60),
-        "second" => Ok((i128::from(time % MICROSECONDS_PER_MINUTE), 6)),
-        "milliseconds" => Ok((i128::from(time % MICROSECONDS_PER_MINUTE) * 1000, 3)),
+        "second" => Ok(Field::Number(i128::from(time % MICROSECONDS_PER_MINUTE), 6)),
+        "milliseconds" => Ok(Field::Number(i128::from(time % MICROSECONDS_PER_MINUTE) * 1000, 3)),
         "microseconds" => whole(time % MICROSECONDS_PER_MINUTE),
         "quarter" => whole(i64::from(value.months % 12 / 3 + 1)),
         "decade" => whole(i64::from(value.months / 120)),
@@ -294,13 +327,13 @@ fn interval_field(unit: &str, value: &Interval) -> PgResult<(i128, u32)> {
             let years = i128::from(value.months / 12) * 31_557_600;
             let months = i128::from(value.months % 12) * 30 * 86_400;
             let days = i128::from(value.days) * 86_400;
-            Ok(((years + months + days) * 1_000_000 + i128::from(time), 6))
+            Ok(Field::Number((years + months + days) * 1_000_000 + i128::from(time), 6))
         }
         _ => Err(unit_unknown(unit, "interval")),
     }
 }
 
-fn field_of(environment: &dyn Environment, a: &[Datum], zoned: bool) -> PgResult<Option<(i128, u32)>> {
+fn field_of(environment: &dyn Environment, a: &[Datum], zoned: bool) -> PgResult<Field> {
     let unit = unit_of(text(a, 0)?);
     match a.get(1) {
         Some(Datum::Timestamp(value)) if zoned => {
@@ -314,29 +347,56 @@ fn field_of(environment: &dyn Environment, a: &[Datum], zoned: bool) -> PgResult
                 let message = format!("unit \"{unit}\" not supported for type date");
                 return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
             }
-            timestamp_field(&unit, super::cast::date_as_timestamp(*value), None, "date")
+            // A day has no fractions.
+            Ok(match timestamp_field(&unit, super::cast::date_as_timestamp(*value), None, "date")? {
+                Field::Number(millionths, _) => Field::Number(millionths, 0),
+                Field::Julian { days, .. } => Field::Number(i128::from(days) * 1_000_000, 0),
+                other => other,
+            })
         }
-        Some(Datum::Time(value)) => timestamp_field(&unit, *value, None, "time without time zone"),
-        Some(Datum::Interval(value)) => interval_field(&unit, value).map(Some),
+        Some(Datum::Time(value)) => match unit.as_str() {
+            "epoch" => Ok(Field::Number(i128::from(*value), 6)),
+            "hour" | "minute" | "second" | "milliseconds" | "microseconds" => {
+                timestamp_field(&unit, *value, None, "time without time zone")
+            }
+            _ => {
+                timestamp_field(&unit, *value, None, "time without time zone")?;
+                let message = format!("unit \"{unit}\" not supported for type time without time zone");
+                Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message))
+            }
+        },
+        Some(Datum::Interval(value)) => interval_field(&unit, value),
         other => Err(wrong(other)),
     }
 }
 
-fn as_numeric(field: Option<(i128, u32)>) -> Datum {
-    match field {
-        None => Datum::Null,
-        Some((millionths, digits)) => Datum::numeric(Numeric::new(millionths, 6).truncate(digits as i32)),
-    }
+fn as_numeric(field: Field) -> PgResult<Datum> {
+    Ok(match field {
+        Field::Nothing => Datum::Null,
+        Field::Number(millionths, digits) => Datum::numeric(Numeric::new(millionths, 6).truncate(digits as i32)),
+        Field::Infinite { above: true } => Datum::numeric(Numeric::PositiveInfinity),
+        Field::Infinite { above: false } => Datum::numeric(Numeric::NegativeInfinity),
+        Field::Julian { days, time } => {
+            let fraction = Numeric::from(time).divide(&Numeric::from(MICROSECONDS_PER_DAY))?;
+            Datum::numeric(Numeric::from(days).add(&fraction)?)
+        }
+    })
 }
-fn as_double_field(field: Option<(i128, u32)>) -> Datum {
-    field.map_or(Datum::Null, |(millionths, _)| Datum::Float8(millionths as f64 / 1e6))
+fn as_double_field(field: Field) -> Datum {
+    match field {
+        Field::Nothing => Datum::Null,
+        Field::Number(millionths, _) => Datum::Float8(millionths as f64 / 1e6),
+        Field::Infinite { above: true } => Datum::Float8(f64::INFINITY),
+        Field::Infinite { above: false } => Datum::Float8(f64::NEG_INFINITY),
+        Field::Julian { days, time } => Datum::Float8(days as f64 + time as f64 / MICROSECONDS_PER_DAY as f64),
+    }
 }
 
 pub fn extract(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    field_of(environment, a, false).map(as_numeric)
+    as_numeric(field_of(environment, a, false)?)
 }
 pub fn extract_zoned(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    field_of(environment, a, true).map(as_numeric)
+    as_numeric(field_of(environment, a, true)?)
 }
 pub fn date_part(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     field_of(environment, a, false).map(as_double_field)

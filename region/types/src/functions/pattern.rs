@@ -6,7 +6,7 @@ pub fn matches_like(value: &str, pattern: &str, escape: Option<char>, fold_case:
     if fold_case {
         return matches_like(&value.to_lowercase(), &pattern.to_lowercase(), escape, false);
     }
-    let pattern = compile_like(pattern, escape)?;
+    let pattern = compile_like(pattern, escape);
     let value: Vec<char> = value.chars().collect();
     // Greedy with one point to go back to: the last `%`.
     let (mut at, mut next) = (0, 0);
@@ -25,6 +25,10 @@ pub fn matches_like(value: &str, pattern: &str, escape: Option<char>, fold_case:
                 at += 1;
                 next += 1;
             }
+            Some(Piece::Dangling) => {
+                let code = crate::error::SqlState(*b"22025");
+                return Err(PgError::new(code, "LIKE pattern must not end with escape character"));
+            }
             _ => match retry {
                 Some((from, run)) => {
                     retry = Some((from + 1, run));
@@ -42,26 +46,25 @@ enum Piece {
     AnyRun,
     AnyOne,
     Exactly(char),
+    /// An escape with nothing behind it: an error once it is come to.
+    Dangling,
 }
 
-fn compile_like(pattern: &str, escape: Option<char>) -> PgResult<Vec<Piece>> {
+fn compile_like(pattern: &str, escape: Option<char>) -> Vec<Piece> {
     let mut pieces = Vec::with_capacity(pattern.len());
     let mut chars = pattern.chars();
     while let Some(ch) = chars.next() {
         pieces.push(match ch {
             ch if Some(ch) == escape => match chars.next() {
                 Some(escaped) => Piece::Exactly(escaped),
-                None => {
-                    let code = crate::error::SqlState(*b"22025");
-                    return Err(PgError::new(code, "LIKE pattern must not end with escape character"));
-                }
+                None => Piece::Dangling,
             },
             '%' => Piece::AnyRun,
             '_' => Piece::AnyOne,
             ch => Piece::Exactly(ch),
         });
     }
-    Ok(pieces)
+    pieces
 }
 
 /// The third argument, if there is one, is the escape character (empty: none).

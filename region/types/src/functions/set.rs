@@ -91,6 +91,31 @@ pub fn unnest(_: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
     Ok(Box::new(values.into_iter().map(Ok)))
 }
 
+/// `unnest(a, b, ...)` in FROM: rows as long as the longest array.
+pub fn unnest_together(_: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
+    let mut columns: Vec<_> = Vec::with_capacity(a.len());
+    for at in 0..a.len() {
+        let values = if a[at].is_null() { Vec::new() } else { array_at(a, at)?.values.clone() };
+        columns.push(values.into_iter());
+    }
+    let longest = columns.iter().map(|column| column.len()).max().unwrap_or(0);
+    Ok(Box::new((0..longest).map(move |_| {
+        let fields: Vec<Datum> = columns.iter_mut().map(|column| column.next().unwrap_or_default()).collect();
+        Ok(Datum::Record(fields.into()))
+    })))
+}
+
+/// `generate_subscripts(array, dimension, reverse)`
+pub fn subscripts_either_way(environment: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
+    let forward = subscripts(environment, &a[..2])?;
+    if !boolean(a, 2)? {
+        return Ok(forward);
+    }
+    let mut all: Vec<PgResult<Datum>> = forward.collect();
+    all.reverse();
+    Ok(Box::new(all.into_iter()))
+}
+
 /// `generate_subscripts(array, dimension)`
 pub fn subscripts(_: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
     let array = array_at(a, 0)?;

@@ -190,6 +190,9 @@ pub fn ascii(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
 }
 pub fn character(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let code = int(a, 0)?;
+    if code < 0 {
+        return Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, "character number must be positive"));
+    }
     if code == 0 {
         return Err(PgError::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, "null character not permitted"));
     }

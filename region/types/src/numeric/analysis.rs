@@ -120,12 +120,12 @@ impl Numeric {
             return Ok(if matches!(self, Numeric::NegativeInfinity) { Numeric::zero() } else { self.clone() });
         };
         let weight = self.to_f64() * LOG10_E;
-        if weight >= EXPONENT_MAX {
+        if self.to_f64() >= EXPONENT_MAX {
             return Err(overflow());
         }
         let shown =
             clamp_scale((QUOTIENT_SIGNIFICANT_DIGITS - weight.clamp(-2000.0, 2000.0) as i64).max(i64::from(*scale)));
-        if weight <= -EXPONENT_MAX {
+        if self.to_f64() <= -EXPONENT_MAX {
             return Ok(Numeric::zero().round(shown as i32));
         }
         Ok(exponential_shown(self, weight, shown))

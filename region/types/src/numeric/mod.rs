@@ -303,7 +303,7 @@ impl Numeric {
             }
             Finite { unscaled, scale } => {
                 let (weight, _) = Numeric::leading_digit(unscaled, *scale);
-                let exponent = if weight >= 0 { (weight + 1) * 2 - 1 } else { 1 - (1 - weight) * 2 };
+                let exponent = (weight + 1) * 2 - 1;
                 let wanted =
                     (QUOTIENT_SIGNIFICANT_DIGITS - exponent).max(i64::from(*scale)).clamp(0, DISPLAY_SCALE_MAX);
                 Ok(self.square_root_to(wanted as u32))

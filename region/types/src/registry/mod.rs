@@ -173,6 +173,10 @@ impl Registry {
     pub fn procedures_named(&self, name: &str) -> &[&'static Procedure] {
         self.procedures_by_name.get(name).map_or(&[], Vec::as_slice)
     }
+    /// One of our own functions, by its name.
+    pub fn own(&self, name: &str) -> Option<&'static Procedure> {
+        self.procedures_named(name).first().copied()
+    }
     pub fn operator(&self, oid: Oid) -> Option<&'static Operator> {
         self.operators.get(&oid).copied()
     }

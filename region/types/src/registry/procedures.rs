@@ -158,7 +158,7 @@ pub static PROCEDURES: &[Procedure] = &[
     p(310, "float84ge", &[oid::FLOAT8, oid::FLOAT4], oid::BOOL, 0, F(compare::float_ge)),
     p(311, "float8", &[oid::FLOAT4], oid::FLOAT8, 0, F(cast::to_float8)),
     p(312, "float4", &[oid::FLOAT8], oid::FLOAT4, 0, F(cast::to_float4)),
-    p(313, "int4", &[oid::INT2], oid::INT4, 0, F(cast::to_oid)),
+    p(313, "int4", &[oid::INT2], oid::INT4, 0, F(cast::to_int4)),
     p(314, "int2", &[oid::INT4], oid::INT2, 0, F(cast::to_int2)),
     p(316, "float8", &[oid::INT4], oid::FLOAT8, 0, F(cast::to_float8)),
     p(317, "int4", &[oid::FLOAT8], oid::INT4, 0, F(cast::to_int4)),

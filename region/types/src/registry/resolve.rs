@@ -49,7 +49,12 @@ pub fn coercion(source: Oid, target: Oid, context: CastContext) -> Option<Coerci
             return None;
         }
         return Some(match cast.method {
+            CastMethod::Procedure(_) if source == oid::INT2 && is_object_identifier(target) => {
+                Coercion::Procedure(registry().own("trivet_oid")?)
+            }
             CastMethod::Procedure(oid) => Coercion::Procedure(registry().procedure(oid)?),
+            // An int4 is an oid of the same bits, but not the same `Datum`.
+            CastMethod::Binary if source == oid::INT4 => Coercion::Procedure(registry().own("trivet_oid")?),
             CastMethod::Binary | CastMethod::Modifier => Coercion::Relabel,
             CastMethod::Text => Coercion::Text,
         });
@@ -80,6 +85,10 @@ pub fn coercion(source: Oid, target: Oid, context: CastContext) -> Option<Coerci
         return Some(Coercion::Text);
     }
     None
+}
+
+fn is_object_identifier(oid: Oid) -> bool {
+    oid == oid::OID || type_info(oid).is_some_and(|info| info.name.starts_with("reg"))
 }
 
 fn is_polymorphic(oid: Oid) -> bool {
@@ -209,7 +218,9 @@ fn select<T: Clone>(candidates: Vec<Candidate<T>>, arguments: &[Oid]) -> Result<
     let mut known_types = arguments.iter().copied().filter(|argument| *argument != oid::UNKNOWN);
     if let Some(first) = known_types.next().filter(|first| known_types.all(|other| other == *first)) {
         let fits = |candidate: &&Candidate<T>| {
+            let assumed = vec![first; candidate.parameters.len()];
             candidate.parameters.iter().all(|parameter| can_coerce(first, *parameter, CastContext::Implicit))
+                && settle_polymorphic(&candidate.parameters, &assumed, oid::BOOL).is_some()
         };
         let mut fitting = candidates.iter().filter(fits);
         if let (Some(only), None) = (fitting.next(), fitting.next()) {
@@ -279,7 +290,7 @@ impl Registry {
             }
             if declared.len() == arguments.len() && !procedure.is_variadic() {
                 candidates.push(Candidate { item: *procedure, parameters: declared.to_vec(), variadic: 0 });
-            } else if procedure.is_variadic() && arguments.len() + 1 >= declared.len() && !declared.is_empty() {
+            } else if procedure.is_variadic() && arguments.len() >= declared.len() && !declared.is_empty() {
                 let fixed = &declared[..declared.len() - 1];
                 let last = declared[declared.len() - 1];
                 let element = if last == oid::ANY { oid::ANY } else { element_of(last).unwrap_or(last) };

@@ -100,10 +100,7 @@ impl Reader<'_> {
                 self.level(depth + 1, lengths)?;
             } else {
                 if lengths.len() > depth + 1 {
-                    return Err(malformed(
-                        self.text,
-                        "Multidimensional arrays must have sub-arrays with matching dimensions.",
-                    ));
+                    return Err(malformed(self.text, "Unexpected array element."));
                 }
                 let value = self.element()?;
                 self.values.push(value);

@@ -7,7 +7,7 @@ mod number;
 mod string;
 
 pub use array::{array_from_text, quote_array_element};
-pub use number::{format_float4, format_float8, parse_float8, parse_integer};
+pub use number::{format_float4, format_float8, parse_float4, parse_float8, parse_integer};
 pub use string::{IDENTIFIER_BYTES_MAX, bytea_from_text, format_bytea, truncate_identifier};
 
 use crate::datetime::{self, ParseContext, ParseError};
@@ -38,6 +38,13 @@ fn datetime_error(error: ParseError, type_name: &str, text: &str) -> Box<PgError
         ParseError::Syntax => {
             let code = sqlstate::INVALID_DATETIME_FORMAT;
             PgError::new(code, format!("invalid input syntax for type {type_name}: \"{text}\""))
+        }
+        ParseError::OutOfRange if type_name == "interval" => {
+            PgError::new(sqlstate::DATETIME_FIELD_OVERFLOW, "interval out of range")
+        }
+        ParseError::OutOfRange => {
+            let what = if type_name == "date" { "date" } else { "timestamp" };
+            PgError::new(sqlstate::DATETIME_FIELD_OVERFLOW, format!("{what} out of range: \"{text}\""))
         }
         ParseError::FieldRange => field(),
         ParseError::FieldRangeDateStyle => field().hint("Perhaps you need a different \"datestyle\" setting."),

@@ -54,7 +54,7 @@ pub fn parse_float8(text: &str, type_name: &str) -> PgResult<f64> {
     Ok(value)
 }
 
-pub(super) fn parse_float4(text: &str) -> PgResult<f32> {
+pub fn parse_float4(text: &str) -> PgResult<f32> {
     let trimmed = text.trim_matches(|ch: char| ch.is_ascii_whitespace());
     if let Some(value) = float_words(trimmed) {
         return Ok(value as f32);

@@ -5,6 +5,9 @@ use sqlparser::ast;
 use sqlparser::tokenizer::Location;
 use trivet_types::{PgError, PgResult, sqlstate};
 
+/// How far a chain of casts is followed.
+const CAST_BYTES_MAX: usize = 200;
+
 fn of(kind: ExprKind) -> Expr {
     Expr { kind, place: Place::default() }
 }
@@ -38,7 +41,10 @@ impl Converter<'_> {
             E::Value(value) => return self.value(value),
             E::Nested(inner) => return self.expr_here(*inner),
             E::UnaryOp { op: ast::UnaryOperator::Not, expr } => ExprKind::Not(self.boxed(*expr)?),
-            E::UnaryOp { op, expr } => self.unary(op, *expr)?,
+            E::UnaryOp { op, expr } => {
+                let place = self.place_of_operator(&expr, &op.to_string());
+                return Ok(Expr { kind: self.unary(op, *expr)?, place });
+            }
             E::BinaryOp { left, op, right } => {
                 let place = self.place_before(&right, &op);
                 return Ok(Expr { kind: self.binary(*left, op, *right)?, place });
@@ -64,6 +70,18 @@ impl Converter<'_> {
                 high: self.boxed(*high)?,
                 negated,
             },
+            E::Like { negated, any: true, expr, pattern, escape_char: None } => ExprKind::Quantified {
+                operator: if negated { "!~~" } else { "~~" }.to_owned(),
+                left: self.boxed(*expr)?,
+                right: self.boxed(*pattern)?,
+                all: false,
+            },
+            E::ILike { negated, any: true, expr, pattern, escape_char: None } => ExprKind::Quantified {
+                operator: if negated { "!~~*" } else { "~~*" }.to_owned(),
+                left: self.boxed(*expr)?,
+                right: self.boxed(*pattern)?,
+                all: false,
+            },
             E::Like { negated, any: false, expr, pattern, escape_char } => {
                 self.like(if negated { "!~~" } else { "~~" }, *expr, *pattern, escape_char)?
             }
@@ -80,11 +98,22 @@ impl Converter<'_> {
                 let operator = if negated { "!~" } else { "~" }.to_owned();
                 ExprKind::Binary { operator, left: operand, right: Box::new(pattern) }
             }
-            E::AnyOp { left, compare_op, right, .. } => self.quantified(*left, compare_op, *right, false)?,
-            E::AllOp { left, compare_op, right } => self.quantified(*left, compare_op, *right, true)?,
+            E::AnyOp { left, compare_op, right, .. } => {
+                let place = self.place_before(&right, &compare_op);
+                return Ok(Expr { kind: self.quantified(*left, compare_op, *right, false)?, place });
+            }
+            E::AllOp { left, compare_op, right } => {
+                let place = self.place_before(&right, &compare_op);
+                return Ok(Expr { kind: self.quantified(*left, compare_op, *right, true)?, place });
+            }
             E::Cast { kind: ast::CastKind::Cast | ast::CastKind::DoubleColon, expr, data_type, format: None } => {
                 let place = self.place_of_cast(&expr);
-                let kind = ExprKind::Cast { operand: self.boxed(*expr)?, to: self.type_name(data_type)? };
+                let mut to = self.type_name(data_type)?;
+                if let (None, Some(colons)) = (to.place.known(), place.known()) {
+                    // The type stands right behind `::`.
+                    to.place = Place(colons + 2);
+                }
+                let kind = ExprKind::Cast { operand: self.boxed(*expr)?, to };
                 return Ok(Expr { kind, place });
             }
             E::TypedString(typed) => self.typed_string(typed)?,
@@ -121,6 +150,10 @@ impl Converter<'_> {
             E::Function(function) => {
                 let call = self.function(function)?;
                 let place = call.name.place();
+                if call.name.parts.len() == 1 && call.name.last() == "row" && !call.star {
+                    let items = call.arguments.into_iter().map(|argument| argument.value).collect();
+                    return Ok(Expr { kind: ExprKind::Row(items), place });
+                }
                 return Ok(Expr { kind: ExprKind::Function(call), place });
             }
             E::Case { operand, conditions, else_result, .. } => ExprKind::Case {
@@ -146,26 +179,41 @@ impl Converter<'_> {
 
     /// Where an operator stands: the library gives the places of names and literals only, so look before its right operand.
     fn place_before(&self, right: &ast::Expr, operator: &ast::BinaryOperator) -> Place {
-        const LOOKED_AT: usize = 64;
         if matches!(operator, ast::BinaryOperator::And | ast::BinaryOperator::Or) {
             return Place::default();
         }
+        self.place_of_operator(right, &operator.to_string())
+    }
+
+    fn place_of_operator(&self, right: &ast::Expr, operator: &str) -> Place {
+        const LOOKED_AT: usize = 64;
         let Some(start) = first_token(right) else { return Place::default() };
         let before = self.source.before(start, LOOKED_AT);
-        match (before.rfind(&operator.to_string()), self.source.place(start).known()) {
+        match (before.rfind(operator), self.source.place(start).known()) {
             (Some(at), Some(place)) => Place(place.saturating_sub(before[at..].chars().count() as u32)),
             _ => Place::default(),
         }
     }
 
-    /// Where `::` stands after a name or a literal.
+    /// Where `::` stands after a name or a literal, or after casts of one.
     fn place_of_cast(&self, operand: &ast::Expr) -> Place {
-        let end = match operand {
+        let mut innermost = operand;
+        let mut casts = 0;
+        while let ast::Expr::Cast { kind: ast::CastKind::DoubleColon, expr, .. } = innermost {
+            innermost = expr;
+            casts += 1;
+        }
+        let end = match innermost {
             ast::Expr::Value(value) => value.span.end,
             ast::Expr::Identifier(ident) => ident.span.end,
             _ => return Place::default(),
         };
-        self.source.place(end)
+        let (Some(place), true) = (self.source.place(end).known(), casts > 0) else { return self.source.place(end) };
+        let rest = self.source.after(end, CAST_BYTES_MAX);
+        match rest.match_indices("::").nth(casts) {
+            Some((at, _)) => Place(place + rest[..at].chars().count() as u32),
+            None => Place::default(),
+        }
     }
 
     fn column(&self, idents: Vec<ast::Ident>) -> Expr {
@@ -334,21 +382,24 @@ impl Converter<'_> {
     }
 
     fn interval(&mut self, interval: ast::Interval) -> PgResult<ExprKind> {
-        refuse! {
-            interval.last_field.is_some() || interval.leading_precision.is_some()
-                || interval.fractional_seconds_precision.is_some() => "an interval literal with a field range";
-        }
         let mut operand = self.expr(*interval.value)?;
-        if let (Some(field), ExprKind::Literal(Literal::String(text))) = (&interval.leading_field, &mut operand.kind) {
-            *text = format!("{text} {field}");
+        if let ExprKind::Literal(Literal::String(text)) = &mut operand.kind {
+            let lone_number = !text.contains([':', ' ']) && text.parse::<f64>().is_ok();
+            let is = |field: &Option<ast::DateTimeField>, wanted: &str| {
+                field.as_ref().is_some_and(|field| field.to_string().eq_ignore_ascii_case(wanted))
+            };
+            match interval.last_field.as_ref().or(interval.leading_field.as_ref()) {
+                Some(field) if lone_number => *text = format!("{text} {field}"),
+                // `'03:04' MINUTE TO SECOND` has no hours.
+                Some(_) if is(&interval.leading_field, "minute") && text.matches(':').count() == 1 => {
+                    *text = format!("00:{text}");
+                }
+                _ => {}
+            }
         }
-        let to = TypeName {
-            name: "interval".into(),
-            schema: None,
-            modifiers: Vec::new(),
-            array: false,
-            place: Place::default(),
-        };
+        let digits = interval.fractional_seconds_precision.or(interval.leading_precision);
+        let modifiers = digits.and_then(|digits| i32::try_from(digits).ok()).into_iter().collect();
+        let to = TypeName { name: "interval".into(), schema: None, modifiers, array: false, place: Place::default() };
         Ok(ExprKind::Cast { operand: Box::new(operand), to })
     }
 
@@ -511,6 +562,19 @@ fn first_token(mut expr: &ast::Expr) -> Option<Location> {
             ast::Expr::Identifier(ident) => ident.span,
             ast::Expr::CompoundIdentifier(idents) => idents.first()?.span,
             ast::Expr::Value(value) => value.span,
+            ast::Expr::TypedString(typed) => typed.value.span,
+            ast::Expr::Interval(interval) => {
+                expr = &interval.value;
+                continue;
+            }
+            ast::Expr::Array(array) => {
+                expr = array.elem.first()?;
+                continue;
+            }
+            ast::Expr::Tuple(items) => {
+                expr = items.first()?;
+                continue;
+            }
             ast::Expr::Function(function) => match function.name.0.first()? {
                 ast::ObjectNamePart::Identifier(ident) => ident.span,
                 ast::ObjectNamePart::Function(_) => return None,

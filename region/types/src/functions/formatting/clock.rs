@@ -394,7 +394,9 @@ impl Shown {
             Field::Month => number(self.month, 2),
             Field::DayOfYear => number(self.day_of_year(), 3),
             Field::IsoDayOfYear => number(self.iso()?.2, 3),
-            Field::Day => number(self.day, 2),
+            // The sign of an interval's days counts in the width.
+            Field::Day if key.fill => self.day.to_string(),
+            Field::Day => format!("{:02}", self.day),
             Field::DayOfWeek => (i64::from(day_of_week(self.calendar_days()?)) + 1).to_string(),
             Field::IsoDayOfWeek => match day_of_week(self.calendar_days()?) {
                 0 => "7".to_string(),

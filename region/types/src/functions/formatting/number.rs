@@ -311,6 +311,8 @@ struct Walk {
 impl Walk {
     fn new(picture: Picture, number: String, sign: char, leading_blanks: usize) -> Walk {
         let mut p = picture;
+        // From here on it is a position from 0.
+        p.zero_start = p.zero_start.saturating_sub(1);
         let sign_written = if p.plus || p.minus {
             !(p.plus && !p.minus)
         } else {

@@ -36,12 +36,17 @@ fn node_element<'n, 'a>(node: &'n Node<'a>, index: i64) -> Option<&'n Node<'a>> 
     }
 }
 
+/// A scalar on top is the one element of an array: PostgreSQL's storage shows through.
+fn element_or_scalar(json: &Json, index: i64) -> Option<&Json> {
+    if json.is_scalar() { Some(json).filter(|_| matches!(index, 0 | -1)) } else { json.element(index) }
+}
+
 macro_rules! steps {
     ($($name:ident = $binary:expr, $by_name:expr, $plain:expr;)*) => {
         $(pub fn $name(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
             if $binary {
                 let json = jsonb(a, 0)?;
-                let found = if $by_name { json.field(text(a, 1)?) } else { json.element(int(a, 1)?) };
+                let found = if $by_name { json.field(text(a, 1)?) } else { element_or_scalar(&json, int(a, 1)?) };
                 return Ok(json_result(found, $plain));
             }
             let node = parse(text(a, 0)?, true)?;

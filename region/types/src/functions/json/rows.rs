@@ -96,3 +96,94 @@ pub fn jsonb_keys(_: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
         json => Err(no_keys("jsonb_object_keys", matches!(json, Json::Array(_)))),
     }
 }
+
+/// `trivet_json_record(json, names, types, modifiers, many)`: not PostgreSQL's; what `json_to_record` and its kin with a
+/// column list become.
+pub fn json_records(environment: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
+    let names: Vec<&str> = texts(a, 1)?.into_iter().flatten().collect();
+    let types: Vec<Oid> = array_at(a, 2)?.values.iter().map(|value| Oid(value.as_i64().unwrap_or(0) as u32)).collect();
+    let modifiers: Vec<i32> = array_at(a, 3)?.values.iter().map(|value| value.as_i64().unwrap_or(-1) as i32).collect();
+    let shape = Arc::new(RecordShape { names: names.iter().map(|name| name.to_string()).collect(), types });
+    let record = |node: &Node<'_>| -> PgResult<Datum> {
+        let Kind::Object(pairs) = &node.kind else {
+            return Err(match node.kind {
+                Kind::Array(_) => invalid("cannot call populate_composite on an array"),
+                _ => invalid("cannot call populate_composite on a scalar"),
+            });
+        };
+        let fields = names.iter().enumerate().map(|(at, name)| {
+            let found = pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value);
+            found.map_or(Ok(Datum::Null), |value| field_value(value, shape.types[at], modifiers[at], environment))
+        });
+        Ok(Datum::Record(Record::with_shape(fields.collect::<PgResult<_>>()?, shape.clone())))
+    };
+    let root = parse(text(a, 0)?, true)?;
+    if !boolean(a, 4)? {
+        return rows(vec![record(&root)?]);
+    }
+    match &root.kind {
+        Kind::Array(items) => rows(items.iter().map(record).collect::<PgResult<_>>()?),
+        Kind::Object(_) => Err(invalid("cannot call json_to_recordset on an object")),
+        _ => Err(invalid("cannot call json_to_recordset on a scalar")),
+    }
+}
+
+/// A JSON value as one of an SQL type: JSON types take it as it is, arrays element by element, others its text.
+fn field_value(node: &Node<'_>, type_oid: Oid, modifier: i32, environment: &dyn Environment) -> PgResult<Datum> {
+    match (&node.kind, type_oid) {
+        (Kind::Null, _) => Ok(Datum::Null),
+        (_, oid::JSON) => Ok(Datum::text(node.raw)),
+        (_, oid::JSONB) => Ok(shown(&Json::parse(node.raw)?)),
+        (Kind::Array(_), _) if crate::is_array(type_oid) => {
+            let element = crate::element_of(type_oid).unwrap_or(oid::TEXT);
+            let mut dimensions = Vec::new();
+            let mut values = Vec::new();
+            array_items(node, 0, element, modifier, environment, &mut dimensions, &mut values)?;
+            if values.is_empty() {
+                dimensions.clear();
+            }
+            Ok(Datum::array(Array { element, dimensions, values }))
+        }
+        (Kind::String(text), _) => crate::text::input(type_oid, modifier, text, environment),
+        _ => crate::text::input(type_oid, modifier, node.raw, environment),
+    }
+}
+
+fn array_items(
+    node: &Node<'_>,
+    depth: usize,
+    element: Oid,
+    modifier: i32,
+    environment: &dyn Environment,
+    dimensions: &mut Vec<crate::Dimension>,
+    values: &mut Vec<Datum>,
+) -> PgResult<()> {
+    let malformed = || {
+        PgError::new(sqlstate::INVALID_TEXT_REPRESENTATION, "malformed JSON array")
+            .detail("Multidimensional arrays must have sub-arrays with matching dimensions.")
+    };
+    let Kind::Array(items) = &node.kind else { return Err(malformed()) };
+    match dimensions.get(depth) {
+        None => dimensions.push(crate::Dimension { length: items.len(), lower: 1 }),
+        Some(dimension) if dimension.length == items.len() => {}
+        Some(_) => return Err(malformed()),
+    }
+    for item in items {
+        match item.kind {
+            Kind::Array(_) if !matches!(element, oid::JSON | oid::JSONB) => {
+                array_items(item, depth + 1, element, modifier, environment, dimensions, values)?;
+            }
+            _ if dimensions.len() > depth + 1 => return Err(malformed()),
+            _ => values.push(field_value(item, element, modifier, environment)?),
+        }
+    }
+    Ok(())
+}
+
+/// `json_to_record` outside of FROM, where nothing says what the columns are.
+pub fn needs_columns(_: &dyn Environment, _: &[Datum]) -> PgResult<Rows> {
+    Err(PgError::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        "function returning record called in context that cannot accept type record",
+    ))
+}

@@ -1,5 +1,5 @@
 //! Rows of `pg_proc`: Arrays.
-use super::super::procedures::{NULLS, p};
+use super::super::procedures::{NULLS, VARIADIC, p};
 use crate::functions::{array, set};
 use crate::oid;
 use crate::registry::{Body, Procedure};
@@ -8,7 +8,9 @@ use Body::{Scalar as F, Set as S};
 #[rustfmt::skip]
 pub static PROCEDURES: &[Procedure] = &[
     p(747, "array_dims", &[oid::ANYARRAY], oid::TEXT, 0, F(array::bounds_text)),
-    p(1191, "generate_subscripts", &[oid::ANYARRAY, oid::INT4, oid::BOOL], oid::INT4, 0, S(set::subscripts)),
+    p(1191, "generate_subscripts", &[oid::ANYARRAY, oid::INT4, oid::BOOL], oid::INT4, 0, S(set::subscripts_either_way)),
     p(1193, "array_fill", &[oid::ANYELEMENT, oid::INT4_ARRAY], oid::ANYARRAY, NULLS, F(array::fill)),
     p(1286, "array_fill", &[oid::ANYELEMENT, oid::INT4_ARRAY, oid::INT4_ARRAY], oid::ANYARRAY, NULLS, F(array::fill)),
+    // Ours: several arrays side by side.
+    p(9005, "trivet_unnest", &[oid::ANY], oid::RECORD, NULLS | VARIADIC, S(set::unnest_together)),
 ];

@@ -84,6 +84,12 @@ pub static PROCEDURES: &[Procedure] = &[
     p(4049, "jsonb_exists_all", &[oid::JSONB, oid::TEXT_ARRAY], oid::BOOL, 0, F(json::jsonb_exists_all)),
     p(4050, "jsonb_contained", &[oid::JSONB, oid::JSONB], oid::BOOL, 0, F(json::jsonb_contained)),
     p(5054, "jsonb_set_lax", &[oid::JSONB, oid::TEXT_ARRAY, oid::JSONB, oid::BOOL, oid::TEXT], oid::JSONB, NULLS, F(json::jsonb_set_lax)),
+    p(3204, "json_to_record", &[oid::JSON], oid::RECORD, STABLE, S(json::needs_columns)),
+    p(3205, "json_to_recordset", &[oid::JSON], oid::RECORD, STABLE, S(json::needs_columns)),
+    p(3490, "jsonb_to_record", &[oid::JSONB], oid::RECORD, STABLE, S(json::needs_columns)),
+    p(3491, "jsonb_to_recordset", &[oid::JSONB], oid::RECORD, STABLE, S(json::needs_columns)),
     // Ours: a value of any type, with the type it has.
     p(9002, "trivet_json", &[oid::ANY, oid::OID], oid::JSON, STABLE, F(json::json_of)),
+    // Ours: rows of a column list, which comes as names, types and modifiers.
+    p(9004, "trivet_json_record", &[oid::ANY, oid::TEXT_ARRAY, oid::OID_ARRAY, oid::INT4_ARRAY, oid::BOOL], oid::RECORD, STABLE, S(json::json_records)),
 ];
