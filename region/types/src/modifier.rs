@@ -4,6 +4,10 @@
 use crate::error::{PgError, PgResult, sqlstate};
 use crate::{Array, Datum, Oid, Text, datetime, display_name, element_of, is_array, oid};
 
+/// An interval's modifier has the fields that it may have above its precision; ours has always all of them.
+const INTERVAL_ALL_FIELDS: i32 = 0x7fff_0000;
+pub const INTERVAL_PRECISION: i32 = 0xffff;
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Strictness {
     Assignment,
@@ -45,7 +49,11 @@ pub fn parse(oid: Oid, arguments: &[i64]) -> PgResult<i32> {
             }
             Ok(crate::numeric::make_modifier(first as i32, scale as i32))
         }
-        oid::TIME | oid::TIMETZ | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::INTERVAL => {
+        oid::INTERVAL => {
+            one("an interval")?;
+            Ok(INTERVAL_ALL_FIELDS | first.clamp(0, 6) as i32)
+        }
+        oid::TIME | oid::TIMETZ | oid::TIMESTAMP | oid::TIMESTAMPTZ => {
             one("a time")?;
             Ok(first.clamp(0, 6) as i32)
         }
@@ -75,7 +83,7 @@ pub fn apply(oid: Oid, modifier: i32, datum: Datum, strictness: Strictness) -> P
             Ok(Datum::Timestamp(datetime::round_microseconds(*value, modifier)))
         }
         (oid::INTERVAL, Datum::Interval(value)) => {
-            let microseconds = datetime::round_microseconds(value.microseconds, modifier);
+            let microseconds = datetime::round_microseconds(value.microseconds, modifier & INTERVAL_PRECISION);
             Ok(Datum::Interval(crate::Interval { microseconds, ..*value }))
         }
         (oid::TIME, Datum::Time(value)) => Ok(Datum::Time(datetime::round_microseconds(*value, modifier))),

@@ -194,6 +194,7 @@ mod tests {
                 "{value} like {pattern}"
             );
         }
-        assert!(matches_like("a", "a\\", Some('\\'), false).is_err());
+        assert!(matches_like("ab", "a\\", Some('\\'), false).is_err());
+        assert!(!matches_like("a", "a\\", Some('\\'), false).expect("the value ends first"));
     }
 }
