@@ -142,7 +142,7 @@ impl Analyzer<'_> {
                 let columns = table.columns.iter().map(|column| RelationColumn {
                     name: column.name.to_string(),
                     type_oid: column.type_oid,
-                    modifier: -1,
+                    modifier: column.modifier(),
                     hidden: false,
                 });
                 let schema =

@@ -1,6 +1,7 @@
 //! Which relations does a statement mention? Names of common table expressions among them do no harm.
 use crate::parser::tree::*;
 use std::collections::HashSet;
+use trivet_types::{PgError, PgResult, sqlstate};
 
 pub type RelationNames = HashSet<(Option<String>, String)>;
 
@@ -11,6 +12,28 @@ pub struct Mentioned {
     pub relations: RelationNames,
     /// How deep its expressions and queries nest.
     pub depth: usize,
+    /// Literals that are read as `regclass`, each with what it names and where it stands.
+    pub constants: Vec<RegclassConstant>,
+}
+
+#[derive(Clone, Debug)]
+pub struct RegclassConstant {
+    pub name: (Option<String>, String),
+    pub text: String,
+    pub place: Place,
+}
+
+impl Mentioned {
+    /// 42P01 for a constant that names none of the relations that were found.
+    pub fn check_constants(&self, found: &super::Relations) -> PgResult<()> {
+        match self.constants.iter().find(|constant| !found.contains_key(&constant.name)) {
+            None => Ok(()),
+            Some(missing) => {
+                let message = format!("relation \"{}\" does not exist", missing.text);
+                Err(super::at(missing.place, PgError::new(sqlstate::UNDEFINED_TABLE, message)))
+            }
+        }
+    }
 }
 
 pub fn mentioned(statement: &Statement) -> Mentioned {
@@ -221,7 +244,10 @@ impl Collector {
     /// A literal that is read as `regclass`.
     fn regclass(&mut self, expr: &Expr) {
         if let ExprKind::Literal(Literal::String(text)) = &expr.kind {
-            self.found.relations.extend(regclass_name(text));
+            if let Some(name) = regclass_name(text) {
+                self.found.relations.insert(name.clone());
+                self.found.constants.push(RegclassConstant { name, text: text.clone(), place: expr.place });
+            }
         }
     }
 

@@ -41,6 +41,12 @@ impl Analyzer<'_> {
         self.standalone(&expr, column.type_oid, column.modifier, &column.name)
     }
 
+    /// A stored default, as it is before it is the column's type.
+    pub fn stored_default(&mut self, text: &str) -> PgResult<Expr> {
+        let expr = self.stored(text)?;
+        self.default_as_given(&expr)
+    }
+
     /// A default as a statement gives it: no column is in sight.
     pub fn default_expr(&mut self, expr: &tree::Expr, type_oid: Oid, modifier: i32, column: &str) -> PgResult<Expr> {
         self.scopes.push(Scope { no_aggregates: Some("DEFAULT expressions"), ..Scope::default() });
@@ -64,6 +70,14 @@ impl Analyzer<'_> {
             }
             error
         })
+    }
+
+    /// The same before it is the column's type.
+    pub fn default_as_given(&mut self, expr: &tree::Expr) -> PgResult<Expr> {
+        self.scopes.push(Scope { no_aggregates: Some("DEFAULT expressions"), ..Scope::default() });
+        let typed = self.expr(expr);
+        self.scopes.pop();
+        typed
     }
 
     /// An expression over one table's row (relation 0). `what`: where it stands, for messages.

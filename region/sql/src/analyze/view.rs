@@ -9,7 +9,7 @@ use trivet_types::registry::registry;
 use trivet_types::{Datum, Oid, PgError, PgResult, oid};
 
 /// `pg_sequence_last_value` with its flag: our own, as a row of what SELECT shows of a sequence.
-const SEQUENCE_ROW: Oid = Oid(9002);
+const SEQUENCE_ROW: Oid = Oid(9050);
 
 impl Analyzer<'_> {
     /// A view's query as a relation with the view's column names. It sees nothing of what is around it.

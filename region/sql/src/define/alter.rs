@@ -10,10 +10,10 @@ use crate::catalog::{Found, Privileges, RelationKind, Table};
 use crate::layout::table_range;
 use crate::parser::tree::{
     AlterTable, ColumnConstraintKind, ColumnDefinition, Name, ObjectKind, QualifiedName, RoleName, SequenceOption,
-    TableAction,
+    TableAction, TableConstraintKind,
 };
 use std::sync::Arc;
-use trivet_types::{Oid, PgError, PgResult, sqlstate};
+use trivet_types::{Oid, PgError, PgResult, oid, sqlstate};
 
 impl Definer<'_> {
     pub(super) async fn alter_relation(
@@ -62,7 +62,19 @@ impl Definer<'_> {
         };
         let mut table = self.relation_to_change(name, kind).await?;
         for action in actions {
-            self.alter(&mut table, action).await?;
+            let done = self.alter(&mut table, action).await;
+            // PostgreSQL looks at these expressions when their text is no longer at hand.
+            let placeless = match action {
+                AlterTable::SetDefault { .. } => true,
+                AlterTable::AddConstraint(constraint) => matches!(constraint.kind, TableConstraintKind::Check(_)),
+                _ => false,
+            };
+            done.map_err(|mut error| {
+                if placeless {
+                    error.position = None;
+                }
+                error
+            })?;
         }
         self.store(table);
         Ok(tag)
@@ -223,6 +235,10 @@ impl Definer<'_> {
         let at = column_at(table, column)?;
         let found = &table.columns[at];
         let shown = format!("column \"{}\" of relation \"{}\"", found.name, table.name);
+        if !matches!(found.type_oid, oid::INT2 | oid::INT4 | oid::INT8) {
+            let message = "identity column type must be smallint, integer, or bigint";
+            return Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message));
+        }
         let refusal = if !found.not_null {
             Some(format!("{shown} must be declared NOT NULL before identity can be added"))
         } else if found.identity.is_some() {
@@ -269,7 +285,8 @@ impl Definer<'_> {
             }
             return Err(PgError::new(sqlstate::DUPLICATE_COLUMN, message));
         }
-        let (column, numbering) = self.column(definition).await?;
+        let table_name = table.name.clone();
+        let (column, numbering) = self.column(&table_name, definition).await?;
         let not_null = column.not_null;
         let at = table.columns.len();
         table.columns.push(column);

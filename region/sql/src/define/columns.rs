@@ -27,7 +27,11 @@ fn serial_type(name: &str) -> Option<Oid> {
 
 impl Definer<'_> {
     /// A column with its type and default. What needs the table comes later (`finish_column`).
-    pub(super) async fn column(&mut self, definition: &ColumnDefinition) -> PgResult<(Column, Option<Numbering>)> {
+    pub(super) async fn column(
+        &mut self,
+        table: &str,
+        definition: &ColumnDefinition,
+    ) -> PgResult<(Column, Option<Numbering>)> {
         if let Some(collation) = &definition.collation {
             if !matches!(collation.last(), "C" | "POSIX" | "default" | "ucs_basic") {
                 return Err(PgError::unsupported(format!("collation \"{}\"", collation.last())));
@@ -55,13 +59,33 @@ impl Definer<'_> {
             missing: None,
         };
         let mut numbering = serial.map(|_| Numbering::Serial);
-        let (mut said_null, mut defaults, mut is_generated) = (false, 0, false);
+        let both = |what: &str| {
+            PgError::new(
+                sqlstate::SYNTAX_ERROR,
+                format!("both {what} specified for column \"{name}\" of table \"{table}\""),
+            )
+        };
+        let twice = |what: &str| {
+            let message = format!("multiple {what} specified for column \"{name}\" of table \"{table}\"");
+            PgError::new(sqlstate::SYNTAX_ERROR, message)
+        };
+        let (mut said_null, mut said_not_null, mut has_default, mut is_generated) = (false, false, false, false);
         for constraint in &definition.constraints {
+            let at = |error: Box<PgError>| crate::analyze::at(constraint.place, error);
             match &constraint.kind {
-                ColumnConstraintKind::NotNull | ColumnConstraintKind::PrimaryKey => column.not_null = true,
+                ColumnConstraintKind::NotNull if said_null => return Err(at(conflicting(table, name))),
+                ColumnConstraintKind::Null if said_not_null => return Err(at(conflicting(table, name))),
+                ColumnConstraintKind::NotNull => {
+                    said_not_null = true;
+                    column.not_null = true;
+                }
+                ColumnConstraintKind::PrimaryKey => column.not_null = true,
                 ColumnConstraintKind::Null => said_null = true,
                 ColumnConstraintKind::Default(value) => {
-                    defaults += 1;
+                    if has_default {
+                        return Err(at(twice("default values")));
+                    }
+                    has_default = true;
                     column.default = self.default(&column, value).await?;
                 }
                 ColumnConstraintKind::Identity { always, options } => {
@@ -70,34 +94,33 @@ impl Definer<'_> {
                         return Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message));
                     }
                     if matches!(numbering, Some(Numbering::Identity { .. })) {
-                        return Err(twice("identity specifications", name));
+                        return Err(at(twice("identity specifications")));
                     }
-                    if matches!(numbering, Some(Numbering::Serial)) {
-                        return Err(both("default and identity", name));
+                    if has_default || matches!(numbering, Some(Numbering::Serial)) {
+                        return Err(at(both("default and identity")));
                     }
                     column.not_null = true;
                     numbering = Some(Numbering::Identity { always: *always, options: options.clone() });
                 }
-                ColumnConstraintKind::Generated(_) => is_generated = true,
+                ColumnConstraintKind::Generated(_) => {
+                    if has_default {
+                        return Err(at(both("default and generation expression")));
+                    }
+                    is_generated = true;
+                }
                 // The table's: the caller adds them once all columns are known.
                 ColumnConstraintKind::Unique | ColumnConstraintKind::Check(_) | ColumnConstraintKind::References(_) => {
                 }
             }
         }
-        if said_null && column.not_null {
-            return Err(PgError::new(
-                sqlstate::SYNTAX_ERROR,
-                format!("conflicting NULL/NOT NULL declarations for column \"{name}\""),
-            ));
+        match (&numbering, has_default, is_generated) {
+            (Some(Numbering::Serial), true, _) => Err(twice("default values")),
+            (Some(Numbering::Identity { .. }), true, _) => Err(both("default and identity")),
+            (_, true, true) => Err(both("default and generation expression")),
+            (Some(_), _, true) => Err(both("identity and generation expression")),
+            _ if said_null && column.not_null => Err(conflicting(table, name)),
+            _ => Ok((column, numbering)),
         }
-        match (&numbering, defaults, is_generated) {
-            (_, 2.., _) | (Some(Numbering::Serial), 1.., _) => return Err(twice("default values", name)),
-            (Some(Numbering::Identity { .. }), 1.., _) => return Err(both("default and identity", name)),
-            (_, 1.., true) => return Err(both("default and generation expression", name)),
-            (Some(_), _, true) => return Err(both("identity and generation expression", name)),
-            _ => {}
-        }
-        Ok((column, numbering))
     }
 
     /// The sequence of a serial or identity column that is now part of `table`.
@@ -129,18 +152,19 @@ impl Definer<'_> {
         typed.any(&mut |part| {
             if let ExprKind::Column { column: used, .. } = part.kind {
                 if used == at || shared.columns[used].generated.is_some() {
-                    generated = Some(used);
+                    generated = Some((used, part.place));
                 }
             }
             false
         });
-        if let Some(used) = generated {
+        if let Some((used, place)) = generated {
             let message = format!(
                 "cannot use generated column \"{}\" in column generation expression",
                 shared.columns[used].name
             );
-            return Err(PgError::new(sqlstate::INVALID_OBJECT_DEFINITION, message)
-                .detail("A generated column cannot reference another generated column."));
+            let error = PgError::new(sqlstate::INVALID_OBJECT_DEFINITION, message)
+                .detail("A generated column cannot reference another generated column.");
+            return Err(crate::analyze::at(place, error));
         }
         if least_volatility(&typed) != Volatility::Immutable {
             return Err(PgError::new(sqlstate::INVALID_OBJECT_DEFINITION, "generation expression is not immutable"));
@@ -151,9 +175,15 @@ impl Definer<'_> {
         Ok(print_over(&typed, table))
     }
 
-    /// The text of a default, once it is known to fit the column. `DEFAULT NULL` is none.
+    /// The text of a default, once it is known to fit the column. `DEFAULT NULL` is none. What a conversion to the column's
+    /// type adds is not part of it, unless the type is all that a literal has.
     pub(super) async fn default(&mut self, column: &Column, value: &tree::Expr) -> PgResult<Option<String>> {
-        Ok(self.typed_default(column, value).await?.map(|typed| print_expr(&typed, &|_, _| String::new())))
+        let Some(typed) = self.typed_default(column, value).await? else { return Ok(None) };
+        let relations = self.relations_in(value).await?;
+        let mut analyzer = Analyzer::new(&relations, self.environment, ParameterTypes::default());
+        let given = analyzer.default_as_given(value)?;
+        let shown = if given.type_oid == oid::UNKNOWN { &typed } else { &given };
+        Ok(Some(print_expr(shown, &|_, _| String::new())))
     }
 
     /// The default itself; the sequences that it names are kept from being dropped.
@@ -178,11 +208,13 @@ impl Definer<'_> {
     /// The relations that an expression's constants name (`nextval('s')`).
     pub(super) async fn relations_in(&mut self, expr: &tree::Expr) -> PgResult<Relations> {
         let mut relations = Relations::new();
-        for (schema, name) in mentioned_in(expr).relations {
-            if let Some(found) = self.catalog().relation(schema.as_deref(), &name).await? {
-                relations.insert((schema, name), found);
+        let mentioned = mentioned_in(expr);
+        for (schema, name) in &mentioned.relations {
+            if let Some(found) = self.catalog().relation(schema.as_deref(), name).await? {
+                relations.insert((schema.clone(), name.clone()), found);
             }
         }
+        mentioned.check_constants(&relations)?;
         Ok(relations)
     }
 }
@@ -192,13 +224,9 @@ pub(super) fn print_over(expr: &Expr, table: &Table) -> String {
     print_expr(expr, &|_, column| quote_identifier(&table.columns[column].name))
 }
 
-fn twice(what: &str, column: &str) -> Box<PgError> {
-    let message = format!("multiple {what} specified for column \"{column}\" of table");
+fn conflicting(table: &str, column: &str) -> Box<PgError> {
+    let message = format!("conflicting NULL/NOT NULL declarations for column \"{column}\" of table \"{table}\"");
     PgError::new(sqlstate::SYNTAX_ERROR, message)
-}
-
-fn both(what: &str, column: &str) -> Box<PgError> {
-    PgError::new(sqlstate::SYNTAX_ERROR, format!("both {what} specified for column \"{column}\" of table"))
 }
 
 fn refuse_pseudo_type(name: &str, type_oid: Oid) -> PgResult<()> {
@@ -211,11 +239,21 @@ fn refuse_pseudo_type(name: &str, type_oid: Oid) -> PgResult<()> {
 }
 
 pub(super) fn refuse_subqueries(expr: &Expr, what: &str) -> PgResult<()> {
-    if expr.any(&mut |part| matches!(part.kind, ExprKind::Subquery(_))) {
-        let message = format!("cannot use subquery in {what}");
-        return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
+    let mut found = None;
+    expr.any(&mut |part| {
+        let is_subquery = matches!(part.kind, ExprKind::Subquery(_));
+        if is_subquery {
+            found = Some(part.place);
+        }
+        is_subquery
+    });
+    match found {
+        None => Ok(()),
+        Some(place) => {
+            let message = format!("cannot use subquery in {what}");
+            Err(crate::analyze::at(place, PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message)))
+        }
     }
-    Ok(())
 }
 
 /// The most volatile thing in an expression.

@@ -2,7 +2,9 @@
 use super::columns::check_names;
 use super::{Definer, already_exists};
 use crate::catalog::{Column, RelationBody, RelationKind, Table};
-use crate::parser::tree::{ColumnConstraintKind, CreateTable, QualifiedName, TableConstraint, TableConstraintKind};
+use crate::parser::tree::{
+    ColumnConstraint, ColumnConstraintKind, CreateTable, QualifiedName, TableConstraint, TableConstraintKind,
+};
 use trivet_types::{Oid, PgError, PgResult, sqlstate};
 
 impl Definer<'_> {
@@ -62,9 +64,16 @@ impl Definer<'_> {
     }
 
     pub(super) async fn create_table(&mut self, create: &CreateTable) -> PgResult<()> {
-        let Some(mut table) = self.new_relation(&create.name, RelationKind::Table, create.if_not_exists).await? else {
-            return Ok(());
-        };
+        let made = self.new_relation(&create.name, RelationKind::Table, create.if_not_exists).await;
+        // Only here PostgreSQL says where a schema that it cannot use was named.
+        let made = made.map_err(|error| match error.code {
+            sqlstate::INVALID_SCHEMA_NAME => crate::analyze::at(create.name.place(), error),
+            sqlstate::INSUFFICIENT_PRIVILEGE if error.message.starts_with("permission denied for schema") => {
+                crate::analyze::at(create.name.place(), error)
+            }
+            _ => error,
+        });
+        let Some(mut table) = made? else { return Ok(()) };
         check_options(&create.options)?;
         table.options.clone_from(&create.options);
         let mut likes = create.likes.iter().peekable();
@@ -75,13 +84,22 @@ impl Definer<'_> {
                 after.push(self.like(&mut table, of, *options, &mut numberings).await?);
             }
             if let Some(definition) = create.columns.get(at) {
-                let (column, numbering) = self.column(definition).await?;
+                let (column, numbering) = self.column(create.name.last(), definition).await?;
                 let position = table.columns.len();
                 table.columns.push(column);
                 numberings.extend(numbering.map(|numbering| (position, numbering)));
             }
         }
         check_names(&table.columns)?;
+        for definition in &create.columns {
+            let generated =
+                |constraint: &ColumnConstraint| matches!(constraint.kind, ColumnConstraintKind::Generated(_));
+            if definition.constraints.iter().any(generated) {
+                // Known as generated to the others' expressions before its own is.
+                let named = table.columns.iter_mut().find(|column| column.name == definition.name.text);
+                named.into_iter().for_each(|column| column.generated = Some(String::new()));
+            }
+        }
         for definition in &create.columns {
             for constraint in &definition.constraints {
                 let ColumnConstraintKind::Generated(value) = &constraint.kind else { continue };
@@ -102,7 +120,8 @@ impl Definer<'_> {
             _ => 1,
         });
         for constraint in &constraints {
-            self.add_constraint(&mut table, constraint, true).await?;
+            let added = self.add_constraint(&mut table, constraint, true).await;
+            added.map_err(|error| in_create_table(error, constraint))?;
         }
         for like in after {
             self.like_indexes(&mut table, like).await?;
@@ -145,6 +164,23 @@ pub(super) fn plain_column(name: String, type_oid: Oid, modifier: i32) -> Column
     }
 }
 
+/// A constraint of a new table is wrong: PostgreSQL points at the whole of a key, and has other words for a name that is taken.
+fn in_create_table(mut error: Box<PgError>, constraint: &TableConstraint) -> Box<PgError> {
+    let is_key = matches!(constraint.kind, TableConstraintKind::PrimaryKey(_) | TableConstraintKind::Unique(_));
+    match error.code {
+        sqlstate::UNDEFINED_COLUMN | sqlstate::DUPLICATE_COLUMN | sqlstate::INVALID_TABLE_DEFINITION if is_key => {
+            error.position = constraint.place.known();
+        }
+        sqlstate::DUPLICATE_OBJECT if matches!(constraint.kind, TableConstraintKind::Check(_)) => {
+            if let Some(name) = &constraint.name {
+                error.message = format!("check constraint \"{}\" already exists", name.text);
+            }
+        }
+        _ => {}
+    }
+    error
+}
+
 /// A column's constraints that are the table's.
 pub(super) fn constraints_of_column(
     column: &crate::parser::tree::ColumnDefinition,
@@ -161,7 +197,7 @@ pub(super) fn constraints_of_column(
             },
             _ => return None,
         };
-        Some(TableConstraint { name: constraint.name.clone(), kind })
+        Some(TableConstraint { name: constraint.name.clone(), kind, place: constraint.place })
     })
 }
 

@@ -77,13 +77,13 @@ impl Object {
         }
     }
 
-    /// What goes with this object, in the order in which it was made.
+    /// What goes with this object, the newest first.
     fn dependents(self, snapshot: &CatalogSnapshot) -> Vec<(Object, Object, bool)> {
         let mut found: Vec<(Oid, Object, Object, bool)> = Vec::new();
         for table in &snapshot.tables {
             self.dependents_in(table, snapshot, &mut found);
         }
-        found.sort_by_key(|(oid, ..)| *oid);
+        found.sort_by_key(|(oid, ..)| std::cmp::Reverse(*oid));
         found.into_iter().map(|(_, object, on, silent)| (object, on, silent)).collect()
     }
 
@@ -222,13 +222,15 @@ fn constraint_name(table: &Table, oid: Oid) -> Option<String> {
     check.or_else(key).or_else(foreign).map(|name| quote_identifier(name))
 }
 
-/// Everything that goes with `roots`, each after what it depends on.
+/// Everything that goes with `roots`, each after what it depends on, in PostgreSQL's order: it goes deep first, to the newest
+/// dependents first, notes an object when it has seen all that depend on it, and tells of them from the last to the first.
 pub(super) fn closure(snapshot: &CatalogSnapshot, roots: &[Object]) -> Vec<Dependent> {
     let mut seen: HashSet<Object> = roots.iter().copied().collect();
     let mut all = Vec::new();
     for root in roots {
         follow(snapshot, *root, &mut seen, &mut all);
     }
+    all.reverse();
     all
 }
 
@@ -244,8 +246,8 @@ fn follow(snapshot: &CatalogSnapshot, object: Object, seen: &mut HashSet<Object>
         if whole || !seen.insert(dependent) {
             continue;
         }
-        all.push(Dependent { object: dependent, on, silent });
         follow(snapshot, dependent, seen, all);
+        all.push(Dependent { object: dependent, on, silent });
     }
 }
 

@@ -21,18 +21,22 @@ impl Definer<'_> {
         not_valid: bool,
         new: bool,
     ) -> PgResult<()> {
-        let found = self.find(&references.table).await?;
-        let found = found.ok_or_else(|| crate::analyze::undefined_table(&references.table));
-        // A table that is being made is found by its name only.
-        let itself = match &found {
-            Ok(found) => found.oid() == table.oid,
-            Err(_) => false,
+        // A table that is being made cannot be looked up yet: it is known by its name.
+        let named_so = references.table.last() == table.name
+            && references.table.schema().is_none_or(|schema| schema == table.schema_name);
+        let found = if new && named_so {
+            Ok(None)
+        } else {
+            let found = self.find(&references.table).await?;
+            found.map(Some).ok_or_else(|| crate::analyze::undefined_table(&references.table))
         };
+        let found = found?;
+        let itself = found.as_ref().is_none_or(|found| found.oid() == table.oid);
         let parent: Option<Table> = if itself {
             None
         } else {
-            let parent = match found? {
-                Found::Table(parent) => parent.oid,
+            let parent = match found {
+                Some(Found::Table(parent)) => parent.oid,
                 _ => {
                     let message = format!("referenced relation \"{}\" is not a table", references.table.last());
                     return Err(PgError::new(sqlstate::WRONG_OBJECT_TYPE, message));

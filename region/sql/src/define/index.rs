@@ -229,6 +229,7 @@ impl Definer<'_> {
 fn index_column(table: &Table, name: &Name) -> PgResult<usize> {
     key_column(table, name).map_err(|mut error| {
         error.message = format!("column \"{}\" does not exist", name.text);
+        error.position = None;
         error
     })
 }

@@ -22,7 +22,8 @@ impl Definer<'_> {
         options: LikeOptions,
         numberings: &mut Vec<(usize, Numbering)>,
     ) -> PgResult<Like> {
-        let source = match self.find(of).await?.ok_or_else(|| crate::analyze::undefined_table(of))? {
+        let undefined = || crate::analyze::at(of.place(), crate::analyze::undefined_table(of));
+        let source = match self.find(of).await?.ok_or_else(undefined)? {
             Found::Table(source) => source,
             Found::View(view) => Arc::clone(&view.table),
             _ => {

@@ -15,7 +15,7 @@ use bytes::BytesMut;
 use std::sync::Arc;
 use trivet_txn::{Action, WriteKind};
 use trivet_types::registry::Volatility;
-use trivet_types::{Datum, PgError, PgResult, display_name, sqlstate};
+use trivet_types::{Datum, PgError, PgResult, display_name, oid, sqlstate};
 
 /// The new value of one column.
 enum NewValue {
@@ -84,7 +84,10 @@ impl Definer<'_> {
             return Err(PgError::new(sqlstate::INVALID_COLUMN_DEFINITION, message)
                 .detail(format!("Column \"{}\" is a generated column.", column.name)));
         }
-        self.refuse_dependents(table, at).await?;
+        // Between integers a key refers to what it did.
+        let is_integer = |type_oid| matches!(type_oid, oid::INT2 | oid::INT4 | oid::INT8);
+        let integers = using.is_none() && is_integer(column.type_oid) && is_integer(type_oid);
+        self.refuse_dependents(table, at, integers).await?;
         let old = Arc::new(table.clone());
         let relations = Relations::new();
         let mut analyzer = Analyzer::new(&relations, self.environment, ParameterTypes::default());
@@ -119,18 +122,16 @@ impl Definer<'_> {
         let default = match &column.default {
             None => None,
             Some(text) => {
-                let stored = analyzer.default_of(&old, at)?;
+                let stored = analyzer.stored_default(text)?;
                 let cannot = || {
                     let message =
                         format!("default for column \"{}\" cannot be cast automatically to type {shown}", column.name);
                     PgError::new(sqlstate::DATATYPE_MISMATCH, message)
                 };
+                let literal = matches!(stored.kind, ExprKind::Constant(_));
                 let typed = assign(&mut analyzer, stored, type_oid, modifier, &column.name).map_err(|_| cannot())?;
-                match &typed.kind {
-                    // A sequence's default stays as it is.
-                    _ if text.starts_with("nextval(") => Some(text.clone()),
-                    _ => Some(print_over(&typed, &old)),
-                }
+                // A conversion is made anew for each use; a constant takes the new type if its own was all it had.
+                Some(if literal && text.contains("::") { print_over(&typed, &old) } else { text.clone() })
             }
         };
         let same_bytes = {
@@ -141,11 +142,32 @@ impl Definer<'_> {
         table.columns[at].type_oid = type_oid;
         table.columns[at].modifier = modifier;
         table.columns[at].default = default;
+        self.renew_references(table, at).await?;
         if same_bytes && !self.changes_order(&old, at, type_oid) {
             return Ok(());
         }
         let compiled = crate::plan::plan_row_expr(&converted)?;
         self.rewrite_from(&old, table, at, NewValue::Of(compiled)).await
+    }
+
+    /// PostgreSQL makes foreign keys of the column anew, so that they come after the others.
+    async fn renew_references(&mut self, table: &mut Table, at: usize) -> PgResult<()> {
+        let keys: Vec<_> = table.foreign_keys.iter().filter(|key| key.columns.contains(&at)).cloned().collect();
+        for key in keys {
+            let renewed = (table.oid, key.oid);
+            let again = |references: &mut Vec<_>| {
+                references.retain(|reference| *reference != renewed);
+                references.push(renewed);
+            };
+            if key.table == table.oid {
+                again(&mut table.referenced_by);
+            } else if let Some(parent) = self.locked_table(key.table).await? {
+                let mut parent = Table::clone(&parent);
+                again(&mut parent.referenced_by);
+                self.store(parent);
+            }
+        }
+        Ok(())
     }
 
     /// Is an index over the column encoded in another way under the new type?
@@ -155,7 +177,7 @@ impl Definer<'_> {
     }
 
     /// 0A000 if a view or a generated column reads the column.
-    async fn refuse_dependents(&mut self, table: &Table, at: usize) -> PgResult<()> {
+    async fn refuse_dependents(&mut self, table: &Table, at: usize, integers: bool) -> PgResult<()> {
         let snapshot = self.snapshot().await?;
         for other in &snapshot.tables {
             let Some(view) = other.view() else { continue };
@@ -179,8 +201,10 @@ impl Definer<'_> {
         let key = table.foreign_keys.iter().any(|key| key.columns.contains(&at))
             || (!table.referenced_by.is_empty()
                 && table.indexes.iter().any(|index| index.unique && index.keys.iter().any(|key| key.column == at)));
-        if key {
-            return Err(PgError::unsupported("ALTER COLUMN ... TYPE of a foreign key's column"));
+        if key && !integers {
+            return Err(PgError::unsupported(
+                "ALTER COLUMN ... TYPE of a foreign key's column to other than an integer",
+            ));
         }
         Ok(())
     }

@@ -385,7 +385,7 @@ impl Definer<'_> {
         let mut table = Table::clone(&table);
         let kind = table.kind();
         let all = Privileges::of_relation(kind);
-        let wanted = wanted(grant, all, if kind == RelationKind::Sequence { "sequence" } else { "relation" })?;
+        let wanted = wanted(grant, all, if kind == RelationKind::Sequence { "sequence" } else { "table" })?;
         let mut acl = table.acl.clone().unwrap_or_else(|| default_acl(table.owner, all));
         let what = format!("{} {}", kind.word(), table.name);
         self.change_acl(grant, &mut acl, table.owner, wanted, grantees, &what).await?;
@@ -413,8 +413,20 @@ impl Definer<'_> {
                 acl.iter().filter(|item| roles.has_privileges_of(by.oid, item.grantee) && item.grantee.is_valid());
             (by.oid, held.fold(Privileges::NONE, |all, item| all.with(item.grantable)).only(wanted))
         };
-        if may.is_empty() {
-            return Err(denied(format!("permission denied for {what}")));
+        if may != wanted {
+            let held = roles.granted(by.oid, owner, acl, Privileges(u16::MAX));
+            if may.is_empty() && held.is_empty() {
+                return Err(denied(format!("permission denied for {what}")));
+            }
+            let name = what.split_once(' ').map_or(what, |(_, name)| name);
+            let (quantity, code) =
+                (if may.is_empty() { "no" } else { "not all" }, if grant.revoke { b"01006" } else { b"01007" });
+            let done = if grant.revoke { "could be revoked" } else { "were granted" };
+            let message = format!("{quantity} privileges {done} for \"{name}\"");
+            self.notices.push(PgError::new(trivet_types::SqlState(*code), message).severity(Severity::Warning));
+            if may.is_empty() {
+                return Ok(());
+            }
         }
         for grantee in grantees {
             if grant.revoke {

@@ -276,19 +276,21 @@ impl Definer<'_> {
             };
         }
         let mut state = locked_state(&mut *self.transaction, table.oid).await?;
+        let mut seen = state;
+        self.cache.sequences.shown(table.oid, &mut seen);
         if let Some(value) = changed.restart {
             state.last_value = value;
             state.is_called = false;
-        } else if !(sequence.minimum..=sequence.maximum).contains(&state.last_value) {
-            let (word, limit) = if state.last_value < sequence.minimum {
+        } else if !(sequence.minimum..=sequence.maximum).contains(&seen.last_value) {
+            let (word, limit) = if seen.last_value < sequence.minimum {
                 ("less than MINVALUE", sequence.minimum)
             } else {
                 ("greater than MAXVALUE", sequence.maximum)
             };
-            return Err(invalid(format!("RESTART value ({}) cannot be {word} ({limit})", state.last_value)));
+            return Err(invalid(format!("RESTART value ({}) cannot be {word} ({limit})", seen.last_value)));
         } else {
             // What of this region's block was not handed out comes again.
-            self.cache.sequences.surrender(table.oid, &mut state);
+            self.sequences.surrender(table.oid, &mut state);
         }
         state.epoch = self.stamp();
         put_state(&mut *self.transaction, table.oid, &state);

@@ -273,6 +273,13 @@ async fn changed(context: &mut Context<'_>, table: Oid, old: &[Datum], new: Opti
             }
             act(context, &child, key, action, id, old, new, &parent.table).await?;
         }
+        // The default may be the very key that goes.
+        if action == ReferentialAction::SetDefault
+            && !key_is_back(context, &reference, old).await?
+            && !referring(context, &reference, old, true).await?.is_empty()
+        {
+            return Err(reference.still_referenced(old, context.environment));
+        }
     }
     Ok(())
 }

@@ -17,14 +17,18 @@ pub(super) fn create_table(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Stateme
         return Err(PgError::unsupported("CREATE TABLE ... OF"));
     }
     if !rest.peek_is(&Token::LParen) {
-        return Ok(None);
+        return create_as(rest, name, vec![], if_not_exists).map(Some);
     }
     let mut create =
         CreateTable { name, if_not_exists, columns: vec![], constraints: vec![], likes: vec![], options: vec![] };
     let inside_at = rest.at;
     let inside = rest.parenthesized()?;
     if rest.is("as") || (rest.is("with") && has_as(rest)) {
-        return Ok(None);
+        let mut inside = Cursor { source: rest.source, tokens: inside, at: 0 };
+        let columns = inside.names()?;
+        inside.end()?;
+        let CreateTable { name, if_not_exists, .. } = create;
+        return create_as(rest, name, columns, if_not_exists).map(Some);
     }
     if !inside.is_empty() {
         rest.at = inside_at;
@@ -53,6 +57,49 @@ pub(super) fn create_table(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Stateme
         tablespace(rest)?;
     }
     Ok(Some(Statement::CreateTable(create)))
+}
+
+/// The rest of CREATE TABLE AS.
+fn create_as(
+    rest: &mut Cursor<'_, '_>,
+    name: QualifiedName,
+    columns: Vec<Name>,
+    if_not_exists: bool,
+) -> PgResult<Statement> {
+    if rest.eat("using") && rest.name()?.text != "heap" {
+        return Err(PgError::unsupported("another table access method than heap"));
+    }
+    if rest.is("with") {
+        rest.at += 1;
+        options(rest)?;
+    }
+    if rest.is("on") {
+        return Err(PgError::unsupported("ON COMMIT"));
+    }
+    if rest.eat("tablespace") {
+        tablespace(rest)?;
+    }
+    rest.expect("as")?;
+    if rest.is("execute") {
+        return Err(PgError::unsupported("CREATE TABLE AS EXECUTE"));
+    }
+    let (start, mut end) = (rest.at, rest.tokens.len());
+    let word = |at: usize, word: &str| word_is(rest.tokens.get(at), word);
+    let mut with_data = true;
+    if end >= start + 3 && word(end - 1, "data") && word(end - 2, "no") && word(end - 3, "with") {
+        with_data = false;
+        end -= 3;
+    } else if end >= start + 2 && word(end - 1, "data") && word(end - 2, "with") {
+        end -= 2;
+    }
+    let tokens = &rest.tokens[start..end];
+    if tokens.is_empty() {
+        return Err(rest.error());
+    }
+    let query = super::parse_part(rest.source, tokens, |parser| parser.parse_query())?;
+    let query = Converter::new(rest.source).query(*query)?;
+    rest.at = rest.tokens.len();
+    Ok(Statement::CreateTableAs { name, columns, query, if_not_exists, with_data })
 }
 
 /// `WITH (...) AS`
@@ -154,10 +201,11 @@ pub(super) fn column(item: &mut Cursor<'_, '_>) -> PgResult<ColumnDefinition> {
             column.collation = Some(item.qualified_name()?);
             continue;
         }
+        let place = item.place();
         let name = if item.eat("constraint") { Some(item.name()?) } else { None };
         let kind = column_constraint(item)?;
         characteristics(item)?;
-        column.constraints.push(ColumnConstraint { name, kind });
+        column.constraints.push(ColumnConstraint { name, kind, place });
     }
     Ok(column)
 }
@@ -333,6 +381,7 @@ fn action(item: &mut Cursor<'_, '_>) -> PgResult<ReferentialAction> {
 
 pub(super) fn table_constraint(item: &mut Cursor<'_, '_>) -> PgResult<TableConstraint> {
     use TableConstraintKind as K;
+    let place = item.place();
     let name = if item.eat("constraint") { Some(item.name()?) } else { None };
     let kind = if item.eat_words(&["primary", "key"]) {
         key(item, true)?
@@ -360,7 +409,7 @@ pub(super) fn table_constraint(item: &mut Cursor<'_, '_>) -> PgResult<TableConst
         K::Check(_) if item.is("not") => return Err(PgError::unsupported("CHECK ... NOT VALID")),
         other => other,
     };
-    Ok(TableConstraint { name, kind })
+    Ok(TableConstraint { name, kind, place })
 }
 
 fn key(item: &mut Cursor<'_, '_>, primary: bool) -> PgResult<TableConstraintKind> {
@@ -590,6 +639,10 @@ fn set_identity(item: &mut Cursor<'_, '_>, column: Name) -> PgResult<AlterTable>
 }
 
 impl<'t> Cursor<'_, 't> {
+    /// Where the next token stands.
+    pub fn place(&self) -> Place {
+        self.peek(0).map_or(Place::default(), |token| self.source.place_of(token.span))
+    }
     pub fn type_name(&mut self) -> PgResult<TypeName> {
         if self.at_end() {
             return Err(self.error());

@@ -658,6 +658,7 @@ pub struct ColumnDefinition {
 pub struct ColumnConstraint {
     pub name: Option<Name>,
     pub kind: ColumnConstraintKind,
+    pub place: Place,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -692,6 +693,7 @@ pub struct References {
 pub struct TableConstraint {
     pub name: Option<Name>,
     pub kind: TableConstraintKind,
+    pub place: Place,
 }
 
 #[derive(Clone, PartialEq, Debug)]

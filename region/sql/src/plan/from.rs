@@ -663,6 +663,7 @@ impl Planner {
                     RelationSource::Query(query) => (self.subquery(query)?, relation.columns.len(), 500.0),
                     RelationSource::Common { query, .. } => (self.subquery(query)?, relation.columns.len(), 500.0),
                     RelationSource::Function { procedure, arguments, ordinality } => {
+                        self.note_procedure(procedure);
                         let value_layout = Layout::empty(beside.lateral);
                         let arguments = arguments.iter().map(|argument| self.compile_plain(argument, &value_layout));
                         let arguments = Arc::new(arguments.collect::<PgResult<Vec<_>>>()?);

@@ -174,6 +174,14 @@ pub(super) fn gone(sequence: Oid) -> Box<PgError> {
     PgError::new(sqlstate::UNDEFINED_TABLE, format!("could not open relation with OID {sequence}"))
 }
 
+/// The rest of a block that nobody may take of until a transaction is over.
+#[derive(Debug)]
+pub(super) struct Surrendered {
+    sequence: Oid,
+    epoch: u64,
+    left: u64,
+}
+
 /// The blocks of a region, by sequence. A block is refilled by one session at a time; the others wait for it.
 #[derive(Debug, Default)]
 pub struct BlockCache {
@@ -193,13 +201,24 @@ impl BlockCache {
     }
 
     /// Gives back what of the newest block was not handed out. The caller holds the state's row lock, so nobody takes another
-    /// block before it is done; if its transaction fails there is a gap. A block that is in use is left alone: then the gap is its
+    /// block before it is done. A block that is in use is left alone: then the gap is its
     /// rest. (Waiting for it could be for ever: whoever takes a block waits for the row.)
-    pub fn surrender(&self, sequence: Oid, state: &mut SequenceState) {
+    pub(super) fn surrender(&self, sequence: Oid, state: &mut SequenceState) -> Option<Surrendered> {
         let block = self.block(sequence);
+        let mut block = block.try_lock().ok()?;
+        block.correct(state);
+        let left = std::mem::take(&mut block.left);
+        (left > 0).then_some(Surrendered { sequence, epoch: block.epoch, left })
+    }
+
+    /// The transaction that a block was given up for is over. If it failed the block is as good as before; if not, its epoch is
+    /// past and nobody takes of it.
+    pub(super) fn restore(&self, surrendered: &Surrendered) {
+        let block = self.block(surrendered.sequence);
         if let Ok(mut block) = block.try_lock() {
-            block.correct(state);
-            block.left = 0;
+            if block.left == 0 && block.epoch == surrendered.epoch {
+                block.left = surrendered.left;
+            }
         }
     }
 }

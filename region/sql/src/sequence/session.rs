@@ -1,5 +1,5 @@
 //! What a session knows of sequences, and the functions that move them.
-use super::block::{gone, locked_state, newest_sequence, put_state};
+use super::block::{SequenceState, Surrendered, gone, locked_state, newest_sequence, put_state};
 use crate::catalog::{DescriptorCache, damaged, decode_row, encode_row, sequence_epoch_key};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -19,6 +19,9 @@ struct Memory {
     last: Option<Oid>,
     /// Epochs that are not committed yet.
     own_epochs: HashSet<u64>,
+    /// How far sequences with such an epoch went: a savepoint that is rolled back to does not take values back.
+    own_states: HashMap<Oid, SequenceState>,
+    surrendered: Vec<Surrendered>,
 }
 
 impl SessionSequences {
@@ -33,9 +36,18 @@ impl SessionSequences {
     /// The open transaction is over.
     pub fn transaction_ended(&self) {
         let mut memory = self.memory.lock();
+        for block in memory.surrendered.drain(..) {
+            self.cache.sequences.restore(&block);
+        }
         if !memory.own_epochs.is_empty() {
             memory.own_epochs.clear();
+            memory.own_states.clear();
         }
+    }
+    /// The open transaction, which holds the state's row, counts on from what was handed out.
+    pub fn surrender(&self, sequence: Oid, state: &mut SequenceState) {
+        let surrendered = self.cache.sequences.surrender(sequence, state);
+        self.memory.lock().surrendered.extend(surrendered);
     }
     /// DISCARD SEQUENCES
     pub fn forget(&self) {
@@ -83,10 +95,15 @@ pub async fn next_value(
     let epoch = epoch_of(transaction, cache, sequence).await?;
     let value = if session.is_own(epoch) {
         let mut state = locked_state(transaction, sequence).await?;
+        let furthest = session.memory.lock().own_states.get(&sequence).copied();
+        if let Some(furthest) = furthest.filter(|furthest| furthest.epoch == state.epoch) {
+            state = furthest;
+        }
         let table = newest_sequence(transaction, cache, sequence).await?;
         let options = table.sequence().expect("newest_sequence gives sequences");
         let (value, _) = state.advance(&table.name, options, 1)?;
         put_state(transaction, sequence, &state);
+        session.memory.lock().own_states.insert(sequence, state);
         value
     } else {
         let block = cache.sequences.block(sequence);

@@ -319,11 +319,12 @@ impl SqlSession {
         let mut catalog = Catalog::new(&mut *active.transaction, &engine.descriptors, &path);
         let mut relations = Relations::new();
         let mentioned = mentioned(&parsed.statement);
-        for (schema, name) in mentioned.relations {
-            if let Some(found) = catalog.relation(schema.as_deref(), &name).await? {
-                relations.insert((schema, name), found);
+        for (schema, name) in &mentioned.relations {
+            if let Some(found) = catalog.relation(schema.as_deref(), name).await? {
+                relations.insert((schema.clone(), name.clone()), found);
             }
         }
+        mentioned.check_constants(&relations)?;
         let dependencies = std::mem::take(&mut catalog.dependencies);
         let depth = mentioned.depth;
         let analyze = |environment: &SessionEnvironment| {

@@ -889,5 +889,5 @@ pub static PROCEDURES: &[Procedure] = &[
     p(13208, "_pg_expandarray", &[oid::ANYARRAY], oid::RECORD, 0, S(set::expand_array)),
     // Ours.
     p(9001, "trivet_region", &[], oid::TEXT, STABLE, F(system::region)),
-    p(9002, "trivet_sequence_state", &[oid::OID], oid::RECORD, STABLE, S(system::sequence_state)),
+    p(9050, "trivet_sequence_state", &[oid::OID], oid::RECORD, STABLE, S(system::sequence_state)),
 ];

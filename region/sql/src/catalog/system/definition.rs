@@ -26,10 +26,7 @@ fn parenthesized(text: &str) -> String {
         && text.split('(').next().is_some_and(|name| {
             !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '"'))
         });
-    if is_call || (text.starts_with('(') && text.ends_with(')') && !text.contains(")::")) {
-        return text.to_owned();
-    }
-    format!("({text})")
+    if is_call { text.to_owned() } else { format!("({text})") }
 }
 
 /// `CREATE UNIQUE INDEX ...`; with a column number, only that key.

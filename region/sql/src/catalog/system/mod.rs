@@ -21,6 +21,17 @@ pub struct VirtualColumn {
     pub not_null: bool,
 }
 
+impl VirtualColumn {
+    /// `information_schema.yes_or_no` is a varchar(3).
+    pub fn modifier(&self) -> i32 {
+        const YES_OR_NO: &[&str] =
+            &["cycle_option", "enforced", "identity_cycle", "initially_deferred", "nulls_distinct", "with_hierarchy"];
+        let named = self.name.starts_with("is_") && self.name != "is_generated";
+        let is_flag = self.type_oid == trivet_types::oid::VARCHAR && (named || YES_OR_NO.contains(&self.name));
+        if is_flag { 3 + 4 } else { -1 }
+    }
+}
+
 #[derive(Debug)]
 pub struct VirtualTable {
     pub oid: Oid,

@@ -36,6 +36,20 @@ impl Converter<'_> {
     fn expr_here(&mut self, expr: ast::Expr) -> PgResult<Expr> {
         use ast::Expr as E;
         let kind = match expr {
+            // The one of its kind that the library takes for a column.
+            E::Identifier(ident) if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("current_role") => {
+                let name = QualifiedName { parts: vec![self.identifier(ident)] };
+                ExprKind::Function(FunctionCall {
+                    name,
+                    arguments: vec![],
+                    star: false,
+                    distinct: false,
+                    order_by: vec![],
+                    filter: None,
+                    over: None,
+                    within_group: vec![],
+                })
+            }
             E::Identifier(ident) => return Ok(self.column(vec![ident])),
             E::CompoundIdentifier(idents) => return Ok(self.column(idents)),
             E::Value(value) => return self.value(value),

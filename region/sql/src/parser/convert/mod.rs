@@ -47,7 +47,6 @@ impl<'a> Converter<'a> {
             S::Insert(insert) => self.insert(insert, None),
             S::Update(update) => self.update(update, None),
             S::Delete(delete) => self.delete(delete, None),
-            S::CreateTable(create) => self.create_table(create),
             S::CreateIndex(create) => self.create_index(create),
             S::Truncate(truncate) => self.truncate(truncate),
             other => Err(PgError::unsupported(first_words(&other))),
@@ -63,7 +62,7 @@ impl<'a> Converter<'a> {
         Name { text: truncated(text), place }
     }
 
-    fn identifiers(&self, idents: Vec<ast::Ident>) -> Vec<Name> {
+    pub(super) fn identifiers(&self, idents: Vec<ast::Ident>) -> Vec<Name> {
         idents.into_iter().map(|ident| self.identifier(ident)).collect()
     }
 

@@ -21,7 +21,30 @@ impl Converter<'_> {
                 let with = self.with(query.with)?;
                 self.delete(delete, with)
             }
-            body => Ok(Statement::Query(self.query(ast::Query { body: Box::new(body), ..query })?)),
+            mut body => {
+                let into = match &mut body {
+                    ast::SetExpr::Select(select) => select.into.take(),
+                    _ => None,
+                };
+                let query = self.query(ast::Query { body: Box::new(body), ..query })?;
+                let Some(into) = into else { return Ok(Statement::Query(query)) };
+                refuse! {
+                    into.temporary => "SELECT INTO TEMPORARY";
+                    into.unlogged => "SELECT INTO UNLOGGED";
+                }
+                let parts = match into.targets.as_slice() {
+                    [ast::Expr::Identifier(name)] => vec![self.identifier(name.clone())],
+                    [ast::Expr::CompoundIdentifier(names)] => self.identifiers(names.clone()),
+                    _ => return Err(PgError::unsupported("this form of SELECT INTO")),
+                };
+                Ok(Statement::CreateTableAs {
+                    name: QualifiedName { parts },
+                    columns: vec![],
+                    query,
+                    if_not_exists: false,
+                    with_data: true,
+                })
+            }
         }
     }
 
