@@ -12,11 +12,17 @@
 //! The first entry that fits a connection decides; a connection that none fits is refused. Without entries, `sql.auth` is one
 //! for everyone.
 use crate::config::{Auth, SqlSection};
+use async_trait::async_trait;
+use parking_lot::Mutex;
 use serde::Deserialize;
 use std::collections::HashMap;
+use std::sync::Arc;
 use trivet_gateway::{
-    AddressMatch, DatabaseMatch, FixedLogins, HbaKind, HbaMethod, HbaRule, HbaRules, LoginRole, ScramVerifier,
+    AddressMatch, DatabaseMatch, FixedLogins, HbaKind, HbaMethod, HbaRule, HbaRules, LoginRole, LoginSource,
+    ScramVerifier,
 };
+use trivet_sql::SqlEngine;
+use trivet_types::PgResult;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,6 +61,43 @@ enum Method {
 enum Names {
     One(String),
     Several(Vec<String>),
+}
+
+/// The catalog's roles. A region that cannot read now lets those in whom it has let in before, as they were then: they may
+/// connect, and hear from their first statement that it cannot serve.
+pub struct CatalogLogins {
+    engine: Arc<SqlEngine>,
+    known: Mutex<HashMap<String, LoginRole>>,
+}
+
+impl CatalogLogins {
+    pub fn new(engine: Arc<SqlEngine>) -> CatalogLogins {
+        CatalogLogins { engine, known: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl LoginSource for CatalogLogins {
+    async fn login(&self, user: &str) -> PgResult<Option<LoginRole>> {
+        match self.engine.login(user).await {
+            Ok(Some(role)) => {
+                let trivet_sql::LoginRole { secret, can_login, valid_until, connection_limit, superuser } = role;
+                let role = LoginRole { secret, can_login, valid_until, connection_limit, superuser };
+                self.known.lock().insert(user.to_owned(), role.clone());
+                Ok(Some(role))
+            }
+            Ok(None) => {
+                self.known.lock().remove(user);
+                Ok(None)
+            }
+            Err(error) => match self.known.lock().get(user) {
+                Some(role) => Ok(Some(role.clone())),
+                // Under a rule of trust it needs no role.
+                None if user == trivet_sql::catalog::ROLE_NAME => Ok(None),
+                None => Err(error),
+            },
+        }
+    }
 }
 
 impl Default for Names {

@@ -3,6 +3,7 @@
 //! Order of start, each step needing the one before: the store (what is applied), the journal (which boot is this), the shared
 //! state and the machine (replays the journal above the horizon), the applier, the node (talks), the database, SQL, the
 //! gateway (listens). The stop is the reverse: clients first, then leadership and leases, then the store.
+use crate::access::CatalogLogins;
 use crate::config::RegionSections;
 use crate::digest::{self, DigestSource};
 use crate::log::NodeLog;
@@ -174,7 +175,8 @@ async fn listen(
         tracing::warn!("a rule in sql.hba trusts whoever connects from another machine");
     }
     let rules = sql.rules().map_err(anyhow::Error::msg)?;
-    let logins = LoginSources(vec![Arc::new(sql.fixed_logins().map_err(anyhow::Error::msg)?)]);
+    let fixed = sql.fixed_logins().map_err(anyhow::Error::msg)?;
+    let logins = LoginSources(vec![Arc::new(fixed), Arc::new(CatalogLogins::new(engine.clone()))]);
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let tls = match (&sql.certificate, &sql.key) {
         (Some(certificate), Some(key)) => Some(GatewayTls::from_pem(&read(certificate)?, &read(key)?)?),
