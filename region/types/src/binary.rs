@@ -165,7 +165,12 @@ fn array_input(expected: Oid, mut bytes: Bytes, environment: &dyn Environment) -
     for _ in 0..dimension_count {
         let length = usize::try_from(bytes.get_i32()).map_err(|_| bad())?;
         total = total.checked_mul(length).ok_or_else(bad)?;
-        dimensions.push(Dimension { length, lower: bytes.get_i32() });
+        let dimension = Dimension { length, lower: bytes.get_i32() };
+        if !dimension.in_bounds() {
+            let message = format!("array lower bound is too large: {}", dimension.lower);
+            return Err(PgError::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message));
+        }
+        dimensions.push(dimension);
     }
     // Each value takes four bytes at least, which bounds what the header may claim.
     if total > bytes.len() / 4 {

@@ -77,6 +77,17 @@ pub struct Dimension {
     pub lower: i32,
 }
 
+impl Dimension {
+    /// The last subscript. Not an `i32`: a length that a lower bound near the end cannot have must not wrap.
+    pub fn upper(&self) -> i64 {
+        i64::from(self.lower) + self.length as i64 - 1
+    }
+    /// False if the subscripts would leave the integers.
+    pub fn in_bounds(&self) -> bool {
+        self.upper() < i64::from(i32::MAX)
+    }
+}
+
 /// An array of any number of dimensions; no dimension at all is the empty array.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Array {

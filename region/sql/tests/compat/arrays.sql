@@ -72,3 +72,6 @@ select array[1,2,3]::int[3], '{1}'::int[][] , array_dims(array[1,2]::int[][]);
 select array[row(1,2)], row(1, array[1,2]), array[1, 2] is null, array[null] is null, (array[null])[1] is null;
 select array_cat(array[1,2], array[[3,4]]), array_append(array[[1]], 2);
 select array_shuffle(array[1]);
+select '[2147483646:2147483646]={1}'::int[] || 2 is not null, array_upper('[-5:-4]={1,2}'::int[], 1), array_position('[-5:-4]={7,8}'::int[], 8), array_positions('[3:4]={7,7}'::int[], 7);
+select array_fill(1, array[2], array[-3]), generate_subscripts(array[1,2,3], 1, true);
+select ('[2147483645:2147483645]={1}'::int[] || 2)::text, array_upper('[-5:-4]={1,2}'::int[], 1), array_position('[-5:-4]={7,8}'::int[], 8), array_positions('[3:4]={7,7}'::int[], 7);

@@ -21,6 +21,9 @@ const CACHED_EXPRESSIONS_MAX: usize = 64;
 /// Bytes that one compiled expression may take.
 const EXPRESSION_BYTES_MAX: usize = 4 << 20;
 
+/// Bytes that searching with one may take.
+const SEARCH_BYTES_MAX: usize = 256 << 10;
+
 /// Byte ranges of a match and its groups; a group that took no part has none.
 pub type Spans = Vec<Option<(usize, usize)>>;
 
@@ -39,7 +42,7 @@ thread_local! {
     static EXPRESSIONS: RefCell<HashMap<(String, Options), Rc<Expression>>> = RefCell::new(HashMap::new());
 }
 
-pub(self) fn invalid(what: &str) -> Box<PgError> {
+fn invalid(what: &str) -> Box<PgError> {
     PgError::new(SqlState(*b"2201B"), format!("invalid regular expression: {what}"))
 }
 
@@ -67,7 +70,10 @@ impl Expression {
             .dot_matches_new_line(!translated.options.newline_stops)
             .multi_line(translated.options.newline_anchors);
         let build = |pattern: &str, kind: MatchKind| {
-            let config = Regex::config().match_kind(kind).nfa_size_limit(Some(EXPRESSION_BYTES_MAX));
+            let config = Regex::config()
+                .match_kind(kind)
+                .nfa_size_limit(Some(EXPRESSION_BYTES_MAX))
+                .hybrid_cache_capacity(SEARCH_BYTES_MAX);
             let built = Regex::builder().configure(config).syntax(syntax).build(pattern);
             built.map_err(|error| match error.size_limit() {
                 Some(_) => invalid("regular expression is too complex"),

@@ -16,7 +16,7 @@ pub fn lower_bound(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     Ok(dimension(a)?.map(|dimension| dimension.lower).into())
 }
 pub fn upper_bound(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    Ok(dimension(a)?.map(|dimension| dimension.lower + dimension.length as i32 - 1).into())
+    Ok(dimension(a)?.map(|dimension| dimension.upper() as i32).into())
 }
 pub fn dimensions(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let count = array_at(a, 0)?.dimensions.len() as i32;
@@ -40,7 +40,7 @@ pub fn position(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
         (_, Datum::Null) => false,
         (wanted, value) => same(array.element, wanted, value),
     });
-    Ok(found.map(|(at, _)| at as i32 + lower).into())
+    Ok(found.map(|(at, _)| (at as i64 + i64::from(lower)) as i32).into())
 }
 
 fn one_dimension(array: &Array) -> PgResult<()> {
@@ -55,6 +55,17 @@ fn with_values(array: &Array, values: Vec<Datum>) -> Datum {
     Datum::array(Array::with_lower(array.element, values, lower))
 }
 
+/// An array whose subscripts are integers.
+fn checked_bounds(array: Datum) -> PgResult<Datum> {
+    if let Datum::Array(made) = &array {
+        if let Some(wide) = made.dimensions.iter().find(|dimension| !dimension.in_bounds()) {
+            let message = format!("array lower bound is too large: {}", wide.lower);
+            return Err(PgError::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message));
+        }
+    }
+    Ok(array)
+}
+
 /// A NULL array is an empty one; its element type is then that of the other argument's representation.
 pub fn append(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let Some(Datum::Array(array)) = a.first() else {
@@ -63,7 +74,7 @@ pub fn append(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     one_dimension(array)?;
     let mut values = array.values.clone();
     values.push(a[1].clone());
-    Ok(with_values(array, values))
+    checked_bounds(with_values(array, values))
 }
 pub fn prepend(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let Some(Datum::Array(array)) = a.get(1) else {
@@ -114,7 +125,7 @@ fn joined(left: &Array, right: &Array) -> PgResult<Datum> {
         return Err(incompatible(&detail));
     }
     let values = left.values.iter().chain(&right.values).cloned().collect();
-    Ok(Datum::array(Array { element: left.element, dimensions, values }))
+    checked_bounds(Datum::array(Array { element: left.element, dimensions, values }))
 }
 
 /// `[1:2][1:3]`
@@ -123,7 +134,7 @@ pub fn bounds_text(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     if array.dimensions.is_empty() {
         return Ok(Datum::Null);
     }
-    let shown = array.dimensions.iter().map(|d| format!("[{}:{}]", d.lower, d.lower + d.length as i32 - 1));
+    let shown = array.dimensions.iter().map(|d| format!("[{}:{}]", d.lower, d.upper()));
     Ok(Datum::text(shown.collect::<String>()))
 }
 
@@ -163,10 +174,10 @@ pub fn fill(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     if total == 0 || dimensions.is_empty() {
         return Ok(Datum::array(Array { element, dimensions: Vec::new(), values: Vec::new() }));
     }
-    Ok(Datum::array(Array { element, dimensions, values: vec![a[0].clone(); total] }))
+    checked_bounds(Datum::array(Array { element, dimensions, values: vec![a[0].clone(); total] }))
 }
-/// PostgreSQL's MaxArraySize.
-const ELEMENTS_MAX: usize = 134_217_727;
+/// Well below PostgreSQL's limit: elements take more room here.
+const ELEMENTS_MAX: usize = 1 << 24;
 
 /// The plainest type with this representation.
 fn element_type(value: &Datum) -> crate::Oid {
@@ -199,7 +210,7 @@ pub fn slice(array: &Array, bounds: &[(Option<i64>, Option<i64>)]) -> Array {
     }
     let mut ranges = Vec::with_capacity(array.dimensions.len());
     for (at, dimension) in array.dimensions.iter().enumerate() {
-        let (first, last) = (i64::from(dimension.lower), i64::from(dimension.lower) + dimension.length as i64 - 1);
+        let (first, last) = (i64::from(dimension.lower), dimension.upper());
         let (lower, upper) = bounds.get(at).copied().unwrap_or((None, None));
         let (from, to) = (lower.unwrap_or(first).max(first), upper.unwrap_or(last).min(last));
         if from > to {
@@ -282,7 +293,8 @@ pub fn positions(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let wanted = &a[1];
     let matches =
         |value: &Datum| wanted.is_null() && value.is_null() || !value.is_null() && same(array.element, wanted, value);
-    let found = array.values.iter().zip(lower..).filter(|(value, _)| matches(value)).map(|(_, at)| Datum::Int4(at));
+    let numbered = array.values.iter().zip(i64::from(lower)..);
+    let found = numbered.filter(|(value, _)| matches(value)).map(|(_, at)| Datum::Int4(at as i32));
     Ok(Datum::array(Array::from_values(oid::INT4, found.collect())))
 }
 pub fn replace(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {

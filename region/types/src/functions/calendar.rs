@@ -12,11 +12,11 @@ pub fn make_interval(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     }
     let months = int(a, 0)? * 12 + int(a, 1)?;
     let days = int(a, 2)? * 7 + int(a, 3)?;
-    let microseconds = int(a, 4)? * MICROSECONDS_PER_HOUR
-        + int(a, 5)? * MICROSECONDS_PER_MINUTE
-        + (seconds * MICROSECONDS_PER_SECOND as f64).round_ties_even() as i64;
-    match (i32::try_from(months), i32::try_from(days)) {
-        (Ok(months), Ok(days)) => Ok(Datum::Interval(Interval { microseconds, days, months })),
+    let microseconds = i128::from(int(a, 4)?) * i128::from(MICROSECONDS_PER_HOUR)
+        + i128::from(int(a, 5)?) * i128::from(MICROSECONDS_PER_MINUTE)
+        + (seconds * MICROSECONDS_PER_SECOND as f64).round_ties_even() as i128;
+    match (i32::try_from(months), i32::try_from(days), i64::try_from(microseconds)) {
+        (Ok(months), Ok(days), Ok(microseconds)) => Ok(Datum::Interval(Interval { microseconds, days, months })),
         _ => Err(fail()),
     }
 }

@@ -122,8 +122,8 @@ pub fn subscripts(_: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
     let at = usize::try_from(int(a, 1)? - 1).ok();
     match at.and_then(|at| array.dimensions.get(at)) {
         Some(dimension) => {
-            let (first, count) = (dimension.lower, dimension.length as i32);
-            Ok(Box::new((first..first + count).map(|value| Ok(Datum::Int4(value)))))
+            let (first, last) = (i64::from(dimension.lower), dimension.upper());
+            Ok(Box::new((first..=last).map(|value| Ok(Datum::Int4(value as i32)))))
         }
         None => Ok(Box::new(std::iter::empty())),
     }

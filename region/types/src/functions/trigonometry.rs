@@ -101,7 +101,7 @@ macro_rules! in_degrees {
 in_degrees! { sine_degrees = sine; cosine_degrees = cosine; tangent_degrees = tangent; cotangent_degrees = cotangent; }
 
 fn unit(x: f64) -> PgResult<f64> {
-    if x < -1.0 || x > 1.0 { Err(out_of_range()) } else { Ok(x) }
+    if x.abs() > 1.0 { Err(out_of_range()) } else { Ok(x) }
 }
 pub fn arc_sine_degrees(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let x = unit(double(a, 0)?)?;

@@ -42,7 +42,11 @@ impl Json {
 
     /// The text of a stored value, which was checked when it was made.
     pub fn of_stored(text: &str) -> PgResult<Json> {
-        Json::parse(text).map_err(|_| PgError::new(sqlstate::DATA_CORRUPTED, "a stored jsonb value is damaged"))
+        Json::parse(text).map_err(|error| match error.code {
+            // Functions can nest deeper than a text may.
+            sqlstate::STATEMENT_TOO_COMPLEX => error,
+            _ => PgError::new(sqlstate::DATA_CORRUPTED, "a stored jsonb value is damaged"),
+        })
     }
 
     fn from_node(node: Node<'_>) -> PgResult<Json> {

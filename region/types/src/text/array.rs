@@ -65,7 +65,11 @@ impl Reader<'_> {
             let (lower, upper) = inner.split_once(':').unwrap_or(("1", inner));
             let number = |text: &str| text.trim().parse::<i32>().map_err(|_| fail());
             let (lower, upper) = (number(lower)?, number(upper)?);
-            if upper < lower || upper - lower > 100_000_000 {
+            if upper == i32::MAX {
+                let message = format!("array upper bound is too large: {upper}");
+                return Err(PgError::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message));
+            }
+            if upper < lower || i64::from(upper) - i64::from(lower) > 100_000_000 {
                 return Err(PgError::new(
                     crate::error::SqlState(*b"2202E"),
                     "upper bound cannot be less than lower bound",
@@ -212,8 +216,7 @@ pub(super) fn write_array(array: &Array, environment: &dyn Environment, out: &mu
     }
     if array.dimensions.iter().any(|dimension| dimension.lower != 1) {
         for dimension in &array.dimensions {
-            let upper = dimension.lower + dimension.length as i32 - 1;
-            out.push_str(&format!("[{}:{upper}]", dimension.lower));
+            out.push_str(&format!("[{}:{}]", dimension.lower, dimension.upper()));
         }
         out.push('=');
     }

@@ -314,7 +314,7 @@ impl Walk {
         // From here on it is a position from 0.
         p.zero_start = p.zero_start.saturating_sub(1);
         let sign_written = if p.plus || p.minus {
-            !(p.plus && !p.minus)
+            p.minus || !p.plus
         } else {
             if sign != '-' && p.fill {
                 p.brackets = false;

@@ -454,9 +454,9 @@ pub fn to_timestamp(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datu
     let utc = match reader.said.zone_sign {
         Some(sign) => {
             let seconds = sign * (reader.said.zone_hour * 3600 + reader.said.zone_minute * 60);
-            local - seconds * MICROSECONDS_PER_SECOND
+            i128::from(local) - i128::from(seconds) * i128::from(MICROSECONDS_PER_SECOND)
         }
-        None => environment.format().time_zone.to_utc(local),
+        None => i128::from(environment.format().time_zone.to_utc(local)),
     };
-    checked_timestamp(i128::from(utc)).map(Datum::Timestamp)
+    checked_timestamp(utc).map(Datum::Timestamp)
 }

@@ -56,7 +56,7 @@ pub(super) fn key_of(json: &str) -> PgResult<String> {
 }
 
 fn alternating(a: &[Datum], function: &str, null_key: impl Fn(usize) -> Box<PgError>) -> PgResult<Vec<String>> {
-    if a.len() % 2 != 0 {
+    if !a.len().is_multiple_of(2) {
         return Err(invalid("argument list must have even number of elements")
             .hint(format!("The arguments of {function}() must consist of alternating keys and values.")));
     }

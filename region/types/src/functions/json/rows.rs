@@ -50,7 +50,7 @@ fn pair_rows(pairs: Vec<(String, Datum)>, value_type: Oid) -> PgResult<Rows> {
     let names = vec!["key".to_string(), "value".to_string()];
     let shape = Arc::new(RecordShape { names, types: vec![oid::TEXT, value_type] });
     let record =
-        |(key, value)| Datum::Record(Record::with_shape(vec![Datum::text(String::from(key)), value], shape.clone()));
+        |(key, value): (String, Datum)| Datum::Record(Record::with_shape(vec![Datum::text(key), value], shape.clone()));
     rows(pairs.into_iter().map(record).collect())
 }
 
