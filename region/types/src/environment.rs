@@ -65,6 +65,8 @@ pub enum SystemCall {
     HasSchemaPrivilege,
     HasRole,
     SharedDescription,
+    /// `acldefault`: what is granted where nothing was.
+    DefaultAcl,
     CurrentValue,
     LastValue,
     /// `pg_sequence_last_value`: NULL before the first.

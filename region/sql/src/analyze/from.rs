@@ -394,6 +394,9 @@ fn function_columns(value: &Expr, name: &str, alias: &tree::Alias) -> PgResult<V
         ) {
             return Ok(vec![column("value", value.type_oid)]);
         }
+        if procedure.name == "pg_options_to_table" {
+            return Ok(vec![column("option_name", oid::TEXT), column("option_value", oid::TEXT)]);
+        }
         if procedure.name == "_pg_expandarray" && matches!(procedure.body, Body::Set(_)) {
             let element =
                 arguments.first().and_then(|array| trivet_types::element_of(array.type_oid)).unwrap_or(oid::TEXT);

@@ -37,7 +37,7 @@ impl Definer<'_> {
     }
 
     /// What a statement asks for, over the table's columns.
-    fn index_of(&self, table: &Table, create: &CreateIndex) -> PgResult<NewIndex> {
+    pub(super) fn index_of(&self, table: &Table, create: &CreateIndex) -> PgResult<NewIndex> {
         const KEYS_MAX: usize = 32;
         if create.keys.len() + create.include.len() > KEYS_MAX {
             let message = format!("cannot use more than {KEYS_MAX} columns in an index");

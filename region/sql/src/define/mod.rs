@@ -7,7 +7,8 @@
 //! - Names are rows, too: two regions that create the same name meet on one key (T1).
 //! - OIDs are claimed rows. Each region counts upwards on its own, in steps that the other leaves out, and checks the row like any
 //!   unique key, so no counter is shared (T22).
-//! - TRUNCATE and DROP leave a storage id behind. An index is filled by each region from its own rows, after this transaction has
+//! - CREATE INDEX outside a block goes by several transactions (`online`, T21), so that nobody waits for it.
+//! - TRUNCATE and DROP leave a storage id behind. Any other index is filled by each region from its own rows, after this transaction has
 //!   read all of them and guarded their range (`Action::FillIndex`). A transaction that may go on writes the entries itself, since
 //!   its own statements will look for them.
 mod access;
@@ -20,6 +21,7 @@ mod drop;
 mod foreign;
 mod index;
 mod like;
+mod online;
 mod rewrite;
 mod role;
 mod schema;
@@ -28,6 +30,7 @@ mod truncate;
 mod view;
 
 pub(crate) use depend::{mentions_column, regclass_oids};
+pub use online::Surroundings;
 
 use crate::catalog::{
     Catalog, CatalogSnapshot, Constraint, ConstraintKind, DescriptorCache, Found, Index, IndexKey, IndexState,
@@ -174,33 +177,7 @@ async fn run_definition(definer: &mut Definer<'_>, definition: &Definition) -> P
 
 const OID_TRIES: usize = 1024;
 
-impl<'a> Definer<'a> {
-    #[allow(clippy::too_many_arguments)]
-    pub fn new(
-        transaction: &'a mut dyn Transaction,
-        database: &'a dyn Database,
-        cache: &'a DescriptorCache,
-        search_path: &'a [String],
-        environment: &'a dyn Environment,
-        sequences: &'a SessionSequences,
-        user: &'a str,
-        session_user: &'a str,
-    ) -> Definer<'a> {
-        Definer {
-            transaction,
-            database,
-            cache,
-            search_path,
-            environment,
-            sequences,
-            user,
-            session_user,
-            last: false,
-            notices: Vec::new(),
-            roles: None,
-        }
-    }
-
+impl Definer<'_> {
     fn notice(&mut self, code: SqlState, message: String) {
         self.notices.push(PgError::new(code, message).severity(Severity::Notice));
     }

@@ -9,7 +9,7 @@ use crate::catalog::{Index, Table};
 use crate::layout::{EntryKey, RowId, encode_row, row_key};
 use crate::plan::{CheckExpr, TableRules};
 use bytes::{Bytes, BytesMut};
-use trivet_txn::{LockStrength, LockWait, WriteKind};
+use trivet_txn::{LockStrength, LockWait, Locked, WriteKind};
 use trivet_types::{Datum, Environment, PgError, PgResult, sqlstate, text};
 
 /// PostgreSQL shows no more of a value in an error's detail.
@@ -136,9 +136,14 @@ async fn put_entry(
     Ok(())
 }
 
-async fn delete_entry(context: &mut Context<'_>, entry: EntryKey) -> PgResult<()> {
+/// While an index is filled, a unique entry may be another row's, or not be there yet.
+async fn delete_entry(context: &mut Context<'_>, entry: EntryKey, id: RowId) -> PgResult<()> {
     if entry.exclusive {
-        context.transaction.lock(&entry.key, LockStrength::Update, LockWait::Wait).await?;
+        let locked = context.transaction.lock(&entry.key, LockStrength::Update, LockWait::Wait).await?;
+        match locked {
+            Locked::Unchanged(Some(holder)) | Locked::Newer(Some(holder)) if holder == id_bytes(id) => {}
+            _ => return Ok(()),
+        }
     }
     context.transaction.delete(entry.key);
     Ok(())
@@ -165,7 +170,7 @@ pub(crate) async fn update_row(
             put_entry(context, table, index, after, new, id).await?;
         }
         if let Some(before) = before {
-            delete_entry(context, before).await?;
+            delete_entry(context, before, id).await?;
         }
     }
     let kind = if changes_key { WriteKind::Update } else { WriteKind::NoKeyUpdate };
@@ -184,7 +189,7 @@ pub(crate) async fn delete_row(
 ) -> PgResult<()> {
     for position in 0..table.indexes.len() {
         if let Some(entry) = rules.entry(table, position, context.environment, old, id)? {
-            delete_entry(context, entry).await?;
+            delete_entry(context, entry, id).await?;
         }
     }
     context.transaction.delete(row_key(table.storage, id));

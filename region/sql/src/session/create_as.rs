@@ -2,7 +2,7 @@
 use super::connection::SqlSession;
 use super::environment::search_path;
 use super::query::{Portal, PreparedQuery};
-use crate::define::Definer;
+use crate::define::Surroundings;
 use crate::parser::Parsed;
 use crate::parser::tree::{Insert, InsertSource, Name, QualifiedName, Query, Statement};
 use std::sync::Arc;
@@ -44,16 +44,16 @@ impl SqlSession {
         let active = self.open();
         active.check_writable("CREATE TABLE AS")?;
         active.used = true;
-        let mut definer = Definer::new(
-            &mut *active.transaction,
-            &*engine.database,
-            &engine.descriptors,
-            &path,
-            &environment,
-            &sequences,
-            &user,
-            &session_user,
-        );
+        let surroundings = Surroundings {
+            database: &*engine.database,
+            cache: &engine.descriptors,
+            search_path: &path,
+            environment: &environment,
+            sequences: &sequences,
+            user: &user,
+            session_user: &session_user,
+        };
+        let mut definer = surroundings.definer(&mut *active.transaction);
         let made = SqlSession::cancellable(&cancel, async {
             definer.transaction.statement().await?;
             definer.create_table_of(name, of_table, if_not_exists).await

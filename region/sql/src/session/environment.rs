@@ -176,6 +176,7 @@ impl Environment for SessionEnvironment {
             | S::Description
             | S::ShortDescription
             | S::SharedDescription
+            | S::DefaultAcl
             | S::HasTablePrivilege
             | S::HasSequencePrivilege
             | S::HasSchemaPrivilege

@@ -1,8 +1,8 @@
 //! What catalog functions answer: definitions, comments, privileges, where sequences stand.
 use super::environment::{SessionEnvironment, oid_of, or_null, quoted, text};
 use crate::catalog::system::{constraint_definition, index_definition, names_for_oids, view_definition};
-use crate::catalog::{Privileges, Table, default_acl};
-use trivet_types::{Datum, Oid, PgError, PgResult, SystemCall, sqlstate};
+use crate::catalog::{AclItem, PUBLIC_GRANTEE, Privileges, RelationKind, Table, default_acl};
+use trivet_types::{Array, Datum, Oid, PgError, PgResult, SystemCall, oid, sqlstate};
 
 pub(super) fn answer(session: &SessionEnvironment, call: SystemCall, arguments: &[Datum]) -> PgResult<Datum> {
     use SystemCall as S;
@@ -16,15 +16,22 @@ pub(super) fn answer(session: &SessionEnvironment, call: SystemCall, arguments: 
         }
         S::IndexDefinition => {
             let column = arguments.get(1).and_then(Datum::as_i64).unwrap_or(0);
-            or_null(index_definition(catalog()?, object, column))
+            or_null(
+                index_definition(catalog()?, object, column)
+                    .map(|text| if pretty(arguments) { prettied(&text) } else { text }),
+            )
         }
         S::ConstraintDefinition => {
             let shown = |oid: Oid| session.relation_shown(oid);
-            or_null(constraint_definition(catalog()?, object, &shown))
+            let text = constraint_definition(catalog()?, object, &shown);
+            or_null(text.map(|text| if pretty(arguments) { prettied(&text) } else { text }))
         }
         // A node tree is its own text here; what it names by OID gets its name.
         S::ExpressionText => match first.and_then(Datum::as_str) {
-            Some(expression) => names_for_oids(expression, &|oid| session.relation_shown(oid)).into(),
+            Some(expression) => {
+                let text = names_for_oids(expression, &|oid| session.relation_shown(oid));
+                if pretty(arguments) { without_parentheses(&prettied(&text)).to_owned().into() } else { text.into() }
+            }
             None => Datum::Null,
         },
         S::ViewDefinition => match first {
@@ -39,6 +46,7 @@ pub(super) fn answer(session: &SessionEnvironment, call: SystemCall, arguments: 
         },
         S::Description | S::ShortDescription => or_null(description(session, object, arguments)?),
         S::SharedDescription => or_null(catalog()?.roles.get(object).and_then(|role| role.comment.clone())),
+        S::DefaultAcl => default_grants(session, arguments)?,
         S::HasTablePrivilege => has_relation_privilege(session, arguments, false)?,
         S::HasSequencePrivilege => has_relation_privilege(session, arguments, true)?,
         S::HasSchemaPrivilege => has_schema_privilege(session, arguments)?,
@@ -72,6 +80,88 @@ pub(super) fn answer(session: &SessionEnvironment, call: SystemCall, arguments: 
         }
         other => return Err(PgError::internal(format!("no answer to {other:?}"))),
     })
+}
+
+/// The last argument of a definition's function: with fewer parentheses.
+fn pretty(arguments: &[Datum]) -> bool {
+    matches!(arguments.last(), Some(Datum::Bool(true)))
+}
+
+/// Constants and names lose the parentheses that only casts of larger things need; a CHECK keeps one pair.
+fn prettied(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find('(') {
+        out.push_str(&rest[..start]);
+        let inner = &rest[start + 1..];
+        let plain = inner.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'))).unwrap_or(inner.len());
+        match inner[plain..].strip_prefix(")::") {
+            Some(after) if plain > 0 => {
+                out.push_str(&inner[..plain]);
+                out.push_str("::");
+                rest = after;
+            }
+            _ => {
+                out.push('(');
+                rest = inner;
+            }
+        }
+    }
+    out.push_str(rest);
+    match out.strip_prefix("CHECK (").and_then(|inner| inner.strip_suffix(')')) {
+        Some(inner) => format!("CHECK ({})", without_parentheses(inner)),
+        None => out,
+    }
+}
+
+/// Without the pair of parentheses around the whole.
+fn without_parentheses(text: &str) -> &str {
+    let Some(inner) = text.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')) else { return text };
+    let (mut depth, mut quoted) = (0i32, false);
+    for character in inner.chars() {
+        match character {
+            '\'' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth -= 1,
+            _ => {}
+        }
+        if depth < 0 {
+            return text;
+        }
+    }
+    inner
+}
+
+/// `acldefault`
+fn default_grants(session: &SessionEnvironment, arguments: &[Datum]) -> PgResult<Datum> {
+    let owner = oid_of(arguments.get(1));
+    let Some(Datum::Char(kind)) = arguments.first() else { return Ok(Datum::Null) };
+    let none = Privileges::NONE;
+    let usage = Privileges::USAGE;
+    let (everyone, own) = match kind {
+        b'r' => (none, Privileges::of_relation(RelationKind::Table)),
+        b's' => (none, Privileges::of_relation(RelationKind::Sequence)),
+        b'n' => (none, Privileges::SCHEMA),
+        b'd' => (Privileges::TEMPORARY.with(Privileges::CONNECT), Privileges::DATABASE),
+        b'f' => (Privileges::EXECUTE, Privileges::EXECUTE),
+        b'T' | b'l' => (usage, usage),
+        b'F' | b'S' => (none, usage),
+        b'L' => (none, Privileges::SELECT.with(Privileges::UPDATE)),
+        b't' => (none, Privileges::CREATE),
+        b'c' => (none, none),
+        other => {
+            let message = format!("unrecognized object type abbreviation: {}", char::from(*other));
+            return Err(PgError::new(sqlstate::INTERNAL_ERROR, message));
+        }
+    };
+    let mut items = Vec::new();
+    let grants = [(PUBLIC_GRANTEE, everyone), (owner, own)];
+    for (grantee, privileges) in grants.into_iter().filter(|(_, privileges)| !privileges.is_empty()) {
+        items.push(AclItem { grantee, grantor: owner, privileges, grantable: none });
+    }
+    let roles = &session.catalog()?.roles;
+    let shown = items.iter().map(|item| Datum::from(item.shown(roles))).collect();
+    Ok(Datum::array(Array::from_values(oid::ACLITEM, shown)))
 }
 
 fn description(session: &SessionEnvironment, object: Oid, arguments: &[Datum]) -> PgResult<Option<String>> {
@@ -212,4 +302,17 @@ fn serial_sequence(session: &SessionEnvironment, table: &str, column: &str) -> P
     };
     let sequence = catalog.tables.iter().find(owned);
     Ok(or_null(sequence.map(|sequence| format!("{}.{}", quoted(&sequence.schema_name), quoted(&sequence.name)))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_parentheses() {
+        assert_eq!(prettied("CHECK ((salary > (0)::numeric))"), "CHECK (salary > 0::numeric)");
+        assert_eq!(prettied("CHECK (((a > 0) AND (b < 'x)'::text)))"), "CHECK ((a > 0) AND (b < 'x)'::text))");
+        assert_eq!(without_parentheses("(a) OR (b)"), "(a) OR (b)");
+        assert_eq!(without_parentheses("(note IS NOT NULL)"), "note IS NOT NULL");
+    }
 }

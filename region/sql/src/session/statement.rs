@@ -2,7 +2,7 @@
 use super::connection::SqlSession;
 use super::environment::search_path;
 use super::query::{Portal, Progress};
-use crate::define::{self, Definer};
+use crate::define::{self, Surroundings};
 use crate::parser::Parsed;
 use crate::parser::tree::{Discard, FetchCount, Name, SetValue, Statement, TransactionModes};
 use crate::settings::Settings;
@@ -405,21 +405,33 @@ impl SqlSession {
         let environment = self.environment();
         let engine = Arc::clone(&self.engine);
         let cancel = self.startup.cancel.clone();
+        let explicit = self.block.is_explicit();
         let active = self.open();
         active.check_writable(&definition_tag(statement))?;
         active.used = true;
+        let surroundings = Surroundings {
+            database: &*engine.database,
+            cache: &engine.descriptors,
+            search_path: &path,
+            environment: &environment,
+            sequences: &sequences,
+            user: &user,
+            session_user: &session_user,
+        };
+        if let Statement::CreateIndex(create) = statement {
+            if create.concurrently && explicit {
+                let message = "CREATE INDEX CONCURRENTLY cannot run inside a transaction block";
+                return Err(PgError::new(sqlstate::ACTIVE_SQL_TRANSACTION, message));
+            }
+            if last && surroundings.builds_online(&mut *active.transaction, create).await? {
+                let built = SqlSession::cancellable(&cancel, surroundings.create_index(create)).await;
+                built?.iter().for_each(|notice| client.notice(notice));
+                return Ok("CREATE INDEX".into());
+            }
+        }
         // A definition that fails half-way leaves nothing of itself in a block that goes on after ROLLBACK TO; the block is
         // failed until then, so no statement savepoint is needed.
-        let mut definer = Definer::new(
-            &mut *active.transaction,
-            &*engine.database,
-            &engine.descriptors,
-            &path,
-            &environment,
-            &sequences,
-            &user,
-            &session_user,
-        );
+        let mut definer = surroundings.definer(&mut *active.transaction);
         definer.last = last;
         let tag = SqlSession::cancellable(&cancel, async {
             definer.transaction.statement().await?;

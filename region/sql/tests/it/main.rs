@@ -3,6 +3,7 @@ mod binary;
 mod compat;
 mod concurrency;
 mod conversation;
+mod definitions;
 mod robustness;
 mod server;
 mod transcripts;

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use trivet_gateway::{GatewayConfig, GatewayHandle, ListenAddress, Trust, serve};
 use trivet_sql::{SharedEngine, SqlEngine, index_builder};
 use trivet_storage::MemoryStore;
+use trivet_txn::Database;
 
 pub struct Server {
     handle: GatewayHandle,
@@ -13,8 +14,12 @@ pub struct Server {
 
 impl Server {
     pub async fn start() -> Server {
-        let database = trivet_txn::local_database(Arc::new(MemoryStore::new()), index_builder());
-        let engine = SqlEngine::new(database, "local");
+        Server::of(trivet_txn::local_database(Arc::new(MemoryStore::new()), index_builder()), "local").await
+    }
+
+    /// Over a database that others may use, too.
+    pub async fn of(database: Arc<dyn Database>, region: &str) -> Server {
+        let engine = SqlEngine::new(database, region);
         let address = "127.0.0.1:0".parse().expect("an address");
         let config = GatewayConfig { listen: vec![ListenAddress::Tcp(address)], ..GatewayConfig::default() };
         let shutdown = CancellationToken::new();

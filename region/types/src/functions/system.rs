@@ -39,6 +39,7 @@ calls! {
     has_schema_privilege = HasSchemaPrivilege;
     has_role = HasRole;
     shared_description = SharedDescription;
+    default_acl = DefaultAcl;
     current_value = CurrentValue;
     last_value = LastValue;
     sequence_last_value = SequenceLastValue;
@@ -52,6 +53,11 @@ calls! {
 /// `nextval` and `setval` have to wait for others: whoever runs expressions calls them by other means where they may stand.
 pub fn sequence_elsewhere(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
     Err(PgError::unsupported("a sequence function in this place"))
+}
+
+/// Of what there is none: partitions, options of foreign data.
+pub fn no_rows(_: &dyn Environment, _: &[Datum]) -> PgResult<Rows> {
+    Ok(Box::new(std::iter::empty()))
 }
 
 /// The one row that SELECT shows of a sequence.

@@ -1,6 +1,7 @@
 //! The functions, by chapter of the manual; `procedures` has those that came first.
 mod aggregate;
 mod array;
+mod catalog;
 mod json;
 mod math;
 mod system;
@@ -19,5 +20,6 @@ pub(super) static CHAPTERS: &[&[Procedure]] = &[
     time::PROCEDURES,
     aggregate::PROCEDURES,
     array::PROCEDURES,
+    catalog::PROCEDURES,
     system::PROCEDURES,
 ];
