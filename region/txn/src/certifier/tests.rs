@@ -456,8 +456,9 @@ impl Oracle {
         all.into_values().collect()
     }
 
-    fn build(&self, region: NodeId, low_water: u64, shape: &Shape) -> Record {
-        let named = |sequence| transaction(region, sequence);
+    fn build(&self, region: NodeId, boot: Boot, low_water: u64, shape: &Shape) -> Record {
+        // A boot speaks for its own transactions only.
+        let named = |sequence| TransactionId { boot, ..transaction(region, sequence) };
         match shape {
             Shape::Commit { keys, range, schema, back } => Record::Commit(CommitRecord {
                 transaction: named(99),
@@ -512,7 +513,7 @@ proptest! {
                     sequence += 1;
                     let low_water = sequence.saturating_sub(low_water * 4).max(1);
                     let named = ProposalId { region: NodeId(region), boot: Boot(boot), sequence: if again { sequence - 2 } else { sequence } };
-                    let record = oracle.build(NodeId(region), low_water, &record);
+                    let record = oracle.build(NodeId(region), Boot(boot), low_water, &record);
                     let position = next(term, &oracle);
                     let decision = certifier.certify(named, &record);
                     let accepted = decision == Decision::Append;
