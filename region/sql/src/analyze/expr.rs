@@ -505,6 +505,14 @@ impl Analyzer<'_> {
         if operand.type_oid == oid::JSONB {
             return self.jsonb_subscript(operand, subscripts, place);
         }
+        if let (oid::NAME, [tree::Subscript::Index(index)]) = (operand.type_oid, subscripts) {
+            // A name's characters, from 0: what pg_dump looks at.
+            let index = self.expr(index)?;
+            let index = self.implicit(index, oid::INT4, "a subscript")?;
+            let procedure = trivet_types::registry::registry().own("trivet_name_character");
+            let procedure = procedure.ok_or_else(|| PgError::internal("the registry lacks trivet_name_character()"))?;
+            return Ok(make(ExprKind::Call { procedure, arguments: vec![operand, index] }, oid::CHAR, place));
+        }
         let Some(element) = element_of(operand.type_oid).filter(|_| operand.type_oid != oid::NAME) else {
             let message = format!(
                 "cannot subscript type {} because it does not support subscripting",

@@ -327,6 +327,8 @@ impl Planner {
             "pg_type_is_visible",
             "pg_get_ruledef",
             "acldefault",
+            "to_regnamespace",
+            "to_regrole",
             "pg_sequence_parameters",
             "pg_indexes_size",
             "regclass",

@@ -303,7 +303,12 @@ impl Planner {
         let mut compilation = Compilation::default();
         let mut targets = Vec::with_capacity(exprs.len());
         for expr in exprs {
-            match &expr.kind {
+            let mut called = *expr;
+            // Another name for the same values is as good.
+            while let ExprKind::Relabel(operand) = &called.kind {
+                called = operand;
+            }
+            match &called.kind {
                 ExprKind::Call { procedure, arguments } if matches!(procedure.body, ProcedureBody::Set(_)) => {
                     let arguments = arguments.iter().map(|argument| self.compile(argument, layout, &mut compilation));
                     targets.push(SetTarget::Set { procedure, arguments: arguments.collect::<PgResult<_>>()? });

@@ -337,7 +337,7 @@ impl Session for SqlSession {
         if let Some(statement) = prepared.statement() {
             self.check_not_failed(statement)?;
         }
-        let bound = self.bind_parameters(statement, &prepared, parameters)?;
+        let bound = self.bind_parameters(statement, &prepared, parameters).await?;
         let portal_made = Portal::bound(prepared, bound, result_formats)?;
         self.portals.insert(portal.to_owned(), portal_made);
         Ok(())

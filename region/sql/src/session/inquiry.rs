@@ -108,6 +108,10 @@ fn prettied(text: &str) -> String {
         }
     }
     out.push_str(rest);
+    // An index's condition: its parentheses are the definition's own.
+    if let Some((definition, condition)) = out.split_once(" WHERE (") {
+        return format!("{definition} WHERE {}", without_parentheses(&format!("({condition}")));
+    }
     match out.strip_prefix("CHECK (").and_then(|inner| inner.strip_suffix(')')) {
         Some(inner) => format!("CHECK ({})", without_parentheses(inner)),
         None => out,

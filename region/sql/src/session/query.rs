@@ -17,7 +17,7 @@ use quick_cache::sync::Cache;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use trivet_gateway::{Client, Column, Format, Parameter};
-use trivet_types::{Datum, Environment, Oid, PgError, PgResult, binary, sqlstate, text, type_info};
+use trivet_types::{Datum, Environment, Oid, PgError, PgResult, binary, oid, sqlstate, text, type_info};
 
 /// Plans that a region keeps.
 const PLANS_MAX: usize = 4096;
@@ -369,7 +369,7 @@ impl SqlSession {
         Ok(cached)
     }
 
-    pub(super) fn bind_parameters(
+    pub(super) async fn bind_parameters(
         &mut self,
         name: &str,
         prepared: &Prepared,
@@ -387,7 +387,16 @@ impl SqlSession {
         if types.is_empty() {
             return Ok(Vec::new());
         }
-        let environment = self.environment();
+        let mut environment = self.environment();
+        let named = |type_oid: &Oid| matches!(*type_oid, oid::REGCLASS | oid::REGNAMESPACE | oid::REGROLE);
+        if types.iter().any(named) {
+            // Names are values of these types: they are looked up now.
+            let engine = Arc::clone(&self.engine);
+            let active = self.open();
+            active.transaction.statement().await?;
+            let snapshot = CatalogSnapshot::load(&mut *active.transaction, &engine.descriptors).await?;
+            environment.catalog = Some(Arc::new(snapshot));
+        }
         let bind = |(parameter, type_oid): (Parameter, &Oid)| match (parameter.value, parameter.format) {
             (None, _) => Ok(Datum::Null),
             (Some(bytes), Format::Binary) => binary::input(*type_oid, bytes, &environment),

@@ -87,7 +87,15 @@ impl SqlSession {
             Statement::CreateTableAs { name, columns, query, if_not_exists, with_data } => {
                 Box::pin(self.create_table_as(name, columns, query, *if_not_exists, *with_data, parsed, client)).await?
             }
-            Statement::LockTable { .. } => return Err(PgError::unsupported("LOCK TABLE")),
+            Statement::LockTable { tables, mode, nowait: _ } => {
+                self.require_block("LOCK TABLE")?;
+                // What a snapshot gives a reader is all that this mode gives: definitions do not change what it sees.
+                if mode != "ACCESS SHARE" {
+                    return Err(PgError::unsupported(format!("LOCK TABLE ... IN {mode} MODE")));
+                }
+                self.check_tables(tables).await?;
+                "LOCK TABLE".into()
+            }
             Statement::Listen(_) | Statement::Unlisten(_) | Statement::Notify { .. } => {
                 return Err(PgError::unsupported("LISTEN and NOTIFY"));
             }

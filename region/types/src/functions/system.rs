@@ -55,6 +55,23 @@ pub fn sequence_elsewhere(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
     Err(PgError::unsupported("a sequence function in this place"))
 }
 
+/// `to_regtype` and its kin: NULL for a name that is none.
+pub fn to_regtype(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Ok(crate::text::input(crate::oid::REGTYPE, -1, text(a, 0)?, environment).unwrap_or(Datum::Null))
+}
+pub fn to_regnamespace(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Ok(crate::text::input(crate::oid::REGNAMESPACE, -1, text(a, 0)?, environment).unwrap_or(Datum::Null))
+}
+pub fn to_regrole(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Ok(crate::text::input(crate::oid::REGROLE, -1, text(a, 0)?, environment).unwrap_or(Datum::Null))
+}
+
+/// A byte of a name, counted from 0; NULL past its end.
+pub fn name_character(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let byte = usize::try_from(int(a, 1)?).ok().and_then(|at| text(a, 0).ok()?.as_bytes().get(at).copied());
+    Ok(byte.map_or(Datum::Null, Datum::Char))
+}
+
 /// Of what there is none: partitions, options of foreign data.
 pub fn no_rows(_: &dyn Environment, _: &[Datum]) -> PgResult<Rows> {
     Ok(Box::new(std::iter::empty()))
