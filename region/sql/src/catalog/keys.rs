@@ -8,7 +8,6 @@
 //!   01 05  name                        -> role
 //!   01 06  sequence oid (4)            -> the sequence's epoch
 //!   01 07  sequence oid (4)            -> epoch and the last value that was handed out as part of a block
-//!   01 08  oid (4)                     -> user-defined type
 //! ```
 use crate::layout::{CATALOG_SPACE, prefix_end};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -22,7 +21,6 @@ const CLAIM: u8 = 4;
 const ROLE: u8 = 5;
 const SEQUENCE_EPOCH: u8 = 6;
 const SEQUENCE_STATE: u8 = 7;
-const TYPE: u8 = 8;
 
 fn key(kind: u8, rest: &[&[u8]]) -> Bytes {
     let mut key = BytesMut::with_capacity(2 + rest.iter().map(|part| part.len()).sum::<usize>());
@@ -77,10 +75,4 @@ pub fn sequence_state_key(sequence: Oid) -> Bytes {
 }
 pub fn sequence_state_range() -> KeyRange {
     range(SEQUENCE_STATE)
-}
-pub fn type_key(oid: Oid) -> Bytes {
-    key(TYPE, &[&oid.0.to_be_bytes()])
-}
-pub fn type_range() -> KeyRange {
-    range(TYPE)
 }

@@ -20,7 +20,7 @@ pub use descriptor::{
 };
 pub use keys::{
     claim_key, claim_range, descriptor_key, descriptor_range, name_key, role_key, role_range, roles_stamp_key,
-    schema_key, schema_range, sequence_epoch_key, sequence_state_key, sequence_state_range, type_key, type_range,
+    schema_key, schema_range, sequence_epoch_key, sequence_state_key, sequence_state_range,
 };
 pub use privilege::{AclItem, Membership, PUBLIC_GRANTEE, Privileges, Role, Roles, default_acl};
 pub(crate) use reader::damaged;
