@@ -4,7 +4,7 @@
 //! how many queries out, which relation, which column; the planner turns that into places in rows.
 use crate::catalog::Table;
 use crate::catalog::system::VirtualTable;
-use crate::parser::tree::{JoinKind, Place, SetOperation};
+use crate::parser::tree::{FrameExclude, FrameUnit, JoinKind, Place, SetOperation};
 use std::sync::Arc;
 use trivet_txn::{LockStrength, LockWait};
 use trivet_types::registry::Procedure;
@@ -32,6 +32,17 @@ pub enum ExprKind {
     Aggregate(usize),
     /// The n-th grouping expression of this query.
     GroupKey(usize),
+    /// The n-th window function call of this query.
+    Window(usize),
+    /// `GROUPING (...)`, until its arguments are known to be grouping expressions.
+    Grouping(Vec<Expr>),
+    /// The n-th `GROUPING (...)` of this query.
+    GroupingValue(usize),
+    /// A field of a record.
+    Field {
+        operand: Box<Expr>,
+        field: usize,
+    },
     Call {
         procedure: &'static Procedure,
         arguments: Vec<Expr>,
@@ -106,11 +117,15 @@ pub enum ExprKind {
 pub struct Subquery {
     pub query: Query,
     pub kind: SubqueryKind,
+    /// Subqueries of one number are one: it runs once for a row, whoever shows its fields.
+    pub shared: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
 pub enum SubqueryKind {
     Scalar,
+    /// The one row as a record; NULLs if there is none.
+    Row,
     Exists,
     Array,
     /// `left op ANY/ALL (query)`; several columns compare as a row, by equality.
@@ -159,11 +174,42 @@ pub enum RelationSource {
         value: Expr,
         ordinality: bool,
     },
-    /// A common table expression, by its place in `Query::common` of the query `up` levels out.
-    Common {
-        query: Arc<Query>,
-        id: usize,
+    /// Several calls side by side, each as in `Function` or `Scalar`: (value, columns that it fills).
+    Functions {
+        calls: Vec<(Expr, usize)>,
+        ordinality: bool,
     },
+    /// A common table expression, by its number in `Statement::With`.
+    /// `working`: inside its own recursive step, the rows of the last round.
+    Common {
+        id: usize,
+        working: bool,
+    },
+}
+
+/// A common table expression.
+#[derive(Clone, Debug)]
+pub struct Common {
+    pub id: usize,
+    pub name: String,
+    pub body: CommonBody,
+    pub materialized: Option<bool>,
+    /// How often the statement names it.
+    pub references: usize,
+}
+
+#[derive(Clone, Debug)]
+pub enum CommonBody {
+    Query(Arc<Query>),
+    /// Rows of `base`, then of `step` over the rows that were new the last time, until there are none.
+    Recursive {
+        base: Query,
+        step: Query,
+        all: bool,
+    },
+    Statement(Box<Statement>),
+    /// Not analyzed to its end yet.
+    Open,
 }
 
 #[derive(Clone, Debug)]
@@ -207,8 +253,66 @@ pub struct Grouping {
     pub keys: Vec<Expr>,
     pub aggregates: Vec<Aggregate>,
     pub having: Option<Expr>,
+    /// The keys of each grouping set; `None`: one set, of all keys.
+    pub sets: Option<Vec<Vec<usize>>>,
+    /// The keys of each `GROUPING (...)`.
+    pub groupings: Vec<Vec<usize>>,
 }
 
+/// A window function, or an aggregate over a window.
+#[derive(Clone, Debug)]
+pub struct WindowCall {
+    pub procedure: &'static Procedure,
+    pub arguments: Vec<Expr>,
+    pub argument_types: Vec<Oid>,
+    pub filter: Option<Expr>,
+    pub type_oid: Oid,
+    pub star: bool,
+    pub window: WindowSpec,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct WindowSpec {
+    pub partition: Vec<Expr>,
+    /// (expression, descending, nulls first)
+    pub order: Vec<(Expr, bool, bool)>,
+    pub frame: Frame,
+}
+
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub unit: FrameUnit,
+    pub start: FrameBound,
+    pub end: FrameBound,
+    pub exclude: FrameExclude,
+}
+
+impl Default for Frame {
+    fn default() -> Frame {
+        Frame {
+            unit: FrameUnit::Range,
+            start: FrameBound::UnboundedPreceding,
+            end: FrameBound::CurrentRow,
+            exclude: FrameExclude::NoOthers,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub enum FrameBound {
+    UnboundedPreceding,
+    Preceding(FrameOffset),
+    CurrentRow,
+    Following(FrameOffset),
+    UnboundedFollowing,
+}
+
+#[derive(Clone, Debug)]
+pub struct FrameOffset {
+    pub value: Expr,
+    /// RANGE: how to move the ordering value by the offset, as (minus, plus); `None`: integers, or a number of rows or groups.
+    pub moves: Option<(Expr, Expr)>,
+}
 #[derive(Clone, Debug)]
 pub enum DistinctOn {
     All,
@@ -239,7 +343,10 @@ pub struct Query {
     pub sort: Vec<SortTarget>,
     pub limit: Option<Expr>,
     pub offset: Option<Expr>,
+    /// Rows equal to the last one by `sort` come too.
+    pub with_ties: bool,
     pub locks: Vec<RowLock>,
+    pub windows: Vec<WindowCall>,
 }
 
 impl Query {
@@ -326,6 +433,8 @@ pub enum Statement {
     Insert(Box<Insert>),
     Update(Box<Update>),
     Delete(Box<Delete>),
+    /// Common table expressions, each over the ones before it, and the statement over them.
+    With(Vec<Common>, Box<Statement>),
 }
 
 impl InsertValue {
@@ -349,13 +458,16 @@ impl Expr {
     pub fn children(&self) -> Vec<&Expr> {
         use ExprKind::*;
         match &self.kind {
-            Constant(_) | Parameter(_) | Column { .. } | Aggregate(_) | GroupKey(_) => vec![],
-            Call { arguments, .. } | Extreme { arguments, .. } => arguments.iter().collect(),
-            And(list) | Or(list) | Coalesce(list) | Array(list) | Row(list) | NamedRow { items: list, .. } => {
-                list.iter().collect()
+            Constant(_) | Parameter(_) | Column { .. } | Aggregate(_) | GroupKey(_) | Window(_) | GroupingValue(_) => {
+                vec![]
             }
+            Call { arguments, .. } | Extreme { arguments, .. } => arguments.iter().collect(),
+            And(list) | Or(list) | Coalesce(list) | Array(list) | Row(list) | Grouping(list) => list.iter().collect(),
+            NamedRow { items: list, .. } => list.iter().collect(),
             Convert(operand) | ConvertElements(operand) | Relabel(operand) | Not(operand) => vec![operand],
-            Fit { operand, .. } | IsNull { operand, .. } | IsBoolean { operand, .. } => vec![operand],
+            Fit { operand, .. } | IsNull { operand, .. } | IsBoolean { operand, .. } | Field { operand, .. } => {
+                vec![operand]
+            }
             Distinct { left, right, .. } | Quantified { left, right, .. } => vec![left, right],
             Case { branches, otherwise } => {
                 branches.iter().flat_map(|(when, then)| [when, then]).chain(otherwise.as_deref()).collect()
@@ -374,13 +486,17 @@ impl Expr {
     pub fn children_mut(&mut self) -> Vec<&mut Expr> {
         use ExprKind::*;
         match &mut self.kind {
-            Constant(_) | Parameter(_) | Column { .. } | Aggregate(_) | GroupKey(_) => vec![],
+            Constant(_) | Parameter(_) | Column { .. } | Aggregate(_) | GroupKey(_) | Window(_) | GroupingValue(_) => {
+                vec![]
+            }
             Call { arguments, .. } | Extreme { arguments, .. } => arguments.iter_mut().collect(),
-            And(list) | Or(list) | Coalesce(list) | Array(list) | Row(list) | NamedRow { items: list, .. } => {
+            And(list) | Or(list) | Coalesce(list) | Array(list) | Row(list) | Grouping(list) | NamedRow { items: list, .. } => {
                 list.iter_mut().collect()
             }
             Convert(operand) | ConvertElements(operand) | Relabel(operand) | Not(operand) => vec![operand],
-            Fit { operand, .. } | IsNull { operand, .. } | IsBoolean { operand, .. } => vec![operand],
+            Fit { operand, .. } | IsNull { operand, .. } | IsBoolean { operand, .. } | Field { operand, .. } => {
+                vec![operand]
+            }
             Distinct { left, right, .. } | Quantified { left, right, .. } => vec![left, right],
             Case { branches, otherwise } => {
                 branches.iter_mut().flat_map(|(when, then)| [when, then]).chain(otherwise.as_deref_mut()).collect()

@@ -7,6 +7,7 @@
 //! - B1 (T2): a key's positions are set once, by whatever touches it first; only a rollback to before that takes them
 //!   back, and only a lock that grows from FOR KEY SHARE moves them (`grow`).
 //! - B2: an entry is `shipped` if a part has said just this of the key, `ever_shipped` if a part has said anything of it.
+//! - B3: while a view is held, `seen` and `seen_in` answer as they would have when it was taken.
 use crate::api::{LockStrength, WriteKind};
 use crate::record::{Access, KeyAccess};
 use crate::snapshots::Snapshots;
@@ -82,9 +83,52 @@ pub(crate) struct Buffer {
     /// Keys with something that no part has said, in order of arrival, some of them twice or gone.
     unshipped: Vec<Bytes>,
     unshipped_bytes: usize,
+    /// B3: what each key that changed since held when the view was taken; `None`: nothing of ours.
+    view: Option<BTreeMap<Bytes, Option<Write>>>,
 }
 
 impl Buffer {
+    /// From now on `seen` and `seen_in` do not change, until `release_view`.
+    pub(crate) fn hold_view(&mut self) {
+        self.view.get_or_insert_default();
+    }
+
+    pub(crate) fn holds_view(&self) -> bool {
+        self.view.as_ref().is_some_and(|view| !view.is_empty())
+    }
+
+    pub(crate) fn release_view(&mut self) {
+        self.view = None;
+    }
+
+    /// What a reader of this statement sees of the key: as `own`, or what the view holds of it.
+    pub(crate) fn seen(&self, key: &[u8]) -> Option<Option<Bytes>> {
+        match self.view.as_ref().and_then(|view| view.get(key)) {
+            None => self.own(key),
+            Some(held) => held.as_ref().and_then(written),
+        }
+    }
+
+    /// What a reader of this statement sees of own writes in the range, in key order.
+    pub(crate) fn seen_in(&self, range: &KeyRange) -> Vec<(&Bytes, Option<&Bytes>)> {
+        let Some(view) = self.view.as_ref().filter(|view| !view.is_empty()) else {
+            return self.writes_in(range).collect();
+        };
+        if !range.end.is_empty() && range.start >= range.end {
+            return Vec::new();
+        }
+        let above = if range.end.is_empty() { Bound::Unbounded } else { Bound::Excluded(&range.end[..]) };
+        let inside = view.range::<[u8], _>((Bound::Included(&range.start[..]), above));
+        let held = inside.filter_map(|(key, write)| match write.as_ref()? {
+            Write::Put(value, _) => Some((key, Some(value))),
+            Write::Delete => Some((key, None)),
+            Write::Void => None,
+        });
+        let mut seen: Vec<_> = self.writes_in(range).filter(|(key, _)| !view.contains_key(*key)).chain(held).collect();
+        seen.sort_unstable_by_key(|(key, _)| *key);
+        seen
+    }
+
     /// A key that this transaction relies on.
     pub(crate) fn entry(&self, key: &[u8]) -> Option<&BufferEntry> {
         self.entries.get(key).filter(|entry| entry.write != Some(Write::Void))
@@ -92,11 +136,7 @@ impl Buffer {
 
     /// What this transaction made of the key: `None` = nothing, `Some(None)` = deleted.
     pub(crate) fn own(&self, key: &[u8]) -> Option<Option<Bytes>> {
-        match self.entries.get(key)?.write.as_ref()? {
-            Write::Put(value, _) => Some(Some(value.clone())),
-            Write::Delete => Some(None),
-            Write::Void => None,
-        }
+        written(self.entries.get(key)?.write.as_ref()?)
     }
 
     /// Own writes in the range, in key order.
@@ -180,6 +220,9 @@ impl Buffer {
         if let Some(before) = &before {
             self.forget(&key, before);
         }
+        if let Some(view) = self.view.as_mut().filter(|view| !view.contains_key(&key)) {
+            view.insert(key.clone(), before.as_ref().and_then(|before| before.write.clone()));
+        }
         let ever_shipped = before.as_ref().is_some_and(|before| before.ever_shipped);
         self.insert(key.clone(), BufferEntry { write, lock, positions, shipped: false, ever_shipped });
         if !self.savepoints.is_empty() {
@@ -223,6 +266,7 @@ impl Buffer {
         let Some(at) = self.savepoints.iter().position(|(known, _)| *known == id) else { return };
         let length = self.savepoints[at].1;
         self.savepoints.truncate(at + 1);
+        self.view = None;
         while self.undo.len() > length {
             match self.undo.pop().expect("longer than the savepoint's") {
                 Undo::Locked(key, before) => unlock(&key, before),
@@ -302,6 +346,14 @@ impl Buffer {
 impl BufferEntry {
     fn writes(&self) -> bool {
         matches!(self.write, Some(Write::Put(..) | Write::Delete))
+    }
+}
+
+fn written(write: &Write) -> Option<Option<Bytes>> {
+    match write {
+        Write::Put(value, _) => Some(Some(value.clone())),
+        Write::Delete => Some(None),
+        Write::Void => None,
     }
 }
 

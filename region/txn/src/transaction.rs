@@ -197,7 +197,7 @@ impl RegionTransaction {
     /// Rows of the store and own writes, in the order of the scan.
     async fn merged_scan(&mut self, range: &KeyRange, reverse: bool, limit: usize) -> PgResult<Vec<Row>> {
         let region = self.region.clone();
-        if self.buffer.writes_in(range).next().is_none() {
+        if self.buffer.writes_in(range).next().is_none() && !self.buffer.holds_view() {
             return region.scan(self.live_snapshot().await?, range, reverse, limit).await;
         }
         let mut rows = Vec::new();
@@ -277,8 +277,13 @@ impl Transaction for RegionTransaction {
         Ok(())
     }
 
+    fn hold_view(&mut self) {
+        self.buffer.hold_view();
+    }
+
     async fn statement(&mut self) -> PgResult<Snapshot> {
         self.check_alive()?;
+        self.buffer.release_view();
         if self.snapshot.is_none() || self.isolation == Isolation::ReadCommitted {
             let region = self.region.clone();
             let first = self.snapshot.is_none();
@@ -332,7 +337,7 @@ impl Transaction for RegionTransaction {
     }
 
     async fn get(&mut self, key: &[u8]) -> PgResult<Option<Bytes>> {
-        if let Some(own) = self.buffer.own(key) {
+        if let Some(own) = self.buffer.seen(key) {
             return Ok(own);
         }
         let region = self.region.clone();
@@ -343,7 +348,7 @@ impl Transaction for RegionTransaction {
 
     async fn get_many(&mut self, keys: &[Bytes]) -> PgResult<Vec<Option<Bytes>>> {
         let region = self.region.clone();
-        let own: Vec<Option<Option<Bytes>>> = keys.iter().map(|key| self.buffer.own(key)).collect();
+        let own: Vec<Option<Option<Bytes>>> = keys.iter().map(|key| self.buffer.seen(key)).collect();
         let unknown = keys.iter().zip(&own).filter(|(_, own)| own.is_none());
         let unknown: Vec<Bytes> = unknown.map(|(key, _)| key.clone()).collect();
         let found = region.get_many(self.live_snapshot().await?, &unknown).await?;
@@ -534,8 +539,10 @@ fn name(id: ProposalId) -> String {
 
 /// Merge stored rows with own writes of `covered`, both in the order of the scan.
 fn merge(stored: Vec<Row>, buffer: &Buffer, covered: &KeyRange, reverse: bool, out: &mut Vec<Row>) {
-    let own: Vec<(&Bytes, Option<&Bytes>)> =
-        if reverse { buffer.writes_in(covered).rev().collect() } else { buffer.writes_in(covered).collect() };
+    let mut own = buffer.seen_in(covered);
+    if reverse {
+        own.reverse();
+    }
     let mut own = own.into_iter().peekable();
     let mut stored = stored.into_iter().peekable();
     loop {

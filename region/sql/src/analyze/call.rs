@@ -4,7 +4,9 @@ use super::{Analyzer, at};
 use crate::parser::tree::{self, FunctionCall, Place};
 use crate::typed::{Aggregate, Expr, ExprKind};
 use trivet_types::registry::{CastContext, Failure, Procedure, Resolved, parameters, registry};
-use trivet_types::{Datum, Oid, PgError, PgResult, canonical_name, display_name, oid, sqlstate, type_by_name};
+use trivet_types::{
+    Datum, Oid, PgError, PgResult, SqlState, canonical_name, display_name, oid, sqlstate, type_by_name,
+};
 
 /// Bodies that show their arguments: whatever these are, they become text first.
 fn wants_text(procedure: &Procedure) -> bool {
@@ -30,11 +32,8 @@ impl Analyzer<'_> {
             let arguments = self.argument_exprs(call)?;
             return Err(self.undefined(call, &arguments, place, Failure::NotFound));
         }
-        if call.over.is_some() {
-            return Err(at(place, PgError::unsupported("a window function")));
-        }
-        if !call.within_group.is_empty() {
-            return Err(at(place, PgError::unsupported("WITHIN GROUP")));
+        if let Some(over) = &call.over {
+            return self.window_call(call, over, place);
         }
         if qualified.is_none() || call.name.parts.iter().all(|part| part.place.known().is_none()) {
             if let Some(expr) = self.special_form(call, place)? {
@@ -44,7 +43,7 @@ impl Analyzer<'_> {
         self.ordinary(call, place)
     }
 
-    fn argument_exprs(&mut self, call: &FunctionCall) -> PgResult<Vec<Expr>> {
+    pub(super) fn argument_exprs(&mut self, call: &FunctionCall) -> PgResult<Vec<Expr>> {
         if call.arguments.iter().any(|argument| argument.name.is_some()) {
             return Err(at(call.name.place(), PgError::unsupported("an argument by name")));
         }
@@ -91,6 +90,20 @@ impl Analyzer<'_> {
                 let items = items.into_iter().map(|item| self.known(item)).collect::<PgResult<_>>()?;
                 make(ExprKind::Row(items), oid::RECORD, place)
             }
+            "grouping" => {
+                let scope = self.scope();
+                if let Some(clause) = scope.no_aggregates {
+                    let message = format!("grouping operations are not allowed in {clause}");
+                    return Err(at(place, PgError::new(sqlstate::GROUPING_ERROR, message)));
+                }
+                scope.has_grouping_call = true;
+                if call.arguments.len() > 31 {
+                    let error = PgError::new(SqlState(*b"54023"), "GROUPING must have fewer than 32 arguments");
+                    return Err(at(place, error));
+                }
+                let arguments = self.argument_exprs(call)?;
+                make(ExprKind::Grouping(arguments), oid::INT4, place)
+            }
             "pg_typeof" if call.arguments.len() == 1 => {
                 let argument = self.expr(&call.arguments[0].value)?;
                 make(ExprKind::Constant(Datum::Oid(argument.type_oid.0)), oid::REGTYPE, place)
@@ -127,12 +140,25 @@ impl Analyzer<'_> {
 
     fn ordinary(&mut self, call: &FunctionCall, place: Place) -> PgResult<Expr> {
         let name = call.name.last();
-        let is_aggregate = registry().procedures_named(name).iter().any(|procedure| procedure.is_aggregate());
+        let procedures = registry().procedures_named(name);
+        let is_aggregate = procedures.iter().any(|procedure| procedure.is_aggregate());
+        let is_window = procedures.iter().any(|procedure| procedure.is_window());
+        if is_window && (!is_aggregate || call.within_group.is_empty() && call.arguments.is_empty()) {
+            let message = format!("window function {name} requires an OVER clause");
+            return Err(at(place, PgError::new(super::window::WINDOWING_ERROR, message)));
+        }
         if is_aggregate {
             return self.aggregate(call, place);
         }
-        if call.star || call.distinct || !call.order_by.is_empty() || call.filter.is_some() {
-            let what = if call.star {
+        if call.star
+            || call.distinct
+            || !call.order_by.is_empty()
+            || !call.within_group.is_empty()
+            || call.filter.is_some()
+        {
+            let what = if !call.within_group.is_empty() {
+                format!("WITHIN GROUP specified, but {name} is not an aggregate function")
+            } else if call.star {
                 format!("{name}(*) specified, but {name} is not an aggregate function")
             } else if call.distinct {
                 format!("DISTINCT specified, but {name} is not an aggregate function")
@@ -254,7 +280,13 @@ impl Analyzer<'_> {
         Ok(Some(arguments))
     }
 
-    fn undefined(&mut self, call: &FunctionCall, arguments: &[Expr], place: Place, failure: Failure) -> Box<PgError> {
+    pub(super) fn undefined(
+        &mut self,
+        call: &FunctionCall,
+        arguments: &[Expr],
+        place: Place,
+        failure: Failure,
+    ) -> Box<PgError> {
         let shown: Vec<String> = arguments.iter().map(|argument| display_name(argument.type_oid, -1)).collect();
         let visible_name = if call.name.place().known().is_none() {
             format!("pg_catalog.{}", call.name.last())
@@ -304,6 +336,9 @@ impl Analyzer<'_> {
             let message = "count(*) must be used to call a parameterless aggregate function";
             return Err(at(place, PgError::new(sqlstate::WRONG_OBJECT_TYPE, message)));
         }
+        if !call.within_group.is_empty() {
+            return self.ordered_set(call, arguments, place);
+        }
         let types: Vec<Oid> = arguments.iter().map(|argument| argument.type_oid).collect();
         let resolved = match registry().resolve_function(name, &types) {
             Ok(resolved) if call.star && name != "count" => {
@@ -319,6 +354,10 @@ impl Analyzer<'_> {
             Ok(resolved) => resolved,
             Err(failure) => return Err(self.undefined(call, &arguments, place, failure)),
         };
+        if resolved.operator.is_ordered_set() {
+            let message = format!("WITHIN GROUP is required for ordered-set aggregate {name}");
+            return Err(at(place, PgError::new(sqlstate::WRONG_OBJECT_TYPE, message)));
+        }
         let arguments = self.converted_arguments(&resolved, arguments)?;
         let filter = match &call.filter {
             Some(filter) => Some(self.condition(filter, "FILTER")?),
@@ -338,6 +377,54 @@ impl Analyzer<'_> {
             order_by,
             type_oid: resolved.result,
             star: call.star,
+        })
+    }
+
+    /// `percentile_cont(0.5) WITHIN GROUP (ORDER BY x)`
+    fn ordered_set(&mut self, call: &FunctionCall, direct: Vec<Expr>, place: Place) -> PgResult<Aggregate> {
+        let name = call.name.last();
+        let mut all = direct;
+        let direct_count = all.len();
+        let mut order = Vec::with_capacity(call.within_group.len());
+        for key in &call.within_group {
+            all.push(self.expr(&key.expr)?);
+            order.push((key.descending, key.nulls_first.unwrap_or(key.descending)));
+        }
+        let wrong = |message: String| Err(at(place, PgError::new(sqlstate::WRONG_OBJECT_TYPE, message)));
+        if call.distinct {
+            return wrong("cannot use DISTINCT with WITHIN GROUP".to_string());
+        }
+        if !call.order_by.is_empty() {
+            return wrong("cannot use multiple ORDER BY clauses with WITHIN GROUP".to_string());
+        }
+        let types: Vec<Oid> = all.iter().map(|argument| argument.type_oid).collect();
+        let resolved = match registry().resolve_function(name, &types) {
+            Ok(resolved) => resolved,
+            Err(failure) => return Err(self.undefined(call, &all, place, failure)),
+        };
+        if !resolved.operator.is_ordered_set() {
+            return wrong(format!("{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP"));
+        }
+        let arguments = self.converted_arguments(&resolved, all)?;
+        let filter = match &call.filter {
+            Some(filter) => Some(self.condition(filter, "FILTER")?),
+            None => None,
+        };
+        let order_by = arguments[direct_count..]
+            .iter()
+            .cloned()
+            .zip(order)
+            .map(|(expr, (down, nulls))| (expr, down, nulls))
+            .collect();
+        Ok(Aggregate {
+            procedure: resolved.operator,
+            argument_types: arguments.iter().map(|argument| argument.type_oid).collect(),
+            arguments,
+            distinct: false,
+            filter,
+            order_by,
+            type_oid: resolved.result,
+            star: false,
         })
     }
 }

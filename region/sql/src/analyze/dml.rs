@@ -22,7 +22,18 @@ impl Analyzer<'_> {
     }
 
     pub(super) fn insert(&mut self, insert: &tree::Insert) -> PgResult<Insert> {
-        refuse_with(&insert.with)?;
+        self.under_with(&insert.with, |analyzer| analyzer.insert_here(insert))
+    }
+
+    /// A statement with the tables of its WITH in sight.
+    fn under_with<T>(&mut self, with: &Option<tree::With>, work: impl FnOnce(&mut Self) -> PgResult<T>) -> PgResult<T> {
+        let common = self.common.len();
+        let result = self.with(with).and_then(|()| work(self));
+        self.common.truncate(common);
+        result
+    }
+
+    fn insert_here(&mut self, insert: &tree::Insert) -> PgResult<Insert> {
         let table = target_table(self, &insert.table)?;
         let columns = self.insert_columns(&table, &insert.columns)?;
         self.overriding = insert.overriding_system.is_some();
@@ -229,7 +240,10 @@ impl Analyzer<'_> {
         let mut indexes: Vec<Oid> = Vec::new();
         match &clause.target {
             None => {}
-            Some(ConflictTarget::Columns(names)) => {
+            Some(ConflictTarget::Columns(names, predicate)) => {
+                if let Some(predicate) = predicate {
+                    self.over_table(table, predicate)?;
+                }
                 let mut wanted = Vec::with_capacity(names.len());
                 for name in names {
                     wanted.push(self.column_position(table, name)?);
@@ -280,18 +294,30 @@ impl Analyzer<'_> {
     fn assignments(&mut self, table: &Arc<Table>, assignments: &[tree::Assignment]) -> PgResult<Vec<(usize, Expr)>> {
         let mut result: Vec<(usize, Expr)> = Vec::with_capacity(assignments.len());
         for assignment in assignments {
-            let values: Vec<&tree::Expr> = match (assignment.columns.as_slice(), &assignment.value.kind) {
-                ([_], _) => vec![&assignment.value],
-                (columns, tree::ExprKind::Row(values)) if columns.len() == values.len() => values.iter().collect(),
-                (_, tree::ExprKind::Row(_)) => {
-                    let message = "number of columns does not match number of values";
-                    return Err(at(assignment.value.place, PgError::new(sqlstate::SYNTAX_ERROR, message)));
+            let mismatch = || {
+                let message = "number of columns does not match number of values";
+                Err(at(assignment.value.place, PgError::new(sqlstate::SYNTAX_ERROR, message)))
+            };
+            let count = assignment.columns.len();
+            let values: Vec<Assigned<'_>> = match (&assignment.value.kind, super::expr::row_items(&assignment.value)) {
+                (tree::ExprKind::Subquery(query), _) if count > 1 => {
+                    let columns = super::query::output_width(query);
+                    if columns.is_some_and(|columns| columns != count) {
+                        return mismatch();
+                    }
+                    let fields = self.row_subquery(query, count, assignment.value.place)?;
+                    fields.into_iter().map(Assigned::Typed).collect()
                 }
+                (_, Some(items)) if count > 1 || assignment.is_row => {
+                    if items.len() != count {
+                        return mismatch();
+                    }
+                    items.into_iter().map(Assigned::Tree).collect()
+                }
+                _ if count == 1 => vec![Assigned::Tree(&assignment.value)],
                 _ => {
-                    return Err(at(
-                        assignment.value.place,
-                        PgError::unsupported("assigning a subquery to several columns"),
-                    ));
+                    let message = "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression";
+                    return Err(at(assignment.value.place, PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message)));
                 }
             };
             for (name, value) in assignment.columns.iter().zip(values) {
@@ -301,18 +327,21 @@ impl Analyzer<'_> {
                     return Err(PgError::new(sqlstate::SYNTAX_ERROR, message));
                 }
                 let column = &table.columns[position];
-                let is_default = matches!(value.kind, tree::ExprKind::Default);
+                let is_default =
+                    matches!(value, Assigned::Tree(tree::Expr { kind: tree::ExprKind::Default, .. }));
                 if !is_default {
                     refuse_assignment(column)?;
                 }
-                let value = if is_default {
-                    match column.generated {
+                let value = match value {
+                    _ if is_default => match column.generated {
                         Some(_) => Expr::constant(Datum::Null, column.type_oid),
                         None => self.default_of(table, position)?,
+                    },
+                    Assigned::Tree(value) => {
+                        let value = self.expr(value)?;
+                        assign(self, value, column.type_oid, column.modifier, &column.name)?
                     }
-                } else {
-                    let value = self.expr(value)?;
-                    assign(self, value, column.type_oid, column.modifier, &column.name)?
+                    Assigned::Typed(value) => assign(self, value, column.type_oid, column.modifier, &column.name)?,
                 };
                 result.push((position, value));
             }
@@ -347,7 +376,10 @@ impl Analyzer<'_> {
     }
 
     pub(super) fn update(&mut self, update: &tree::Update) -> PgResult<Update> {
-        refuse_with(&update.with)?;
+        self.under_with(&update.with, |analyzer| analyzer.update_table(update))
+    }
+
+    fn update_table(&mut self, update: &tree::Update) -> PgResult<Update> {
         let table = target_table(self, &update.table)?;
         let alias = update.alias.as_ref().map_or(table.name.as_str(), |alias| &alias.text).to_string();
         self.scopes.push(Scope { no_aggregates: Some("UPDATE"), ..Scope::default() });
@@ -380,7 +412,10 @@ impl Analyzer<'_> {
     }
 
     pub(super) fn delete(&mut self, delete: &tree::Delete) -> PgResult<Delete> {
-        refuse_with(&delete.with)?;
+        self.under_with(&delete.with, |analyzer| analyzer.delete_from(delete))
+    }
+
+    fn delete_from(&mut self, delete: &tree::Delete) -> PgResult<Delete> {
         let table = target_table(self, &delete.table)?;
         let alias = delete.alias.as_ref().map_or(table.name.as_str(), |alias| &alias.text).to_string();
         self.scopes.push(Scope { no_aggregates: Some("DELETE"), ..Scope::default() });
@@ -420,11 +455,10 @@ fn refuse_assignment(column: &crate::catalog::Column) -> PgResult<()> {
     Err(PgError::new(GENERATED_ALWAYS, message).detail(detail))
 }
 
-fn refuse_with(with: &Option<tree::With>) -> PgResult<()> {
-    match with {
-        None => Ok(()),
-        Some(_) => Err(PgError::unsupported("WITH before a data-modifying statement")),
-    }
+/// The value of a column in SET.
+enum Assigned<'t> {
+    Tree(&'t tree::Expr),
+    Typed(Expr),
 }
 
 /// As many expressions as columns; without a column list fewer will do.

@@ -56,9 +56,9 @@ impl Analyzer<'_> {
             K::DistinctFrom { left, right, negated } => self.distinct_from(left, right, *negated, place),
             K::InList { operand, list, negated } => self.in_list(operand, list, *negated, place),
             K::InQuery { operand, query, negated } => {
-                let left = match &operand.kind {
-                    K::Row(items) => self.exprs(items)?,
-                    _ => vec![self.expr(operand)?],
+                let left = match row_items(operand) {
+                    Some(items) => self.items(&items)?,
+                    None => vec![self.expr(operand)?],
                 };
                 self.quantified_query(left, "=", query, false, *negated, place)
             }
@@ -85,11 +85,11 @@ impl Analyzer<'_> {
                 let query = self.subquery(query)?;
                 let column = single_column(&query, place)?;
                 let (type_oid, modifier) = (column.type_oid, column.modifier);
-                let subquery = Subquery { query, kind: SubqueryKind::Scalar };
+                let subquery = Subquery { query, kind: SubqueryKind::Scalar, shared: None };
                 Ok(Expr { kind: ExprKind::Subquery(Box::new(subquery)), type_oid, modifier, place })
             }
             K::Exists(query) => {
-                let subquery = Subquery { query: self.subquery(query)?, kind: SubqueryKind::Exists };
+                let subquery = Subquery { query: self.subquery(query)?, kind: SubqueryKind::Exists, shared: None };
                 Ok(make(ExprKind::Subquery(Box::new(subquery)), oid::BOOL, place))
             }
             K::ArrayQuery(query) => {
@@ -97,7 +97,7 @@ impl Analyzer<'_> {
                 let element = single_column(&query, place)?.type_oid;
                 let type_oid = if is_array(element) { Some(element) } else { array_of(element) };
                 let type_oid = type_oid.ok_or_else(|| no_array_type(element, place))?;
-                let subquery = Subquery { query, kind: SubqueryKind::Array };
+                let subquery = Subquery { query, kind: SubqueryKind::Array, shared: None };
                 Ok(make(ExprKind::Subquery(Box::new(subquery)), type_oid, place))
             }
             K::Row(items) => {
@@ -164,31 +164,54 @@ impl Analyzer<'_> {
     }
 
     fn binary(&mut self, operator: &str, left: &tree::Expr, right: &tree::Expr, place: Place) -> PgResult<Expr> {
-        if let (tree::ExprKind::Row(left), tree::ExprKind::Row(right)) = (&left.kind, &right.kind) {
-            return self.row_comparison(operator, left, right, place);
+        match (row_items(left), row_items(right), &right.kind) {
+            (Some(left), Some(right), _) => {
+                let (left, right) = (self.items(&left)?, self.items(&right)?);
+                return self.row_comparison(operator, left, right, place);
+            }
+            (Some(left), _, tree::ExprKind::Subquery(query)) => {
+                let left = self.items(&left)?;
+                let right = self.row_subquery(query, left.len(), place)?;
+                return self.row_comparison(operator, left, right, place);
+            }
+            _ => {}
         }
         let left = self.expr(left)?;
         let right = self.expr(right)?;
         self.operator(operator, Some(left), right, place)
     }
 
-    fn row_comparison(
-        &mut self,
-        operator: &str,
-        left: &[tree::Expr],
-        right: &[tree::Expr],
-        place: Place,
-    ) -> PgResult<Expr> {
+    fn items(&mut self, items: &[&tree::Expr]) -> PgResult<Vec<Expr>> {
+        items.iter().map(|item| self.expr(item)).collect()
+    }
+
+    /// The columns of a subquery that gives one row of `count` columns.
+    pub(super) fn row_subquery(&mut self, query: &tree::Query, count: usize, place: Place) -> PgResult<Vec<Expr>> {
+        let query = self.subquery(query)?;
+        let columns: Vec<(Oid, i32)> =
+            query.visible_targets().map(|target| (target.expr.type_oid, target.expr.modifier)).collect();
+        if columns.len() != count {
+            let what = if columns.len() < count { "few" } else { "many" };
+            return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, format!("subquery has too {what} columns"))));
+        }
+        self.next_shared += 1;
+        let subquery = Subquery { query, kind: SubqueryKind::Row, shared: Some(self.next_shared) };
+        let row = make(ExprKind::Subquery(Box::new(subquery)), oid::RECORD, place);
+        let field = |(field, (type_oid, modifier)): (usize, (Oid, i32))| {
+            let kind = ExprKind::Field { operand: Box::new(row.clone()), field };
+            Expr { kind, type_oid, modifier, place }
+        };
+        Ok(columns.into_iter().enumerate().map(field).collect())
+    }
+
+    fn row_comparison(&mut self, operator: &str, left: Vec<Expr>, right: Vec<Expr>, place: Place) -> PgResult<Expr> {
         if left.len() != right.len() {
             return Err(at(
                 place,
                 PgError::new(sqlstate::SYNTAX_ERROR, "unequal number of entries in row expressions"),
             ));
         }
-        let mut pairs = Vec::with_capacity(left.len());
-        for (left, right) in left.iter().zip(right) {
-            pairs.push((self.expr(left)?, self.expr(right)?));
-        }
+        let pairs: Vec<(Expr, Expr)> = left.into_iter().zip(right).collect();
         let strict = match operator {
             "=" | "<>" => None,
             "<" | "<=" => Some("<"),
@@ -300,13 +323,15 @@ impl Analyzer<'_> {
     }
 
     fn in_list(&mut self, operand: &tree::Expr, list: &[tree::Expr], negated: bool, place: Place) -> PgResult<Expr> {
-        if let tree::ExprKind::Row(items) = &operand.kind {
+        if let Some(items) = row_items(operand) {
+            let items = self.items(&items)?;
             let mut terms = Vec::with_capacity(list.len());
             for candidate in list {
-                let tree::ExprKind::Row(others) = &candidate.kind else {
+                let Some(others) = row_items(candidate) else {
                     return Err(at(place, PgError::unsupported("IN of a row and something else")));
                 };
-                terms.push(self.row_comparison("=", items, others, place)?);
+                let others = self.items(&others)?;
+                terms.push(self.row_comparison("=", items.clone(), others, place)?);
             }
             let any = make(ExprKind::Or(terms), oid::BOOL, place);
             return Ok(if negated { make(ExprKind::Not(Box::new(any)), oid::BOOL, place) } else { any });
@@ -391,7 +416,10 @@ impl Analyzer<'_> {
         place: Place,
     ) -> PgResult<Expr> {
         if let tree::ExprKind::Subquery(query) = &right.kind {
-            let left = vec![self.expr(left)?];
+            let left = match row_items(left) {
+                Some(items) => self.items(&items)?,
+                None => vec![self.expr(left)?],
+            };
             return self.quantified_query(left, operator, query, all, false, place);
         }
         let (left, right) = (self.expr(left)?, self.expr(right)?);
@@ -428,7 +456,7 @@ impl Analyzer<'_> {
             }
         }
         let kind = SubqueryKind::Quantified { left: converted, procedures, all, negate };
-        Ok(make(ExprKind::Subquery(Box::new(Subquery { query, kind })), oid::BOOL, place))
+        Ok(make(ExprKind::Subquery(Box::new(Subquery { query, kind, shared: None })), oid::BOOL, place))
     }
 
     fn cast(&mut self, operand: &tree::Expr, to: &tree::TypeName, place: Place) -> PgResult<Expr> {
@@ -609,6 +637,17 @@ impl Analyzer<'_> {
             let message = format!("could not identify column \"{field}\" in record data type");
             at(place, PgError::new(sqlstate::UNDEFINED_COLUMN, message))
         })
+    }
+}
+
+/// What `(a, b)` and `ROW (a, b)` hold.
+pub(super) fn row_items(expr: &tree::Expr) -> Option<Vec<&tree::Expr>> {
+    match &expr.kind {
+        tree::ExprKind::Row(items) => Some(items.iter().collect()),
+        tree::ExprKind::Function(call) if call.name.parts.len() == 1 && call.name.last() == "row" => {
+            Some(call.arguments.iter().map(|argument| &argument.value).collect())
+        }
+        _ => None,
     }
 }
 

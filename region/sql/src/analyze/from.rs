@@ -64,6 +64,9 @@ impl Analyzer<'_> {
             TableExpr::Function { call, place, alias, ordinality, .. } => {
                 analyzer.function_table(call, *place, alias, *ordinality)
             }
+            TableExpr::RowsFrom { calls, place, alias, ordinality } => {
+                analyzer.rows_from(calls, *place, alias, *ordinality)
+            }
             TableExpr::Join { kind, left, right, condition, alias } => {
                 let mut part = analyzer.join(*kind, left, right, condition)?;
                 if let Some(name) = &alias.name {
@@ -118,8 +121,12 @@ impl Analyzer<'_> {
         let shown = alias.name.as_ref().map_or(name.last(), |alias| &alias.text).to_string();
         if name.parts.len() == 1 {
             if let Some(common) = self.common.iter().rev().find(|common| common.name == name.last()) {
+                if !common.returns {
+                    return Err(super::with::without_returning(name.last(), name.place()));
+                }
                 let mut columns = common.columns.clone();
-                let source = RelationSource::Common { query: common.query.clone(), id: common.id };
+                let source = RelationSource::Common { id: common.id, working: common.working };
+                self.commons[common.id].references += 1;
                 rename(&mut columns, &alias.columns, &shown, name.place())?;
                 return self.relation(Relation { alias: shown, columns, source, lateral: false, view: None }, None);
             }
@@ -215,6 +222,35 @@ impl Analyzer<'_> {
         let procedure = registry().own("trivet_unnest");
         let procedure = procedure.ok_or_else(|| PgError::internal("the registry lacks trivet_unnest()"))?;
         Ok(super::expr::make(ExprKind::Call { procedure, arguments }, oid::RECORD, place))
+    }
+
+    fn rows_from(
+        &mut self,
+        list: &[(tree::FunctionCall, tree::Alias)],
+        place: Place,
+        alias: &tree::Alias,
+        ordinality: bool,
+    ) -> PgResult<Part> {
+        let mut columns = Vec::new();
+        let mut calls = Vec::with_capacity(list.len());
+        for (call, alias) in list {
+            let before = self.scope().no_aggregates.replace("functions in FROM");
+            let value = self.call(call, call.name.place());
+            self.scope().no_aggregates = before;
+            let value = value?;
+            let own = function_columns(&value, call.name.last(), alias)?;
+            calls.push((value, own.len()));
+            columns.extend(own);
+        }
+        if ordinality {
+            let name = "ordinality".to_string();
+            columns.push(RelationColumn { name, type_oid: oid::INT8, modifier: -1, hidden: false });
+        }
+        let first = list.first().map_or("", |(call, _)| call.name.last());
+        let shown = alias.name.as_ref().map_or_else(|| first.to_string(), |alias| alias.text.clone());
+        rename(&mut columns, &alias.columns, &shown, place)?;
+        let source = RelationSource::Functions { calls, ordinality };
+        self.relation(Relation { alias: shown, columns, source, lateral: true }, None)
     }
 
     fn join(

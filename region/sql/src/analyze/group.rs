@@ -2,11 +2,11 @@
 use super::query::named_target;
 use super::{Analyzer, at};
 use crate::parser::tree;
-use crate::typed::{Expr, ExprKind, Grouping, Query, Relation, RelationSource, Target};
+use crate::typed::{Expr, ExprKind, Grouping, Query, Relation, RelationSource, Target, WindowCall};
 use trivet_types::{PgError, PgResult, sqlstate};
 
 /// The same expression, wherever it was written.
-pub(super) fn same_expr(left: &Expr, right: &Expr) -> bool {
+pub fn same_expr(left: &Expr, right: &Expr) -> bool {
     use ExprKind::*;
     if left.type_oid != right.type_oid || left.modifier != right.modifier {
         return false;
@@ -14,6 +14,8 @@ pub(super) fn same_expr(left: &Expr, right: &Expr) -> bool {
     let same_head = match (&left.kind, &right.kind) {
         (Constant(a), Constant(b)) => a == b,
         (Parameter(a), Parameter(b)) | (Aggregate(a), Aggregate(b)) | (GroupKey(a), GroupKey(b)) => a == b,
+        (Window(a), Window(b)) | (GroupingValue(a), GroupingValue(b)) => a == b,
+        (Field { field, .. }, Field { field: other, .. }) => field == other,
         (Column { up, relation, column }, Column { up: u, relation: r, column: c }) => {
             (up, relation, column) == (u, r, c)
         }
@@ -29,6 +31,7 @@ pub(super) fn same_expr(left: &Expr, right: &Expr) -> bool {
         (Case { branches, otherwise }, Case { branches: b, otherwise: o }) => {
             branches.len() == b.len() && otherwise.is_some() == o.is_some()
         }
+        (Subquery(a), Subquery(b)) => a.shared.is_some() && a.shared == b.shared,
         (Subquery(_), _) | (_, Subquery(_)) => false,
         (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
     };
@@ -40,23 +43,118 @@ pub(super) fn same_expr(left: &Expr, right: &Expr) -> bool {
 }
 
 impl Analyzer<'_> {
-    /// GROUP BY's expressions. A bare name is an input column first, an output name second.
-    pub(super) fn group_keys(&mut self, groups: &[tree::GroupBy], targets: &mut [Target]) -> PgResult<Vec<Expr>> {
+    /// GROUP BY's expressions, and the grouping sets over them if it is not just a list. A bare name is an input column
+    /// first, an output name second.
+    #[allow(clippy::type_complexity)]
+    pub(super) fn group_keys(
+        &mut self,
+        groups: &[tree::GroupBy],
+        targets: &mut [Target],
+    ) -> PgResult<(Vec<Expr>, Option<Vec<Vec<usize>>>)> {
         let mut keys: Vec<Expr> = Vec::with_capacity(groups.len());
+        // The sets are the product of what each item stands for.
+        let mut sets: Vec<Vec<usize>> = vec![Vec::new()];
+        let mut plain = true;
         for group in groups {
-            let tree::GroupBy::Expr(expr) = group else {
-                return Err(PgError::unsupported("GROUPING SETS, ROLLUP and CUBE"));
+            let choices = match group {
+                tree::GroupBy::Expr(tree::Expr { kind: tree::ExprKind::Row(items), .. }) => {
+                    plain &= !items.is_empty();
+                    vec![self.group_list(items, targets, &mut keys)?]
+                }
+                tree::GroupBy::Expr(expr) => vec![vec![self.add_key(expr, targets, &mut keys)?]],
+                tree::GroupBy::Rollup(lists) => {
+                    plain = false;
+                    let lists = self.group_lists(lists, targets, &mut keys)?;
+                    rollup(&lists)
+                }
+                tree::GroupBy::Cube(lists) => {
+                    plain = false;
+                    let lists = self.group_lists(lists, targets, &mut keys)?;
+                    cube(&lists)?
+                }
+                tree::GroupBy::Sets(lists) => {
+                    plain = false;
+                    self.grouping_sets(lists, targets, &mut keys)?
+                }
             };
-            let key = self.group_key(expr, targets)?;
-            if key.any(&mut |part| matches!(part.kind, ExprKind::Aggregate(_))) {
-                let error = PgError::new(sqlstate::GROUPING_ERROR, "aggregate functions are not allowed in GROUP BY");
-                return Err(at(expr.place, error));
+            if sets.len().saturating_mul(choices.len()) > GROUPING_SETS_MAX {
+                return Err(PgError::new(
+                    sqlstate::STATEMENT_TOO_COMPLEX,
+                    "too many grouping sets present (maximum 4096)",
+                ));
             }
-            if !keys.iter().any(|other| same_expr(other, &key)) {
-                keys.push(key);
-            }
+            sets = sets
+                .iter()
+                .flat_map(|set| choices.iter().map(move |choice| set.iter().chain(choice).copied().collect()))
+                .collect();
         }
-        Ok(keys)
+        Ok((keys, (!plain).then_some(sets)))
+    }
+
+    /// The place of a key, which is added if it is new.
+    fn add_key(&mut self, expr: &tree::Expr, targets: &mut [Target], keys: &mut Vec<Expr>) -> PgResult<usize> {
+        let key = self.group_key(expr, targets)?;
+        if key.any(&mut |part| matches!(part.kind, ExprKind::Aggregate(_))) {
+            let error = PgError::new(sqlstate::GROUPING_ERROR, "aggregate functions are not allowed in GROUP BY");
+            return Err(at(expr.place, error));
+        }
+        if key.any(&mut |part| matches!(part.kind, ExprKind::Window(_))) {
+            let message = "window functions are not allowed in GROUP BY";
+            return Err(at(expr.place, PgError::new(super::window::WINDOWING_ERROR, message)));
+        }
+        Ok(keys.iter().position(|other| same_expr(other, &key)).unwrap_or_else(|| {
+            keys.push(key);
+            keys.len() - 1
+        }))
+    }
+
+    fn group_list(
+        &mut self,
+        list: &[tree::Expr],
+        targets: &mut [Target],
+        keys: &mut Vec<Expr>,
+    ) -> PgResult<Vec<usize>> {
+        list.iter().map(|expr| self.add_key(expr, targets, keys)).collect()
+    }
+
+    fn group_lists(
+        &mut self,
+        lists: &[Vec<tree::Expr>],
+        targets: &mut [Target],
+        keys: &mut Vec<Expr>,
+    ) -> PgResult<Vec<Vec<usize>>> {
+        lists.iter().map(|list| self.group_list(list, targets, keys)).collect()
+    }
+
+    /// The sets of GROUPING SETS, in which ROLLUP and CUBE may stand: the library reads these as calls.
+    fn grouping_sets(
+        &mut self,
+        lists: &[Vec<tree::Expr>],
+        targets: &mut [Target],
+        keys: &mut Vec<Expr>,
+    ) -> PgResult<Vec<Vec<usize>>> {
+        let mut sets = Vec::with_capacity(lists.len());
+        for list in lists {
+            let inner = match list.as_slice() {
+                [tree::Expr { kind: tree::ExprKind::Function(call), .. }]
+                    if call.name.parts.len() == 1 && matches!(call.name.last(), "rollup" | "cube") =>
+                {
+                    let lists: Vec<Vec<tree::Expr>> = call
+                        .arguments
+                        .iter()
+                        .map(|argument| match &argument.value.kind {
+                            tree::ExprKind::Row(items) => items.clone(),
+                            _ => vec![argument.value.clone()],
+                        })
+                        .collect();
+                    let lists = self.group_lists(&lists, targets, keys)?;
+                    if call.name.last() == "rollup" { rollup(&lists) } else { cube(&lists)? }
+                }
+                list => vec![self.group_list(list, targets, keys)?],
+            };
+            sets.extend(inner);
+        }
+        Ok(sets)
     }
 
     fn group_key(&mut self, expr: &tree::Expr, targets: &mut [Target]) -> PgResult<Expr> {
@@ -77,21 +175,52 @@ impl Analyzer<'_> {
         Ok(target.expr.clone())
     }
 
-    /// Rewrite targets and HAVING over the grouped row.
-    pub(super) fn group(&mut self, grouping: &mut Grouping, targets: &mut [Target]) -> PgResult<()> {
+    /// Rewrite targets, HAVING and windows over the grouped row.
+    pub(super) fn group(
+        &mut self,
+        grouping: &mut Grouping,
+        targets: &mut [Target],
+        windows: &mut [WindowCall],
+    ) -> PgResult<()> {
         let relations = std::mem::take(&mut self.scope().relations);
         let mut keys = std::mem::take(&mut grouping.keys);
-        add_dependent_columns(&mut keys, &relations);
+        if grouping.sets.is_none() {
+            add_dependent_columns(&mut keys, &relations);
+        }
         let mut result = Ok(());
-        for expr in targets.iter_mut().map(|target| &mut target.expr).chain(&mut grouping.having) {
+        let windows = windows.iter_mut().flat_map(super::window::window_exprs_mut);
+        let exprs = targets.iter_mut().map(|target| &mut target.expr).chain(&mut grouping.having).chain(windows);
+        let mut regrouping = Regrouping { keys: &keys, relations: &relations, groupings: &mut grouping.groupings };
+        for expr in exprs {
             if result.is_ok() {
-                result = regroup(expr, &keys, &relations, 0);
+                result = regrouping.expr(expr, 0);
             }
         }
         grouping.keys = keys;
         self.scope().relations = relations;
         result
     }
+}
+
+/// PostgreSQL's limit.
+const GROUPING_SETS_MAX: usize = 4096;
+
+/// `ROLLUP (a, b)`: (a, b), (a), ().
+fn rollup(lists: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    (0..=lists.len()).rev().map(|count| lists[..count].concat()).collect()
+}
+
+/// `CUBE (a, b)`: (a, b), (a), (b), ().
+fn cube(lists: &[Vec<usize>]) -> PgResult<Vec<Vec<usize>>> {
+    if lists.len() > 12 {
+        return Err(PgError::new(sqlstate::TOO_MANY_COLUMNS, "CUBE is limited to 12 elements"));
+    }
+    let count = lists.len();
+    let holds = |mask: usize, at: usize| mask & (1 << (count - 1 - at)) != 0;
+    let set = |mask: usize| {
+        lists.iter().enumerate().filter(|(at, _)| holds(mask, *at)).flat_map(|(_, list)| list.clone()).collect()
+    };
+    Ok((0..1usize << count).rev().map(set).collect())
 }
 
 /// Columns of a table whose primary key is grouped by have one value a group: they may be used, so they become keys too.
@@ -122,65 +251,89 @@ fn add_dependent_columns(keys: &mut Vec<Expr>, relations: &[Relation]) {
     }
 }
 
-/// Replace grouping expressions by their keys; what is left of the grouped query's columns is an error.
-fn regroup(expr: &mut Expr, keys: &[Expr], relations: &[Relation], depth: usize) -> PgResult<()> {
-    if depth == 0 {
-        if let Some(key) = keys.iter().position(|key| same_expr(key, expr)) {
-            expr.kind = ExprKind::GroupKey(key);
-            return Ok(());
-        }
-    }
-    match &mut expr.kind {
-        ExprKind::Aggregate(_) if depth == 0 => return Ok(()),
-        ExprKind::Column { up, relation, column } if *up == depth => {
-            let lowered = ExprKind::Column { up: 0, relation: *relation, column: *column };
-            let found = keys.iter().position(|key| match (&key.kind, &lowered) {
-                (ExprKind::Column { up: 0, relation: r, column: c }, ExprKind::Column { relation, column, .. }) => {
-                    (r, c) == (relation, column)
-                }
-                _ => false,
-            });
-            if let Some(key) = found {
-                // Seen from a subquery, the grouped row is relation 0 of the query around.
-                expr.kind = ExprKind::Column { up: depth, relation: GROUPED_ROW, column: key };
+/// Replaces grouping expressions by their keys; what is left of the grouped query's columns is an error.
+struct Regrouping<'g> {
+    keys: &'g [Expr],
+    relations: &'g [Relation],
+    /// The keys of each `GROUPING (...)` found so far.
+    groupings: &'g mut Vec<Vec<usize>>,
+}
+
+impl Regrouping<'_> {
+    fn expr(&mut self, expr: &mut Expr, depth: usize) -> PgResult<()> {
+        if depth == 0 {
+            if let Some(key) = self.keys.iter().position(|key| same_expr(key, expr)) {
+                expr.kind = ExprKind::GroupKey(key);
                 return Ok(());
             }
-            let relation = &relations[*relation];
-            let name = format!("{}.{}", relation.alias, relation.columns[*column].name);
-            let message = if depth == 0 {
-                format!("column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function")
-            } else {
-                format!("subquery uses ungrouped column \"{name}\" from outer query")
-            };
-            return Err(at(expr.place, PgError::new(sqlstate::GROUPING_ERROR, message)));
         }
-        ExprKind::Subquery(subquery) => regroup_query(&mut subquery.query, keys, relations, depth + 1)?,
-        _ => {}
+        match &mut expr.kind {
+            ExprKind::Aggregate(_) if depth == 0 => return Ok(()),
+            ExprKind::Grouping(arguments) if depth == 0 => {
+                let mut found = Vec::with_capacity(arguments.len());
+                for argument in arguments {
+                    let key = self.keys.iter().position(|key| same_expr(key, argument)).ok_or_else(|| {
+                        let message =
+                            "arguments to GROUPING must be grouping expressions of the associated query level";
+                        at(argument.place, PgError::new(sqlstate::GROUPING_ERROR, message))
+                    })?;
+                    found.push(key);
+                }
+                let known = self.groupings.iter().position(|keys| *keys == found);
+                expr.kind = ExprKind::GroupingValue(known.unwrap_or_else(|| {
+                    self.groupings.push(found);
+                    self.groupings.len() - 1
+                }));
+                return Ok(());
+            }
+            ExprKind::Column { up, relation, column } if *up == depth && *relation < self.relations.len() => {
+                let (relation, column) = (*relation, *column);
+                let found = self.keys.iter().position(|key| {
+                    matches!(key.kind, ExprKind::Column { up: 0, relation: r, column: c } if (r, c) == (relation, column))
+                });
+                if let Some(key) = found {
+                    // Seen from a subquery, the grouped row is relation 0 of the query around.
+                    expr.kind = ExprKind::Column { up: depth, relation: GROUPED_ROW, column: key };
+                    return Ok(());
+                }
+                let relation = &self.relations[relation];
+                let name = format!("{}.{}", relation.alias, relation.columns[column].name);
+                let message = if depth == 0 {
+                    format!("column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function")
+                } else {
+                    format!("subquery uses ungrouped column \"{name}\" from outer query")
+                };
+                return Err(at(expr.place, PgError::new(sqlstate::GROUPING_ERROR, message)));
+            }
+            ExprKind::Subquery(subquery) => self.query(&mut subquery.query, depth + 1)?,
+            _ => {}
+        }
+        for child in expr.children_mut() {
+            self.expr(child, depth)?;
+        }
+        Ok(())
     }
-    for child in expr.children_mut() {
-        regroup(child, keys, relations, depth)?;
+
+    fn query(&mut self, query: &mut Query, depth: usize) -> PgResult<()> {
+        for expr in query_exprs(query) {
+            self.expr(expr, depth)?;
+        }
+        for inner in query_queries(query) {
+            self.query(inner, depth + 1)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The relation number that means the grouped row of a query, seen from its subqueries.
 pub const GROUPED_ROW: usize = usize::MAX;
-
-fn regroup_query(query: &mut Query, keys: &[Expr], relations: &[Relation], depth: usize) -> PgResult<()> {
-    for expr in query_exprs(query) {
-        regroup(expr, keys, relations, depth)?;
-    }
-    for inner in query_queries(query) {
-        regroup_query(inner, keys, relations, depth + 1)?;
-    }
-    Ok(())
-}
 
 /// Every expression of a query itself.
 fn query_exprs(query: &mut Query) -> Vec<&mut Expr> {
     let mut exprs: Vec<&mut Expr> = query.targets.iter_mut().map(|target| &mut target.expr).collect();
     exprs.extend(query.limit.as_mut());
     exprs.extend(query.offset.as_mut());
+    exprs.extend(query.windows.iter_mut().flat_map(super::window::window_exprs_mut));
     match &mut query.body {
         crate::typed::Body::Select { from, filter, grouping } => {
             from.iter_mut().for_each(|part| from_exprs(part, &mut exprs));
@@ -202,6 +355,7 @@ fn query_exprs(query: &mut Query) -> Vec<&mut Expr> {
         match &mut relation.source {
             RelationSource::Function { arguments, .. } => exprs.extend(arguments.iter_mut()),
             RelationSource::Scalar { value, .. } => exprs.push(value),
+            RelationSource::Functions { calls, .. } => exprs.extend(calls.iter_mut().map(|(call, _)| call)),
             _ => {}
         }
     }

@@ -15,15 +15,18 @@ mod query;
 mod rules;
 mod scope;
 mod view;
+mod window;
+mod with;
 
 pub use coerce::{assign, common_type, resolve_type_name};
-pub use group::GROUPED_ROW;
+pub use group::{GROUPED_ROW, same_expr};
 pub use names::{Mentioned, RelationNames, mentioned, mentioned_in, mentioned_in_query, regclass_name};
 pub use print::print_expr;
+pub use window::{FRAME_ROW, window_exprs, window_exprs_mut};
 
 use crate::catalog::Found;
 use crate::parser::tree::{self, Place, QualifiedName};
-use crate::typed::{Expr, Statement};
+use crate::typed::{Common, Expr, Statement};
 use scope::Scope;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -103,9 +106,14 @@ pub struct Analyzer<'a> {
     common: Vec<scope::CommonTable>,
     depth: usize,
     depth_max: usize,
-    next_common: usize,
     /// The INSERT that is analyzed says OVERRIDING.
     overriding: bool,
+    /// All common table expressions of the statement.
+    commons: Vec<Common>,
+    /// How many of them we are inside of.
+    common_depth: usize,
+    /// Numbers for subqueries that several expressions share.
+    next_shared: usize,
 }
 
 /// Puts a position on an error that has none.
@@ -126,8 +134,10 @@ impl<'a> Analyzer<'a> {
             common: Vec::new(),
             depth: 0,
             depth_max: DEPTH_SMALL * 2,
-            next_common: 0,
             overriding: false,
+            commons: Vec::new(),
+            common_depth: 0,
+            next_shared: 0,
         }
     }
 
@@ -140,6 +150,12 @@ impl<'a> Analyzer<'a> {
     }
 
     pub fn statement(&mut self, statement: &tree::Statement) -> PgResult<Statement> {
+        let typed = self.statement_here(statement)?;
+        let commons = std::mem::take(&mut self.commons);
+        Ok(if commons.is_empty() { typed } else { Statement::With(commons, Box::new(typed)) })
+    }
+
+    fn statement_here(&mut self, statement: &tree::Statement) -> PgResult<Statement> {
         match statement {
             tree::Statement::Query(query) => {
                 let query = self.query(query)?;

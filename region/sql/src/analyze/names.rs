@@ -189,6 +189,7 @@ impl Collector {
                 select.from.iter().for_each(|table| self.table(table));
                 self.exprs(&select.filter);
                 self.exprs(&select.having);
+                select.windows.iter().for_each(|(_, window)| self.window(window));
                 for group in &select.group_by {
                     match group {
                         GroupBy::Expr(expr) => self.expr(expr),
@@ -227,6 +228,7 @@ impl Collector {
             TableExpr::Table { name, .. } => self.name(name),
             TableExpr::Query { query, .. } => self.query(query),
             TableExpr::Function { call, .. } => self.call(call),
+            TableExpr::RowsFrom { calls, .. } => calls.iter().for_each(|(call, _)| self.call(call)),
             TableExpr::Join { left, right, condition, .. } => {
                 self.table(left);
                 self.table(right);
@@ -251,6 +253,11 @@ impl Collector {
         }
     }
 
+    fn window(&mut self, window: &WindowDefinition) {
+        self.exprs(&window.partition_by);
+        window.order_by.iter().for_each(|key| self.expr(&key.expr));
+    }
+
     fn call(&mut self, call: &FunctionCall) {
         if matches!(call.name.last(), "nextval" | "currval" | "setval") {
             call.arguments.iter().take(1).for_each(|argument| self.regclass(&argument.value));
@@ -258,6 +265,10 @@ impl Collector {
         call.arguments.iter().for_each(|argument| self.expr(&argument.value));
         call.order_by.iter().for_each(|key| self.expr(&key.expr));
         self.exprs(call.filter.as_deref());
+        call.within_group.iter().for_each(|key| self.expr(&key.expr));
+        if let Some(Window::Defined(window)) = &call.over {
+            self.window(window);
+        }
     }
 
     fn expr(&mut self, expr: &Expr) {

@@ -15,6 +15,10 @@ pub fn print_expr(expr: &Expr, columns: &dyn Fn(usize, usize) -> String) -> Stri
         ExprKind::Column { relation, column, .. } => columns(*relation, *column),
         ExprKind::Aggregate(index) => format!("aggregate{index}"),
         ExprKind::GroupKey(index) => format!("key{index}"),
+        ExprKind::Window(index) => format!("window{index}"),
+        ExprKind::Grouping(list) => format!("GROUPING({})", joined(list, ", ")),
+        ExprKind::GroupingValue(index) => format!("grouping{index}"),
+        ExprKind::Field { operand, field } => format!("({}).f{}", print(operand), field + 1),
         ExprKind::Call { procedure, arguments } => call(procedure, arguments, expr, &print),
         ExprKind::Convert(operand) => match &operand.kind {
             ExprKind::Constant(Datum::Text(literal)) if operand.type_oid == oid::UNKNOWN => {

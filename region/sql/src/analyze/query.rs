@@ -1,12 +1,12 @@
 //! Queries: SELECT, VALUES, set operations, WITH, and what comes after them (ORDER BY, LIMIT, FOR UPDATE).
 use super::expr::visible_positions;
-use super::scope::{CommonTable, Scope};
+use super::scope::Scope;
 use super::{Analyzer, at};
 use crate::parser::tree::{self, Place, QueryBody};
 use crate::typed::{
-    Body, DistinctOn, Expr, ExprKind, Grouping, Query, RelationColumn, RelationSource, RowLock, SortTarget, Target,
+    Body, CommonBody, DistinctOn, Expr, ExprKind, Grouping, Query, RelationColumn, RelationSource, RowLock, SortTarget,
+    Target,
 };
-use std::sync::Arc;
 use trivet_txn::LockStrength;
 use trivet_types::registry::CastContext;
 use trivet_types::{Datum, Oid, PgError, PgResult, display_name, oid, sqlstate};
@@ -29,29 +29,6 @@ impl Analyzer<'_> {
     pub(super) fn subquery(&mut self, query: &tree::Query) -> PgResult<Query> {
         let query = self.query(query)?;
         self.settled(query)
-    }
-
-    fn with(&mut self, with: &Option<tree::With>) -> PgResult<()> {
-        let Some(with) = with else { return Ok(()) };
-        for common in &with.tables {
-            let tree::Statement::Query(query) = common.statement.as_ref() else {
-                return Err(at(common.name.place, PgError::unsupported("a data-modifying statement in WITH")));
-            };
-            if with.recursive && mentions(query, &common.name.text) {
-                return Err(at(common.name.place, PgError::unsupported("WITH RECURSIVE")));
-            }
-            // Its inside sees earlier common tables, and no query around.
-            let outer = std::mem::take(&mut self.scopes);
-            let analyzed = self.query(query);
-            self.scopes = outer;
-            let analyzed = self.settled(analyzed?)?;
-            let mut columns = query_columns(&analyzed);
-            rename(&mut columns, &common.columns, &common.name.text, common.name.place)?;
-            self.next_common += 1;
-            let id = self.next_common;
-            self.common.push(CommonTable { name: common.name.text.clone(), query: Arc::new(analyzed), columns, id });
-        }
-        Ok(())
     }
 
     fn query_body(&mut self, query: &tree::Query) -> PgResult<Query> {
@@ -92,17 +69,8 @@ impl Analyzer<'_> {
         Ok(result)
     }
 
-    fn set_operand(&mut self, body: &QueryBody) -> PgResult<Query> {
-        let query = tree::Query {
-            with: None,
-            body: body.clone(),
-            order_by: vec![],
-            limit: None,
-            offset: None,
-            with_ties: false,
-            locking: vec![],
-        };
-        self.query(&query)
+    pub(super) fn set_operand(&mut self, body: &QueryBody) -> PgResult<Query> {
+        self.query(&super::with::bare(body.clone()))
     }
 
     /// `(SELECT ... ORDER BY ... LIMIT ...)` with more after it: the inner query keeps its own.
@@ -284,18 +252,21 @@ impl Analyzer<'_> {
     }
 
     fn select_in_scope(&mut self, select: &tree::Select, query: &tree::Query) -> PgResult<Query> {
-        if !select.windows.is_empty() {
-            return Err(PgError::unsupported("a WINDOW clause"));
-        }
         let from = self.from_list(&select.from)?;
         let filter = match &select.filter {
             Some(filter) => Some(self.without_aggregates("WHERE", |analyzer| analyzer.condition(filter, "WHERE"))?),
             None => None,
         };
+        self.named_windows(&select.windows)?;
         let mut targets = self.targets(&select.targets)?;
-        let mut keys = self.group_keys(&select.group_by, &mut targets)?;
+        let (mut keys, sets) = self.group_keys(&select.group_by, &mut targets)?;
         let having = match &select.having {
-            Some(having) => Some(self.condition(having, "HAVING")?),
+            Some(having) => {
+                self.scope().no_windows = Some("HAVING");
+                let having = self.condition(having, "HAVING");
+                self.scope().no_windows = None;
+                Some(having?)
+            }
             None => None,
         };
         let sort = self.sort_keys(&query.order_by, &mut targets)?;
@@ -307,14 +278,18 @@ impl Analyzer<'_> {
         }
         let aggregates = std::mem::take(&mut self.scope().aggregates);
         let has_aggregates = !aggregates.is_empty();
-        let grouped = !aggregates.is_empty() || !select.group_by.is_empty() || having.is_some();
+        let grouped =
+            !aggregates.is_empty() || !select.group_by.is_empty() || having.is_some() || self.scope().has_grouping_call;
+        let mut windows = std::mem::take(&mut self.scope().windows);
+        let has_windows = !windows.is_empty();
         let mut grouping = None;
         if grouped {
-            let mut group = Grouping { keys: std::mem::take(&mut keys), aggregates, having };
-            self.group(&mut group, &mut targets)?;
+            let keys = std::mem::take(&mut keys);
+            let mut group = Grouping { keys, aggregates, having, sets, groupings: Vec::new() };
+            self.group(&mut group, &mut targets, &mut windows)?;
             grouping = Some(group);
         }
-        let relations = std::mem::take(&mut self.scope().relations);
+        let mut relations = std::mem::take(&mut self.scope().relations);
         let refused = if select.distinct.is_some() {
             Some("DISTINCT clause")
         } else if !select.group_by.is_empty() {
@@ -323,16 +298,19 @@ impl Analyzer<'_> {
             Some("HAVING clause")
         } else if has_aggregates {
             Some("aggregate functions")
+        } else if has_windows {
+            Some("window functions")
         } else {
             None
         };
-        let locks = self.locks(&query.locking, &relations, refused)?;
+        let locks = self.locks(&query.locking, &mut relations, refused)?;
         let mut result = empty_query(targets);
         result.relations = relations;
         result.body = Body::Select { from, filter, grouping };
         result.distinct = distinct;
         result.sort = sort;
         result.locks = locks;
+        result.windows = windows;
         self.limit(&mut result, query)?;
         Ok(result)
     }
@@ -382,7 +360,10 @@ impl Analyzer<'_> {
             RelationSource::Table(table) => Some((table.oid, number)),
             RelationSource::Virtual(table) => Some((table.oid, number)),
             RelationSource::Query(query) => query.visible_targets().nth(column)?.origin,
-            RelationSource::Common { query, .. } => query.visible_targets().nth(column)?.origin,
+            RelationSource::Common { id, .. } => match &self.commons.get(*id)?.body {
+                CommonBody::Query(query) => query.visible_targets().nth(column)?.origin,
+                CommonBody::Recursive { .. } | CommonBody::Statement(_) | CommonBody::Open => None,
+            },
             _ => None,
         }
     }
@@ -512,9 +493,15 @@ impl Analyzer<'_> {
     }
 
     fn limit(&mut self, result: &mut Query, query: &tree::Query) -> PgResult<()> {
-        if query.with_ties {
-            return Err(PgError::unsupported("FETCH FIRST ... WITH TIES"));
+        if query.with_ties && query.order_by.is_empty() {
+            let message = "WITH TIES cannot be specified without ORDER BY clause";
+            return Err(PgError::new(sqlstate::SYNTAX_ERROR, message));
         }
+        if query.with_ties && query.locking.iter().any(|lock| lock.wait == trivet_txn::LockWait::SkipLocked) {
+            let message = "SKIP LOCKED and WITH TIES options cannot be used together";
+            return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
+        }
+        result.with_ties = query.with_ties;
         if query.limit.is_some() {
             result.limit = self.row_count(query.limit.as_ref(), "LIMIT")?;
         }
@@ -543,51 +530,93 @@ impl Analyzer<'_> {
     fn locks(
         &mut self,
         locking: &[tree::Locking],
-        relations: &[crate::typed::Relation],
+        relations: &mut [crate::typed::Relation],
         refused: Option<&str>,
     ) -> PgResult<Vec<RowLock>> {
         let mut locks: Vec<RowLock> = Vec::new();
         for clause in locking {
             if let Some(what) = refused {
-                let strength = match clause.strength {
-                    LockStrength::KeyShare => "KEY SHARE",
-                    LockStrength::Share => "SHARE",
-                    LockStrength::NoKeyUpdate => "NO KEY UPDATE",
-                    LockStrength::Update => "UPDATE",
-                };
+                let strength = strength_word(clause.strength);
                 let message = format!("FOR {strength} is not allowed with {what}");
                 return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
             }
-            let mut lock = |relation: usize| match locks.iter_mut().find(|lock| lock.relation == relation) {
-                Some(lock) => lock.strength = lock.strength.max(clause.strength),
-                None => locks.push(RowLock { relation, strength: clause.strength, wait: clause.wait }),
-            };
             if clause.of.is_empty() {
-                for (at, relation) in relations.iter().enumerate() {
-                    match relation.source {
-                        RelationSource::Table(_) => lock(at),
-                        RelationSource::Query(_) | RelationSource::Common { .. } => {
-                            return Err(PgError::unsupported("FOR UPDATE of a subquery"));
-                        }
-                        _ => {}
-                    }
-                }
+                (0..relations.len()).try_for_each(|at| lock_relation(relations, at, clause, false, &mut locks))?;
             }
             for name in &clause.of {
                 let found = relations.iter().position(|relation| relation.alias == name.last());
                 let Some(found) = found else {
-                    let message =
-                        format!("relation \"{}\" in FOR UPDATE clause not found in FROM clause", name.shown());
+                    let message = format!(
+                        "relation \"{}\" in FOR {} clause not found in FROM clause",
+                        name.shown(),
+                        strength_word(clause.strength)
+                    );
                     return Err(at(name.place(), PgError::new(sqlstate::UNDEFINED_TABLE, message)));
                 };
-                if !matches!(relations[found].source, RelationSource::Table(_)) {
-                    return Err(at(name.place(), PgError::unsupported("FOR UPDATE of a subquery")));
-                }
-                lock(found);
+                lock_relation(relations, found, clause, true, &mut locks)?;
             }
         }
         Ok(locks)
     }
+}
+
+fn strength_word(strength: LockStrength) -> &'static str {
+    match strength {
+        LockStrength::KeyShare => "KEY SHARE",
+        LockStrength::Share => "SHARE",
+        LockStrength::NoKeyUpdate => "NO KEY UPDATE",
+        LockStrength::Update => "UPDATE",
+    }
+}
+
+/// Lock one relation of a query; a subquery hands the lock on to its own. `named`: by OF.
+fn lock_relation(
+    relations: &mut [crate::typed::Relation],
+    at_relation: usize,
+    clause: &tree::Locking,
+    named: bool,
+    locks: &mut Vec<RowLock>,
+) -> PgResult<()> {
+    let refuse = |what: &str| {
+        let message = format!("FOR {} cannot be applied to {what}", strength_word(clause.strength));
+        let place = clause.of.first().map(tree::QualifiedName::place).unwrap_or_default();
+        Err(at(place, PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message)))
+    };
+    match &mut relations[at_relation].source {
+        RelationSource::Table(_) => match locks.iter_mut().find(|lock| lock.relation == at_relation) {
+            Some(lock) => lock.strength = lock.strength.max(clause.strength),
+            None => locks.push(RowLock { relation: at_relation, strength: clause.strength, wait: clause.wait }),
+        },
+        RelationSource::Query(query) => lock_query(query, clause)?,
+        RelationSource::Common { .. } if named => return refuse("a WITH query"),
+        RelationSource::Function { .. } | RelationSource::Functions { .. } | RelationSource::Scalar { .. } if named => {
+            return refuse("a function");
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// FOR UPDATE of a subquery locks the rows of its tables.
+fn lock_query(query: &mut Query, clause: &tree::Locking) -> PgResult<()> {
+    let Body::Select { grouping, .. } = &query.body else {
+        return Err(PgError::unsupported("FOR UPDATE of a subquery that is a set operation or VALUES"));
+    };
+    let refused = match grouping {
+        _ if query.distinct.is_some() => Some("DISTINCT clause"),
+        Some(grouping) if !grouping.keys.is_empty() => Some("GROUP BY clause"),
+        Some(grouping) if grouping.having.is_some() => Some("HAVING clause"),
+        Some(_) => Some("aggregate functions"),
+        None if !query.windows.is_empty() => Some("window functions"),
+        None => None,
+    };
+    if let Some(what) = refused {
+        let message = format!("FOR {} is not allowed with {what}", strength_word(clause.strength));
+        return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
+    }
+    let inner = tree::Locking { of: Vec::new(), ..clause.clone() };
+    let (relations, locks) = (&mut query.relations, &mut query.locks);
+    (0..relations.len()).try_for_each(|at| lock_relation(relations, at, &inner, false, locks))
 }
 
 /// A target by its position (`ORDER BY 2`) or, if that is allowed, by its output name.
@@ -636,7 +665,9 @@ pub(super) fn empty_query(targets: Vec<Target>) -> Query {
         sort: Vec::new(),
         limit: None,
         offset: None,
+        with_ties: false,
         locks: Vec::new(),
+        windows: Vec::new(),
     }
 }
 
@@ -714,8 +745,13 @@ fn has_own_clauses(query: &tree::Query) -> bool {
     !query.order_by.is_empty() || query.limit.is_some() || query.offset.is_some() || !query.locking.is_empty()
 }
 
-/// Does the query name this table anywhere?
-fn mentions(query: &tree::Query, name: &str) -> bool {
-    let statement = tree::Statement::Query(query.clone());
-    super::mentioned(&statement).relations.contains(&(None, name.to_string()))
+/// How many columns a query surely has; `None` if that takes more than a look.
+pub(super) fn output_width(query: &tree::Query) -> Option<usize> {
+    match &query.body {
+        QueryBody::Select(select) if !select.targets.iter().any(|one| matches!(one, tree::Target::Star { .. })) => {
+            Some(select.targets.len())
+        }
+        QueryBody::Values(rows) => rows.first().map(Vec::len),
+        _ => None,
+    }
 }

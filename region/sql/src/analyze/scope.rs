@@ -1,8 +1,9 @@
 //! What names mean inside one query.
 use super::at;
+use super::window::NamedWindow;
 use crate::catalog::Table;
 use crate::parser::tree::{Place, QualifiedName};
-use crate::typed::{Aggregate, Expr, ExprKind, Query, Relation, RelationColumn, RelationSource};
+use crate::typed::{Aggregate, Expr, ExprKind, Relation, RelationColumn, RelationSource, WindowCall};
 use std::sync::Arc;
 use trivet_types::{PgError, PgResult, sqlstate};
 
@@ -28,9 +29,12 @@ pub struct ScopeTable {
 #[derive(Clone, Debug)]
 pub struct CommonTable {
     pub name: String,
-    pub query: Arc<Query>,
     pub columns: Vec<RelationColumn>,
     pub id: usize,
+    /// Named inside its own recursive step: the rows of the last round.
+    pub working: bool,
+    /// False for a data change without RETURNING.
+    pub returns: bool,
 }
 
 #[derive(Default)]
@@ -44,6 +48,13 @@ pub struct Scope {
     /// Why an aggregate may not stand here, as a message's end; `None`: it may.
     pub no_aggregates: Option<&'static str>,
     pub inside_aggregate: bool,
+    pub windows: Vec<WindowCall>,
+    pub named_windows: Vec<NamedWindow>,
+    /// Why a window function may not stand here although an aggregate may.
+    pub no_windows: Option<&'static str>,
+    pub inside_window: bool,
+    /// `GROUPING (...)` is a reason to group.
+    pub has_grouping_call: bool,
 }
 
 impl Scope {

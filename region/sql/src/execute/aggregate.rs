@@ -1,18 +1,19 @@
 //! GROUP BY and aggregates, by hash.
 use super::shape::{RowTable, compare_keys};
 use super::{Arc, BATCH_ROWS, Context, Operator, Row};
-use crate::plan::{AggregateCall, Compiled};
+use crate::plan::{AggregateCall, Compiled, GroupingSets};
 use crate::planted::{self, Bug};
 use async_trait::async_trait;
 use trivet_types::functions::aggregate::Accumulator;
 use trivet_types::registry::Body;
-use trivet_types::{Datum, Oid, PgError, PgResult};
+use trivet_types::{Datum, Oid, PgError, PgResult, oid};
 
 pub(crate) struct AggregateOperator {
     input: Box<dyn Operator>,
     keys: Arc<Vec<(Compiled, Oid)>>,
     types: Vec<Oid>,
     calls: Arc<Vec<AggregateCall>>,
+    sets: Option<Arc<GroupingSets>>,
     result: Option<std::vec::IntoIter<Row>>,
 }
 
@@ -97,16 +98,76 @@ impl AggregateOperator {
         input: Box<dyn Operator>,
         keys: Arc<Vec<(Compiled, Oid)>>,
         calls: Arc<Vec<AggregateCall>>,
+        sets: Option<Arc<GroupingSets>>,
     ) -> AggregateOperator {
-        let types = keys.iter().map(|(_, type_oid)| *type_oid).collect();
-        AggregateOperator { input, keys, types, calls, result: None }
+        let mut types: Vec<Oid> = keys.iter().map(|(_, type_oid)| *type_oid).collect();
+        if sets.is_some() {
+            // The number of the set comes last in a key.
+            types.push(oid::INT4);
+        }
+        AggregateOperator { input, keys, types, calls, sets, result: None }
     }
 
     fn new_group(&self) -> PgResult<Vec<State>> {
         self.calls.iter().map(State::new).collect()
     }
 
+    /// As `compute`, for several groupings of the same rows.
+    async fn compute_sets(&mut self, sets: &GroupingSets, context: &mut Context<'_>) -> PgResult<Vec<Row>> {
+        let mut groups = RowTable::default();
+        let mut states: Vec<Vec<State>> = Vec::new();
+        let number = |at: usize| Datum::Int4(i32::try_from(at).unwrap_or(i32::MAX));
+        let of_set = |key: &[Datum], at: usize| -> Row {
+            let parts = key.iter().zip(&sets.sets[at]);
+            parts.map(|(value, is_in)| if *is_in { value.clone() } else { Datum::Null }).chain([number(at)]).collect()
+        };
+        // An empty set is one group, even of no rows.
+        for (at, set) in sets.sets.iter().enumerate() {
+            if !set.contains(&true) {
+                groups.insert(of_set(&vec![Datum::Null; self.keys.len()], at), &self.types);
+                states.push(self.new_group()?);
+            }
+        }
+        loop {
+            let rows = self.input.next(context, BATCH_ROWS).await?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in &rows {
+                let eval = context.eval();
+                let key = self.keys.iter().map(|(key, _)| key.eval(eval, row)).collect::<PgResult<Vec<_>>>()?;
+                for at in 0..sets.sets.len() {
+                    let (group, fresh) = groups.insert(of_set(&key, at), &self.types);
+                    if fresh {
+                        states.push(self.new_group()?);
+                    }
+                    for (state, call) in states[group].iter_mut().zip(self.calls.iter()) {
+                        state.add(call, context, row)?;
+                    }
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        let mut result = Vec::with_capacity(states.len());
+        for (mut row, mut states) in groups.rows.into_iter().zip(states) {
+            let set = row.pop().and_then(|number| number.as_i64()).and_then(|number| usize::try_from(number).ok());
+            let set = &sets.sets[set.ok_or_else(|| PgError::internal("a group has lost its set"))?];
+            for (state, call) in states.iter_mut().zip(self.calls.iter()) {
+                row.push(state.finish(call, context)?);
+            }
+            for keys in &sets.groupings {
+                let bits = keys.iter().fold(0, |bits, key| bits << 1 | i32::from(!set[*key]));
+                row.push(Datum::Int4(bits));
+            }
+            result.push(row);
+        }
+        Ok(result)
+    }
+
     async fn compute(&mut self, context: &mut Context<'_>) -> PgResult<Vec<Row>> {
+        if let Some(sets) = self.sets.clone() {
+            return self.compute_sets(&sets, context).await;
+        }
         let mut groups = RowTable::default();
         let mut states: Vec<Vec<State>> = Vec::new();
         if self.keys.is_empty() {

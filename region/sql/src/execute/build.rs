@@ -1,12 +1,14 @@
 //! From nodes to operators.
 use super::aggregate::AggregateOperator;
 use super::change::{DeleteOperator, InsertOperator, UpdateOperator};
+use super::common::{CommonScan, RecursiveOperator, WorkingScan};
 use super::join::{HashJoin, NestedLoop};
 use super::lock::LockOperator;
-use super::rows::{FunctionOperator, ValuesOperator, VirtualOperator};
+use super::rows::{FunctionOperator, FunctionsOperator, ValuesOperator, VirtualOperator};
 use super::scan::ScanOperator;
 use super::shape::{Cut, Distinct, Filter, Limit, Project, ProjectSet, SetOperator, Sort};
 use super::subplan::ApplyOperator;
+use super::window::WindowOperator;
 use super::{Arc, Operator};
 use crate::plan::Node;
 use trivet_types::Oid;
@@ -19,6 +21,13 @@ pub(crate) fn operator(node: &Node) -> Box<dyn Operator> {
         Node::Function { procedure, arguments, ordinality, width } => {
             Box::new(FunctionOperator::new(procedure, Arc::clone(arguments), *ordinality, *width))
         }
+        Node::Functions { calls, ordinality } => Box::new(FunctionsOperator::new(Arc::clone(calls), *ordinality)),
+        Node::Common { slot } => Box::new(CommonScan { slot: *slot, at: 0 }),
+        Node::Working { slot } => Box::new(WorkingScan { slot: *slot, at: 0 }),
+        Node::Recursive { slot, base, step, all, types } => {
+            Box::new(RecursiveOperator::new(*slot, base, step, *all, types))
+        }
+        Node::Window { input, window } => Box::new(WindowOperator::new(operator(input), Arc::clone(window))),
         Node::Filter { input, predicate } => {
             Box::new(Filter { input: operator(input), predicate: Arc::clone(predicate) })
         }
@@ -27,12 +36,14 @@ pub(crate) fn operator(node: &Node) -> Box<dyn Operator> {
         Node::NestedLoop { .. } => Box::new(NestedLoop::new(node)),
         Node::HashJoin { .. } => Box::new(HashJoin::new(node)),
         Node::Apply { input, subplans } => Box::new(ApplyOperator::new(operator(input), Arc::clone(subplans))),
-        Node::Aggregate { input, keys, calls } => {
-            Box::new(AggregateOperator::new(operator(input), Arc::clone(keys), Arc::clone(calls)))
+        Node::Aggregate { input, keys, calls, sets } => {
+            Box::new(AggregateOperator::new(operator(input), Arc::clone(keys), Arc::clone(calls), sets.clone()))
         }
         Node::Sort { input, keys, limit } => Box::new(Sort::new(operator(input), Arc::clone(keys), limit.clone())),
         Node::Distinct { input, columns } => Box::new(Distinct::new(operator(input), Arc::clone(columns))),
-        Node::Limit { input, limit, offset } => Box::new(Limit::new(operator(input), limit.clone(), offset.clone())),
+        Node::Limit { input, limit, offset, ties } => {
+            Box::new(Limit::new(operator(input), limit.clone(), offset.clone(), ties.clone()))
+        }
         Node::Cut { input, width } => Box::new(Cut { input: operator(input), width: *width }),
         Node::Set { operation, all, left, right, types } => {
             Box::new(SetOperator::new(*operation, *all, operator(left), operator(right), Arc::clone(types)))
@@ -59,6 +70,10 @@ pub(crate) fn operator(node: &Node) -> Box<dyn Operator> {
 fn reads_table(node: &Node, table: Oid) -> bool {
     if let Node::Scan(scan) = node {
         return scan.table.oid == table;
+    }
+    // What a shared WITH query reads does not show here.
+    if let Node::Common { .. } = node {
+        return true;
     }
     if let Node::Apply { subplans, .. } = node {
         if subplans.iter().any(|subplan| reads_table(&subplan.root, table)) {

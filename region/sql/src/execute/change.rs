@@ -196,6 +196,10 @@ async fn lock_target(
 ) -> PgResult<Option<(RowId, Row)>> {
     let id =
         row_id_at(row, offset, table.columns.len())?.ok_or_else(|| PgError::internal("a changed row has no id"))?;
+    if context.touched.as_mut().is_some_and(|touched| !touched.insert((table.storage, id))) {
+        // Another part of the statement has changed it.
+        return Ok(None);
+    }
     let key = row_key(table.storage, id);
     let (value, newer): (Bytes, bool) = match context.transaction.lock(&key, strength, LockWait::Wait).await? {
         Locked::Unchanged(Some(value)) => (value, false),

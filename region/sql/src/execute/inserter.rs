@@ -53,6 +53,7 @@ impl RowInserter {
     pub async fn insert(&mut self, rows: Vec<Vec<Datum>>, transaction: &mut dyn Transaction) -> PgResult<()> {
         let first = self.database.row_ids(rows.len() as u64);
         let (mut outer, mut affected) = (Vec::new(), 0);
+        let (mut commons, mut touched) = (super::common::Commons::default(), None);
         let mut context = Context {
             transaction,
             database: &*self.database,
@@ -63,6 +64,8 @@ impl RowInserter {
             affected: &mut affected,
             sequences: &self.sequences,
             foreign: &mut self.foreign,
+            commons: &mut commons,
+            touched: &mut touched,
         };
         for (at, (mut given, id)) in rows.into_iter().zip(first..).enumerate() {
             self.failed_at = at as u64;

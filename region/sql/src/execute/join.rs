@@ -1,5 +1,6 @@
 //! Joins.
 use super::shape::RowTable;
+use super::subplan::Subqueries;
 use super::{Arc, BATCH_ROWS, Context, Operator, Row, build, gather};
 use crate::parser::tree::JoinKind;
 use crate::plan::{Compiled, Node, OuterSets};
@@ -47,6 +48,7 @@ pub(crate) struct NestedLoop {
     right: Arc<Node>,
     lateral: bool,
     condition: Option<Arc<Compiled>>,
+    subqueries: Subqueries,
     sets: Arc<OuterSets>,
     left_width: usize,
     right_width: usize,
@@ -60,7 +62,8 @@ pub(crate) struct NestedLoop {
 
 impl NestedLoop {
     pub fn new(node: &Node) -> NestedLoop {
-        let Node::NestedLoop { kind, left, right, condition, sets, lateral, left_width, right_width } = node else {
+        let Node::NestedLoop { kind, left, right, condition, subplans, sets, lateral, left_width, right_width } = node
+        else {
             unreachable!("built of a nested loop")
         };
         NestedLoop {
@@ -69,6 +72,7 @@ impl NestedLoop {
             right: Arc::clone(right),
             lateral: *lateral,
             condition: condition.clone(),
+            subqueries: Subqueries::new(Arc::clone(subplans)),
             sets: Arc::clone(sets),
             left_width: *left_width,
             right_width: *right_width,
@@ -90,11 +94,16 @@ impl NestedLoop {
         Ok(())
     }
 
-    fn test(&self, context: &Context<'_>, row: &[Datum]) -> PgResult<bool> {
-        match &self.condition {
-            Some(condition) => condition.test(context.eval(), row),
-            None => Ok(true),
+    async fn test(&mut self, context: &mut Context<'_>, row: &mut Row) -> PgResult<bool> {
+        let Some(condition) = &self.condition else { return Ok(true) };
+        if self.subqueries.is_empty() {
+            return condition.test(context.eval(), row);
         }
+        let width = row.len();
+        self.subqueries.extend(context, row).await?;
+        let passes = condition.test(context.eval(), row);
+        row.truncate(width);
+        passes
     }
 
     async fn match_row(&mut self, context: &mut Context<'_>, left: &[Datum]) -> PgResult<()> {
@@ -110,8 +119,8 @@ impl NestedLoop {
                     break;
                 }
                 for row in rows {
-                    let both = joined(left, &row);
-                    if self.test(context, &both)? {
+                    let mut both = joined(left, &row);
+                    if self.test(context, &mut both).await? {
                         any = true;
                         self.pending.rows.push_back(both);
                     }
@@ -121,8 +130,8 @@ impl NestedLoop {
             self.keep_right(context).await?;
             let kept = self.kept.take().expect("kept above");
             for (at, row) in kept.iter().enumerate() {
-                let both = joined(left, row);
-                if self.test(context, &both)? {
+                let mut both = joined(left, row);
+                if self.test(context, &mut both).await? {
                     any = true;
                     self.matched[at] = true;
                     self.pending.rows.push_back(both);

@@ -12,6 +12,7 @@
 mod aggregate;
 mod build;
 mod change;
+mod common;
 mod defaults;
 mod foreign;
 mod inserter;
@@ -21,6 +22,7 @@ mod rows;
 mod scan;
 mod shape;
 mod subplan;
+mod window;
 mod write;
 
 pub use defaults::DefaultValue;
@@ -30,9 +32,12 @@ pub(crate) use scan::decode_all as stored_row;
 pub(crate) use write::shown_key;
 
 use crate::catalog::CatalogSnapshot;
+use crate::layout::{RowId, StorageId};
 use crate::plan::{EvalContext, Plan};
 use crate::sequence::SessionSequences;
 use async_trait::async_trait;
+use common::Commons;
+use std::collections::HashSet;
 use std::sync::Arc;
 use trivet_txn::{Database, Transaction};
 use trivet_types::{Datum, Environment, PgResult};
@@ -56,6 +61,9 @@ pub(crate) struct Context<'a> {
     pub sequences: &'a SessionSequences,
     /// What is owed to foreign keys at the statement's end.
     pub foreign: &'a mut ForeignWork,
+    pub commons: &'a mut Commons,
+    /// Rows that this statement has changed, if parts of it may meet each other's: each is changed once.
+    pub touched: &'a mut Option<HashSet<(StorageId, RowId)>>,
 }
 
 impl Context<'_> {
@@ -95,6 +103,9 @@ pub struct Run {
     root: Box<dyn Operator>,
     outer: Vec<Datum>,
     affected: u64,
+    commons: Commons,
+    touched: Option<HashSet<(StorageId, RowId)>>,
+    begun: bool,
     ended: bool,
 }
 
@@ -110,6 +121,7 @@ impl Run {
         let root = build::operator(&plan.root);
         let outer = vec![Datum::Null; plan.outer_count];
         let foreign = ForeignWork::new(Arc::clone(&plan.related));
+        let commons = Commons::new(&plan);
         Run {
             plan,
             parameters,
@@ -121,6 +133,9 @@ impl Run {
             root,
             outer,
             affected: 0,
+            touched: commons.modify().then(HashSet::new),
+            commons,
+            begun: false,
             ended: false,
         }
     }
@@ -140,9 +155,19 @@ impl Run {
             affected: &mut self.affected,
             sequences: &self.sequences,
             foreign: &mut self.foreign,
+            commons: &mut self.commons,
+            touched: &mut self.touched,
         };
+        if !self.begun {
+            self.begun = true;
+            // All parts of the statement read what was there before it.
+            if context.commons.modify() {
+                context.transaction.hold_view();
+            }
+        }
         let rows = self.root.next(&mut context, BATCH_ROWS).await?;
         if rows.is_empty() {
+            common::finish_changes(&mut context).await?;
             foreign::settle(&mut context).await?;
             self.ended = true;
             return Ok(None);

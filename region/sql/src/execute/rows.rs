@@ -1,7 +1,7 @@
 //! Rows that come from no table: VALUES, virtual tables, functions.
 use super::{Arc, BATCH_ROWS, Context, Operator, Row};
 use crate::catalog::system::{SessionFacts, VirtualTable, rows_of};
-use crate::plan::Compiled;
+use crate::plan::{Compiled, SetTarget};
 use async_trait::async_trait;
 use trivet_types::functions::Rows;
 use trivet_types::registry::{Body, Procedure};
@@ -118,6 +118,69 @@ impl Operator for FunctionOperator {
                 Datum::Record(fields) if columns > 1 => fields.to_vec(),
                 value => vec![value],
             };
+            if self.ordinality {
+                self.count += 1;
+                row.push(Datum::Int8(self.count));
+            }
+            batch.push(row);
+        }
+        Ok(batch)
+    }
+}
+
+/// Functions side by side; the shorter ones are filled with NULL.
+pub(crate) struct FunctionsOperator {
+    calls: Arc<Vec<(SetTarget, usize)>>,
+    ordinality: bool,
+    rows: Option<Vec<Rows>>,
+    count: i64,
+}
+
+impl FunctionsOperator {
+    pub fn new(calls: Arc<Vec<(SetTarget, usize)>>, ordinality: bool) -> FunctionsOperator {
+        FunctionsOperator { calls, ordinality, rows: None, count: 0 }
+    }
+
+    fn open(&self, context: &Context<'_>) -> PgResult<Vec<Rows>> {
+        let eval = context.eval();
+        let mut all: Vec<Rows> = Vec::with_capacity(self.calls.len());
+        for (call, _) in self.calls.iter() {
+            all.push(match call {
+                SetTarget::Plain(expr) => Box::new(std::iter::once(expr.eval(eval, &[]))),
+                SetTarget::Set { procedure, arguments } => {
+                    let values =
+                        arguments.iter().map(|argument| argument.eval(eval, &[])).collect::<PgResult<Vec<_>>>()?;
+                    call_set(procedure, &values, context)?
+                }
+            });
+        }
+        Ok(all)
+    }
+}
+
+#[async_trait]
+impl Operator for FunctionsOperator {
+    async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
+        if self.rows.is_none() {
+            self.rows = Some(self.open(context)?);
+        }
+        let all = self.rows.as_mut().expect("opened above");
+        let mut batch = Vec::new();
+        while batch.len() < wanted {
+            let mut row = Vec::new();
+            let mut any = false;
+            for (rows, (_, width)) in all.iter_mut().zip(self.calls.iter()) {
+                let value = rows.next().transpose()?;
+                any |= value.is_some();
+                match value {
+                    Some(Datum::Record(fields)) if *width > 1 => row.extend(fields.iter().cloned()),
+                    Some(value) => row.push(value),
+                    None => row.extend(std::iter::repeat_n(Datum::Null, *width)),
+                }
+            }
+            if !any {
+                break;
+            }
             if self.ordinality {
                 self.count += 1;
                 row.push(Datum::Int8(self.count));

@@ -2,7 +2,7 @@
 use super::rows::call_set;
 use super::{Arc, BATCH_ROWS, Context, Operator, Row, gather};
 use crate::parser::tree::SetOperation;
-use crate::plan::{Compiled, SetTarget, SortKey, row_count};
+use crate::plan::{Compiled, EvalContext, SetTarget, SortKey, row_count};
 use crate::planted::{self, Bug};
 use async_trait::async_trait;
 use hashbrown::HashTable;
@@ -151,11 +151,38 @@ pub(crate) struct Limit {
     offset: Option<Arc<Compiled>>,
     /// Rows to pass over and rows to let through, once they are known.
     left: Option<(usize, usize)>,
+    ties: Option<Arc<Vec<SortKey>>>,
+    /// WITH TIES: the key of the last row that was let through.
+    last: Option<Vec<Datum>>,
 }
 
 impl Limit {
-    pub fn new(input: Box<dyn Operator>, limit: Option<Arc<Compiled>>, offset: Option<Arc<Compiled>>) -> Limit {
-        Limit { input, limit, offset, left: None }
+    pub fn new(
+        input: Box<dyn Operator>,
+        limit: Option<Arc<Compiled>>,
+        offset: Option<Arc<Compiled>>,
+        ties: Option<Arc<Vec<SortKey>>>,
+    ) -> Limit {
+        Limit { input, limit, offset, left: None, ties, last: None }
+    }
+
+    /// The rows after the limit that equal its last one.
+    async fn tied(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
+        let (Some(keys), Some(last)) = (&self.ties, &self.last) else { return Ok(Vec::new()) };
+        let mut rows = self.input.next(context, wanted).await?;
+        let eval = context.eval();
+        let mut kept = 0;
+        for row in &rows {
+            if compare_keys(&key_of(keys, eval, row)?, last, keys).is_ne() {
+                break;
+            }
+            kept += 1;
+        }
+        if kept < rows.len() {
+            rows.truncate(kept);
+            self.last = None;
+        }
+        Ok(rows)
     }
 }
 
@@ -182,14 +209,23 @@ impl Operator for Limit {
             let skipped = (*skip).min(rows.len());
             rows.drain(..skipped);
             *skip -= skipped;
-            rows.truncate(*pass);
+            if rows.len() > *pass {
+                rows.truncate(*pass);
+            }
             *pass -= rows.len();
+            if let (0, Some(keys), Some(row)) = (*pass, &self.ties, rows.last()) {
+                self.last = Some(key_of(keys, context.eval(), row)?);
+            }
             if !rows.is_empty() {
                 return Ok(rows);
             }
         }
-        Ok(Vec::new())
+        self.tied(context, wanted).await
     }
+}
+
+fn key_of(keys: &[SortKey], eval: EvalContext<'_>, row: &[Datum]) -> PgResult<Vec<Datum>> {
+    keys.iter().map(|key| key.expr.eval(eval, row)).collect()
 }
 
 /// Order of two rows' keys.

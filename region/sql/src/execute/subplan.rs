@@ -9,6 +9,11 @@ use trivet_types::{Array, Datum, PgError, PgResult, SqlState};
 
 pub(crate) struct ApplyOperator {
     input: Box<dyn Operator>,
+    subqueries: Subqueries,
+}
+
+/// The subqueries of some expressions, with what is known of them for good.
+pub(crate) struct Subqueries {
     subplans: Arc<Vec<Subplan>>,
     /// Values of subqueries that depend on nothing, and rows of those that are compared with.
     constant: Vec<Option<Constant>>,
@@ -21,8 +26,27 @@ enum Constant {
 
 impl ApplyOperator {
     pub fn new(input: Box<dyn Operator>, subplans: Arc<Vec<Subplan>>) -> ApplyOperator {
+        ApplyOperator { input, subqueries: Subqueries::new(subplans) }
+    }
+}
+
+impl Subqueries {
+    pub fn new(subplans: Arc<Vec<Subplan>>) -> Subqueries {
         let constant = subplans.iter().map(|_| None).collect();
-        ApplyOperator { input, subplans, constant }
+        Subqueries { subplans, constant }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.subplans.is_empty()
+    }
+
+    /// Put the values of all of them after the row.
+    pub async fn extend(&mut self, context: &mut Context<'_>, row: &mut Row) -> PgResult<()> {
+        for at in 0..self.subplans.len() {
+            let value = self.value(at, context, row).await?;
+            row.push(value);
+        }
+        Ok(())
     }
 
     async fn value(&mut self, at: usize, context: &mut Context<'_>, row: &[Datum]) -> PgResult<Datum> {
@@ -138,6 +162,20 @@ async fn run(subplan: &Subplan, kind: &SubplanKind, context: &mut Context<'_>) -
                 }
             }
         }
+        SubplanKind::Row(width) => {
+            let mut rows = operator.next(context, 2).await?;
+            if rows.len() == 1 {
+                rows.extend(operator.next(context, 1).await?);
+            }
+            match rows.len() {
+                0 => Ok(Datum::Record(Arc::new(vec![Datum::Null; *width]))),
+                1 => Ok(Datum::Record(Arc::new(rows.remove(0)))),
+                _ => {
+                    let code = SqlState(*b"21000");
+                    Err(PgError::new(code, "more than one row returned by a subquery used as an expression"))
+                }
+            }
+        }
         SubplanKind::Array(element) => {
             let rows = super::gather(&mut *operator, context).await?;
             let values: Vec<Datum> = rows.into_iter().map(|row| row.into_iter().next().unwrap_or_default()).collect();
@@ -204,10 +242,7 @@ impl Operator for ApplyOperator {
     async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
         let mut rows = self.input.next(context, wanted).await?;
         for row in &mut rows {
-            for at in 0..self.subplans.len() {
-                let value = self.value(at, context, row).await?;
-                row.push(value);
-            }
+            self.subqueries.extend(context, row).await?;
         }
         Ok(rows)
     }

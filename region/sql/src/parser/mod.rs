@@ -11,6 +11,7 @@ mod dialect;
 mod error;
 mod roles;
 mod table;
+mod rewrite;
 pub mod tree;
 mod utility;
 
@@ -131,6 +132,7 @@ fn parse_one(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statemen
 
 fn parse_with_library(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statement> {
     let (tokens, lock_strengths) = weaken_locks(tokens);
+    let tokens = rewrite::for_library(tokens);
     let mut parser = Parser::new(&DIALECT).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
     let statement = parser.parse_statement().map_err(|error| source.parser_error(&error, parser.peek_token_ref()))?;
     let next = parser.peek_token_ref();

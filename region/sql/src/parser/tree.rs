@@ -218,6 +218,17 @@ pub struct Frame {
     pub unit: FrameUnit,
     pub start: FrameBound,
     pub end: FrameBound,
+    pub exclude: FrameExclude,
+}
+
+/// Rows around the current one that a frame leaves out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum FrameExclude {
+    #[default]
+    NoOthers,
+    CurrentRow,
+    Group,
+    Ties,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -339,10 +350,37 @@ pub struct Alias {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum TableExpr {
-    Table { name: QualifiedName, alias: Alias, only: bool },
-    Query { query: Box<Query>, alias: Alias, lateral: bool },
-    Function { call: FunctionCall, place: Place, alias: Alias, lateral: bool, ordinality: bool },
-    Join { kind: JoinKind, left: Box<TableExpr>, right: Box<TableExpr>, condition: JoinCondition, alias: Alias },
+    Table {
+        name: QualifiedName,
+        alias: Alias,
+        only: bool,
+    },
+    Query {
+        query: Box<Query>,
+        alias: Alias,
+        lateral: bool,
+    },
+    Function {
+        call: FunctionCall,
+        place: Place,
+        alias: Alias,
+        lateral: bool,
+        ordinality: bool,
+    },
+    /// `ROWS FROM (f(), g())`
+    RowsFrom {
+        calls: Vec<(FunctionCall, Alias)>,
+        place: Place,
+        alias: Alias,
+        ordinality: bool,
+    },
+    Join {
+        kind: JoinKind,
+        left: Box<TableExpr>,
+        right: Box<TableExpr>,
+        condition: JoinCondition,
+        alias: Alias,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -582,7 +620,8 @@ pub struct OnConflict {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum ConflictTarget {
-    Columns(Vec<Name>),
+    /// Columns that a unique index is over, and the predicate of a partial one.
+    Columns(Vec<Name>, Option<Expr>),
     Constraint(Name),
 }
 
@@ -595,6 +634,8 @@ pub enum ConflictAction {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Assignment {
     pub columns: Vec<Name>,
+    /// Written with parentheses: `(a) = ROW (1)`.
+    pub is_row: bool,
     /// One value for one column; a row or subquery for several.
     pub value: Expr,
 }

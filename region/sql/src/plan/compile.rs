@@ -19,6 +19,10 @@ pub struct Layout {
     pub width: usize,
     /// After grouping: keys first, then this many aggregates.
     pub grouped_keys: Option<usize>,
+    /// After grouping: where the values of `GROUPING (...)` begin.
+    groupings_at: usize,
+    /// The slots of window function calls.
+    pub windows: Vec<Option<usize>>,
     /// Columns of relations that are not here come from the row beside (a lateral join).
     pub lateral: bool,
 }
@@ -27,8 +31,9 @@ impl Layout {
     pub fn of_relation(relation: usize, width: usize) -> Layout {
         Layout { offsets: HashMap::from([(relation, 0)]), width, ..Layout::default() }
     }
-    pub fn grouped(keys: usize, aggregates: usize) -> Layout {
-        Layout { width: keys + aggregates, grouped_keys: Some(keys), ..Layout::default() }
+    pub fn grouped(keys: usize, aggregates: usize, groupings: usize) -> Layout {
+        let groupings_at = keys + aggregates;
+        Layout { width: groupings_at + groupings, grouped_keys: Some(keys), groupings_at, ..Layout::default() }
     }
     /// No columns of its own; if `lateral`, those of a row beside it are in reach.
     pub fn empty(lateral: bool) -> Layout {
@@ -67,6 +72,8 @@ pub struct Request {
 #[derive(Default)]
 pub struct Compilation {
     pub subplans: Vec<Subplan>,
+    /// Slots of the subqueries that several expressions share.
+    shared: HashMap<usize, usize>,
 }
 
 impl Planner {
@@ -150,6 +157,16 @@ impl Planner {
                     layout.grouped_keys.ok_or_else(|| PgError::internal("an aggregate outside of a grouped row"))?;
                 Compiled::Slot(keys + index)
             }
+            ExprKind::Window(index) => {
+                let slot = layout.windows.get(*index).copied().flatten();
+                Compiled::Slot(slot.ok_or_else(|| PgError::internal("a window function outside of its row"))?)
+            }
+            ExprKind::GroupingValue(index) => Compiled::Slot(layout.groupings_at + index),
+            ExprKind::Grouping(_) => {
+                let message = "arguments to GROUPING must be grouping expressions of the associated query level";
+                return Err(PgError::new(trivet_types::sqlstate::GROUPING_ERROR, message));
+            }
+            ExprKind::Field { operand, field } => Compiled::Field { operand: boxed(self, operand)?, field: *field },
             ExprKind::Call { procedure, arguments } => {
                 let Body::Scalar(mut function) = procedure.body else {
                     return Err(PgError::unsupported("a set-returning function in this place"));
@@ -264,8 +281,12 @@ impl Planner {
                 Compiled::Row { items: self.compile_all(items, layout, compilation)?, shape }
             }
             ExprKind::Subquery(subquery) => {
+                if let Some(slot) = subquery.shared.and_then(|shared| compilation.shared.get(&shared)) {
+                    return Ok(Compiled::Slot(*slot));
+                }
                 let kind = match &subquery.kind {
                     SubqueryKind::Scalar => SubplanKind::Scalar,
+                    SubqueryKind::Row => SubplanKind::Row(subquery.query.visible_targets().count()),
                     SubqueryKind::Exists => SubplanKind::Exists,
                     SubqueryKind::Array => SubplanKind::Array(element_of(expr.type_oid).unwrap_or(oid::TEXT)),
                     SubqueryKind::Quantified { left, procedures, all, negate } => SubplanKind::Quantified {
@@ -281,6 +302,9 @@ impl Planner {
                 let root = Arc::new(self.subquery(&subquery.query)?);
                 let all_after: usize = self.levels.iter().map(Vec::len).sum();
                 let sets = self.answer(layout, before)?;
+                if let Some(shared) = subquery.shared {
+                    compilation.shared.insert(shared, slot);
+                }
                 compilation.subplans.push(Subplan { root, kind, sets, constant: all_before == all_after });
                 Compiled::Slot(slot)
             }

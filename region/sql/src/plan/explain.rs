@@ -50,6 +50,17 @@ fn node(plan: &Node, depth: usize, lines: &mut Vec<String>) {
         }
         Node::Virtual { table, .. } => line(depth, format!("Seq Scan on {}", table.name), lines),
         Node::Function { procedure, .. } => line(depth, format!("Function Scan on {}", procedure.name), lines),
+        Node::Functions { .. } => line(depth, "Function Scan".to_string(), lines),
+        Node::Common { slot } => line(depth, format!("CTE Scan {}", slot + 1), lines),
+        Node::Working { slot } => line(depth, format!("WorkTable Scan {}", slot + 1), lines),
+        Node::Recursive { base, step, .. } => {
+            line(depth, "Recursive Union".to_string(), lines);
+            below(&[base, step], lines);
+        }
+        Node::Window { input, .. } => {
+            line(depth, "WindowAgg".to_string(), lines);
+            below(&[input], lines);
+        }
         // These have no node of their own in PostgreSQL's plans.
         Node::Project { input, .. } | Node::Cut { input, .. } => node(input, depth, lines),
         Node::Filter { input, .. } => {

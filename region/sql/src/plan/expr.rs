@@ -98,6 +98,10 @@ pub enum Compiled {
         items: Vec<Compiled>,
         shape: Arc<RecordShape>,
     },
+    Field {
+        operand: Box<Compiled>,
+        field: usize,
+    },
 }
 
 /// How each element of an array is converted.
@@ -236,6 +240,10 @@ impl Compiled {
                 let values = items.iter().map(|item| item.eval(context, row)).collect::<PgResult<Vec<_>>>()?;
                 Datum::Record(Record::with_shape(values, shape.clone()))
             }
+            Compiled::Field { operand, field } => match operand.eval(context, row)? {
+                Datum::Record(values) => values.get(*field).cloned().unwrap_or_default(),
+                _ => Datum::Null,
+            },
         })
     }
 

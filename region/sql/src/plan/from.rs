@@ -4,6 +4,7 @@ use super::compile::{Compilation, Layout, conjunction, conjuncts};
 use super::expr::Compiled;
 use super::node::{Node, ScanNode};
 use super::planner::Planner;
+use crate::analyze::window_exprs;
 use crate::parser::tree::JoinKind;
 use crate::typed::{Expr, ExprKind, From, Relation, RelationSource};
 use std::collections::BTreeSet;
@@ -33,6 +34,7 @@ pub fn visit_query(query: &crate::typed::Query, depth: usize, visit: &mut dyn Fn
     use crate::typed::Body;
     query.targets.iter().for_each(|target| visit_columns(&target.expr, depth, visit));
     query.limit.iter().chain(&query.offset).for_each(|expr| visit_columns(expr, depth, visit));
+    query.windows.iter().flat_map(window_exprs).for_each(|expr| visit_columns(expr, depth, visit));
     match &query.body {
         Body::Select { from, filter, grouping } => {
             from.iter().for_each(|part| visit_from(part, depth, visit));
@@ -62,6 +64,9 @@ pub fn visit_query(query: &crate::typed::Query, depth: usize, visit: &mut dyn Fn
                 arguments.iter().for_each(|expr| visit_columns(expr, depth, visit));
             }
             RelationSource::Scalar { value, .. } => visit_columns(value, depth, visit),
+            RelationSource::Functions { calls, .. } => {
+                calls.iter().for_each(|(call, _)| visit_columns(call, depth, visit));
+            }
             _ => {}
         }
     }
@@ -329,7 +334,7 @@ impl Planner {
                 estimate(table, &choose(table, &steering))
             }
             RelationSource::Scalar { .. } => 1.0,
-            RelationSource::Function { .. } => 100.0,
+            RelationSource::Function { .. } | RelationSource::Functions { .. } => 100.0,
             RelationSource::Virtual(_) => 400.0,
             RelationSource::Query(_) | RelationSource::Common { .. } => 500.0,
         }
@@ -388,13 +393,10 @@ impl Planner {
             conjuncts(condition.clone(), &mut terms);
         }
         let conditions: Vec<Condition> = terms.into_iter().map(Condition::new).collect();
-        if conditions.iter().any(|condition| condition.has_subquery) {
-            return Err(PgError::unsupported("a subquery in the condition of an outer join"));
-        }
         // Conditions on the null-extended side alone choose what can match: test them in its scan.
-        let (inner, matching): (Vec<_>, Vec<_>) = conditions
-            .into_iter()
-            .partition(|condition| kind == JoinKind::Left && condition.needs.is_subset(&right_members));
+        let (inner, matching): (Vec<_>, Vec<_>) = conditions.into_iter().partition(|condition| {
+            kind == JoinKind::Left && !condition.has_subquery && condition.needs.is_subset(&right_members)
+        });
         self.join_two(relations, kind, left, right, &right_members, inner, matching)
     }
 
@@ -429,6 +431,9 @@ impl Planner {
         let needs_left = needs.iter().any(|relation| !right_members.contains(relation) && left.layout.has(*relation));
         if needs_left && kind == JoinKind::Full {
             return Err(PgError::unsupported("FULL JOIN of a lateral relation"));
+        }
+        if matching.iter().any(|condition| condition.has_subquery) {
+            return self.nested_loop(relations, kind, left, right, inner, matching, needs_left);
         }
         if let (From::Relation(relation), false) = (right, kind == JoinKind::Full) {
             if let RelationSource::Table(table) = &relations[*relation].source {
@@ -474,8 +479,11 @@ impl Planner {
     ) -> PgResult<Part> {
         let before = self.requests();
         // In a lateral join all conditions can go into the right side, which sees the left row.
-        let (inside, outside): (Vec<_>, Vec<_>) =
-            if lateral { (inner.into_iter().chain(matching).collect(), vec![]) } else { (inner, matching) };
+        let (inside, outside): (Vec<_>, Vec<_>) = if lateral {
+            inner.into_iter().chain(matching).partition(|condition| !condition.has_subquery)
+        } else {
+            (inner, matching)
+        };
         let beside = Layout::empty(lateral || left.layout.lateral);
         let right = match right {
             From::Relation(_) => self.item(relations, right, inside, &beside)?,
@@ -493,15 +501,13 @@ impl Planner {
         for condition in &outside {
             compiled.push(self.compile(&condition.expr, &layout, &mut compilation)?);
         }
-        if !compilation.subplans.is_empty() {
-            return Err(PgError::internal("join conditions with subqueries are kept for a filter"));
-        }
         let rows = (left.rows * right.rows / if outside.is_empty() { 1.0 } else { 10.0 }).max(1.0);
         let node = Node::NestedLoop {
             kind,
             left: Box::new(left.node),
             right: Arc::new(right.node),
             condition: conjunction(compiled).map(Arc::new),
+            subplans: Arc::new(compilation.subplans),
             lateral: !sets.is_empty(),
             sets: Arc::new(sets),
             left_width,
@@ -661,7 +667,18 @@ impl Planner {
             source => {
                 let (node, width, rows) = match source {
                     RelationSource::Query(query) => (self.subquery(query)?, relation.columns.len(), 500.0),
-                    RelationSource::Common { query, .. } => (self.subquery(query)?, relation.columns.len(), 500.0),
+                    RelationSource::Common { id, working } => {
+                        (self.common(*id, *working)?, relation.columns.len(), 500.0)
+                    }
+                    RelationSource::Functions { calls, ordinality } => {
+                        let value_layout = Layout::empty(beside.lateral);
+                        let mut compiled = Vec::with_capacity(calls.len());
+                        for (call, width) in calls {
+                            compiled.push((self.set_target(call, &value_layout)?, *width));
+                        }
+                        let node = Node::Functions { calls: Arc::new(compiled), ordinality: *ordinality };
+                        (node, relation.columns.len(), 100.0)
+                    }
                     RelationSource::Function { procedure, arguments, ordinality } => {
                         self.note_procedure(procedure);
                         let value_layout = Layout::empty(beside.lateral);
@@ -698,6 +715,7 @@ fn lateral_needs(relation: &Relation, out: &mut BTreeSet<usize>) {
         RelationSource::Query(query) => query_relations(query, 1, out),
         RelationSource::Function { arguments, .. } => arguments.iter().for_each(|expr| used_relations(expr, 0, out)),
         RelationSource::Scalar { value, .. } => used_relations(value, 0, out),
+        RelationSource::Functions { calls, .. } => calls.iter().for_each(|(call, _)| used_relations(call, 0, out)),
         _ => {}
     }
 }

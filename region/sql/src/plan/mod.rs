@@ -8,6 +8,7 @@
 //! - A subquery in an expression becomes an `Apply` beneath it: its value is one more slot of the row. What it uses of
 //!   the row around travels in outer parameters.
 mod access;
+mod common;
 mod compile;
 mod explain;
 mod expr;
@@ -16,6 +17,7 @@ mod node;
 mod planner;
 mod related;
 mod rules;
+mod window;
 
 pub use access::{Access, Bound, KeySource, Lookup, Probe, lookup};
 pub use explain::explain;

@@ -3,7 +3,7 @@ use super::access::Access;
 use super::expr::Compiled;
 use crate::catalog::Table;
 use crate::catalog::system::VirtualTable;
-use crate::parser::tree::{JoinKind, SetOperation};
+use crate::parser::tree::{FrameExclude, FrameUnit, JoinKind, SetOperation};
 use std::sync::Arc;
 use trivet_txn::{LockStrength, LockWait};
 use trivet_types::Oid;
@@ -38,6 +38,16 @@ pub struct Plan {
     pub related: Arc<super::RelatedTables>,
     /// Calls `nextval` or `setval`.
     pub advances: Option<&'static str>,
+    /// Common table expressions that run once, for all that read them.
+    pub commons: Vec<CommonPlan>,
+}
+
+#[derive(Debug)]
+pub struct CommonPlan {
+    pub name: String,
+    pub root: Node,
+    /// Runs to its end, read or not.
+    pub modifies: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,6 +89,59 @@ pub struct AggregateCall {
     pub skips_null: bool,
 }
 
+/// Several groupings of the same rows.
+#[derive(Debug)]
+pub struct GroupingSets {
+    /// Per set: is each key in it?
+    pub sets: Vec<Vec<bool>>,
+    /// The keys of each `GROUPING (...)`, a value after the aggregates.
+    pub groupings: Vec<Vec<usize>>,
+}
+
+/// Calls over windows of one partitioning and order: each a value after the row's own.
+#[derive(Debug)]
+pub struct WindowNode {
+    pub partition: Vec<SortKey>,
+    pub order: Vec<SortKey>,
+    pub calls: Vec<WindowCallNode>,
+}
+
+#[derive(Debug)]
+pub struct WindowCallNode {
+    pub procedure: &'static Procedure,
+    pub arguments: Vec<Compiled>,
+    pub argument_types: Vec<Oid>,
+    pub filter: Option<Compiled>,
+    pub skips_null: bool,
+    pub frame: FrameNode,
+}
+
+#[derive(Debug)]
+pub struct FrameNode {
+    pub unit: FrameUnit,
+    pub start: FrameBoundNode,
+    pub end: FrameBoundNode,
+    pub exclude: FrameExclude,
+}
+
+#[derive(Debug)]
+pub enum FrameBoundNode {
+    UnboundedPreceding,
+    Preceding(FrameOffsetNode),
+    CurrentRow,
+    Following(FrameOffsetNode),
+    UnboundedFollowing,
+}
+
+#[derive(Debug)]
+pub struct FrameOffsetNode {
+    pub value: Compiled,
+    /// The ordering value less and plus the offset, over the row (ordering value, offset).
+    pub moves: Option<(Compiled, Compiled)>,
+    /// What these are of.
+    pub moved_type: Oid,
+}
+
 /// Setting outer parameters from a row: (parameter, slot).
 pub type OuterSets = Vec<(usize, usize)>;
 
@@ -94,6 +157,8 @@ pub struct Subplan {
 #[derive(Debug)]
 pub enum SubplanKind {
     Scalar,
+    /// The row as a record of so many fields.
+    Row(usize),
     Exists,
     Array(Oid),
     Quantified {
@@ -136,6 +201,26 @@ pub enum Node {
         ordinality: bool,
         width: usize,
     },
+    /// Several functions side by side, the shorter ones filled with NULL.
+    Functions {
+        calls: Arc<Vec<(SetTarget, usize)>>,
+        ordinality: bool,
+    },
+    /// The rows of a common table expression, by its place in the plan.
+    Common {
+        slot: usize,
+    },
+    /// The rows that a recursive one found in its last round.
+    Working {
+        slot: usize,
+    },
+    Recursive {
+        slot: usize,
+        base: Box<Node>,
+        step: Arc<Node>,
+        all: bool,
+        types: Arc<Vec<Oid>>,
+    },
     Filter {
         input: Box<Node>,
         predicate: Arc<Compiled>,
@@ -154,6 +239,8 @@ pub enum Node {
         left: Box<Node>,
         right: Arc<Node>,
         condition: Option<Arc<Compiled>>,
+        /// What the condition needs of subqueries: further slots of the joined row.
+        subplans: Arc<Vec<Subplan>>,
         /// The right side is run anew for each left row with these set; without any it is kept.
         sets: Arc<OuterSets>,
         lateral: bool,
@@ -178,6 +265,11 @@ pub enum Node {
         input: Box<Node>,
         keys: Arc<Vec<(Compiled, Oid)>>,
         calls: Arc<Vec<AggregateCall>>,
+        sets: Option<Arc<GroupingSets>>,
+    },
+    Window {
+        input: Box<Node>,
+        window: Arc<WindowNode>,
     },
     Sort {
         input: Box<Node>,
@@ -193,6 +285,8 @@ pub enum Node {
         input: Box<Node>,
         limit: Option<Arc<Compiled>>,
         offset: Option<Arc<Compiled>>,
+        /// Rows that equal the last one by these come too.
+        ties: Option<Arc<Vec<SortKey>>>,
     },
     /// Cut rows to their first columns.
     Cut {
@@ -230,11 +324,14 @@ impl Node {
     pub fn inputs(&self) -> Vec<&Node> {
         match self {
             Node::Values { .. } | Node::Scan(_) | Node::Virtual { .. } | Node::Function { .. } => vec![],
+            Node::Functions { .. } | Node::Common { .. } | Node::Working { .. } => vec![],
+            Node::Recursive { base, step, .. } => vec![base, step],
             Node::Filter { input, .. }
             | Node::Project { input, .. }
             | Node::ProjectSet { input, .. }
             | Node::Apply { input, .. }
             | Node::Aggregate { input, .. }
+            | Node::Window { input, .. }
             | Node::Sort { input, .. }
             | Node::Distinct { input, .. }
             | Node::Limit { input, .. }

@@ -4,6 +4,7 @@ use super::expr::Compiled;
 use super::from::{visit_columns, visit_query};
 use super::node::*;
 use crate::planted::{self, Bug};
+use super::window::skips_null;
 use crate::typed::{self, Body, DistinctOn, Expr, ExprKind, Query, RelationSource, Statement, Target};
 use std::sync::Arc;
 use trivet_types::registry::Body as ProcedureBody;
@@ -16,6 +17,10 @@ pub struct Planner {
     pub(super) outer_count: usize,
     pub(super) needs_catalog: bool,
     tables: Vec<Oid>,
+    /// The statement's common table expressions, and what became of them.
+    pub(super) common_bodies: Vec<typed::Common>,
+    pub(super) common_slots: Vec<Option<usize>>,
+    pub(super) commons: Vec<CommonPlan>,
     /// Per query being planned: which columns of which relation anybody reads.
     needed: Vec<Vec<Vec<bool>>>,
     /// A call that moves a sequence.
@@ -24,8 +29,15 @@ pub struct Planner {
 
 /// Plan a statement.
 pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>) -> PgResult<Plan> {
-    let statement = &statement;
     let mut planner = Planner::new();
+    let statement = match statement {
+        Statement::With(commons, statement) => {
+            planner.take_commons(commons)?;
+            *statement
+        }
+        statement => statement,
+    };
+    let statement = &statement;
     let (root, columns, returns_rows, command, writes) = match statement {
         Statement::Query(query) => {
             let root = planner.subquery(query)?;
@@ -47,6 +59,7 @@ pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>) 
             let columns = delete.returning.as_ref().map(|targets| result_columns(targets.iter()));
             (root, columns.clone().unwrap_or_default(), columns.is_some(), Command::Delete, true)
         }
+        Statement::With(..) => return Err(PgError::internal("WITH stands outside of a statement")),
     };
     // reg* columns show names.
     for column in &columns {
@@ -59,10 +72,11 @@ pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>) 
         command,
         outer_count: planner.outer_count,
         needs_catalog: planner.needs_catalog,
-        writes,
+        writes: writes || planner.commons.iter().any(|common| common.modifies),
         tables: planner.tables,
         related,
         advances: planner.advances,
+        commons: planner.commons,
     })
 }
 
@@ -165,6 +179,9 @@ impl Planner {
                 if let Some(grouping) = grouping {
                     (part.node, part.layout) = self.grouping(part.node, part.layout, grouping)?;
                 }
+                if !query.windows.is_empty() {
+                    (part.node, part.layout) = self.windows(part.node, part.layout, &query.windows)?;
+                }
                 if !query.locks.is_empty() {
                     return self.locked_select(query, part.node, part.layout, filter.as_ref());
                 }
@@ -242,9 +259,19 @@ impl Planner {
             calls.push(self.aggregate(aggregate, &layout, &mut compilation)?);
         }
         let input = apply(node, &mut layout, compilation);
-        let mut grouped = Layout::grouped(keys.len(), calls.len());
+        let mut grouped = Layout::grouped(keys.len(), calls.len(), grouping.groupings.len());
         grouped.lateral = layout.lateral;
-        let mut node = Node::Aggregate { input: Box::new(input), keys: Arc::new(keys), calls: Arc::new(calls) };
+        let all: Vec<usize> = (0..keys.len()).collect();
+        let sets = match &grouping.sets {
+            None if grouping.groupings.is_empty() => None,
+            sets => {
+                let sets = sets.as_deref().unwrap_or(std::slice::from_ref(&all));
+                let of = |set: &Vec<usize>| all.iter().map(|key| set.contains(key)).collect();
+                let (sets, groupings) = (sets.iter().map(of).collect(), grouping.groupings.clone());
+                Some(Arc::new(GroupingSets { sets, groupings }))
+            }
+        };
+        let mut node = Node::Aggregate { input: Box::new(input), keys: Arc::new(keys), calls: Arc::new(calls), sets };
         let ignored = grouping.keys.is_empty() && planted::on(Bug::HavingWithoutGroups);
         if let Some(having) = grouping.having.as_ref().filter(|_| !ignored) {
             let (beneath, mut compiled) = self.compile_over(node, &mut grouped, &[having])?;
@@ -279,7 +306,7 @@ impl Planner {
             distinct: aggregate.distinct,
             filter,
             order_by,
-            skips_null: !aggregate.star && !aggregate.procedure.takes_nulls() && !aggregate.procedure.is_ordered_set(),
+            skips_null: skips_null(aggregate.procedure, aggregate.star),
         })
     }
 
@@ -296,6 +323,17 @@ impl Planner {
             Node::Project { input: Box::new(beneath), exprs: Arc::new(compiled) }
         };
         self.order_and_limit(query, node)
+    }
+
+    /// One call of ROWS FROM.
+    pub(super) fn set_target(&mut self, call: &Expr, layout: &Layout) -> PgResult<SetTarget> {
+        match &call.kind {
+            ExprKind::Call { procedure, arguments } if matches!(procedure.body, ProcedureBody::Set(_)) => {
+                let arguments = arguments.iter().map(|argument| self.compile_plain(argument, layout));
+                Ok(SetTarget::Set { procedure, arguments: arguments.collect::<PgResult<_>>()? })
+            }
+            _ => Ok(SetTarget::Plain(self.compile_plain(call, layout)?)),
+        }
     }
 
     /// Set-returning functions may be a target, or an argument of what is computed from one.
@@ -351,13 +389,14 @@ impl Planner {
             }
             None if !query.sort.is_empty() => {
                 // With a plain LIMIT only the first rows need to be kept.
-                let top = if offset.is_none() { limit.clone() } else { None };
+                let top = if offset.is_none() && !query.with_ties { limit.clone() } else { None };
                 node = Node::Sort { input: Box::new(node), keys: sort_keys(), limit: top };
             }
             None => {}
         }
         if limit.is_some() || offset.is_some() {
-            node = Node::Limit { input: Box::new(node), limit, offset };
+            let ties = query.with_ties.then(sort_keys);
+            node = Node::Limit { input: Box::new(node), limit, offset, ties };
         }
         Ok(cut(node, &query.targets))
     }
@@ -409,7 +448,14 @@ impl Planner {
         node = Node::Project { input: Box::new(beneath), exprs: Arc::new(compiled) };
         let (limit, offset) = self.limits(query)?;
         if limit.is_some() || offset.is_some() {
-            node = Node::Limit { input: Box::new(node), limit, offset };
+            let key = |key: &typed::SortTarget| SortKey {
+                expr: Compiled::Slot(key.target),
+                type_oid: query.targets[key.target].expr.type_oid,
+                descending: key.descending,
+                nulls_first: key.nulls_first,
+            };
+            let ties = query.with_ties.then(|| Arc::new(query.sort.iter().map(key).collect()));
+            node = Node::Limit { input: Box::new(node), limit, offset, ties };
         }
         Ok(cut(node, &query.targets))
     }
@@ -455,7 +501,7 @@ impl Planner {
         Ok(compiled)
     }
 
-    fn insert(&mut self, insert: &typed::Insert) -> PgResult<Node> {
+    pub(super) fn insert(&mut self, insert: &typed::Insert) -> PgResult<Node> {
         self.note_table(insert.table.oid);
         let source = self.subquery(&insert.source)?;
         self.levels.push(Vec::new());
@@ -493,20 +539,37 @@ impl Planner {
                 Some(ConflictNode { indexes: conflict.indexes.clone(), update })
             }
         };
-        let returning = self.returning(&insert.returning, &row)?;
         let rules = self.rules(&insert.rules)?;
+        let table = Arc::clone(&insert.table);
+        let build = |returning| {
+            let node = InsertNode { table, values, rules, conflict, returning };
+            Node::Insert { input: Box::new(source), insert: Arc::new(node) }
+        };
+        let node = self.returning(&insert.returning, row, build)?;
         self.levels.pop();
-        let node = InsertNode { table: Arc::clone(&insert.table), values, rules, conflict, returning };
-        Ok(Node::Insert { input: Box::new(source), insert: Arc::new(node) })
+        Ok(node)
     }
 
-    fn returning(&mut self, returning: &Option<Vec<Target>>, layout: &Layout) -> PgResult<Option<Vec<Compiled>>> {
-        let Some(targets) = returning else { return Ok(None) };
-        let compiled = targets.iter().map(|target| self.compile_plain(&target.expr, layout));
-        Ok(Some(compiled.collect::<PgResult<_>>()?))
+    /// A change with its RETURNING. What it returns of subqueries is computed above it, over the whole row.
+    fn returning(
+        &mut self,
+        returning: &Option<Vec<Target>>,
+        mut layout: Layout,
+        build: impl FnOnce(Option<Vec<Compiled>>) -> Node,
+    ) -> PgResult<Node> {
+        let Some(targets) = returning else { return Ok(build(None)) };
+        let has_subquery = |expr: &Expr| expr.any(&mut |part| matches!(part.kind, ExprKind::Subquery(_)));
+        if !targets.iter().any(|target| has_subquery(&target.expr)) {
+            let compiled = targets.iter().map(|target| self.compile_plain(&target.expr, &layout));
+            return Ok(build(Some(compiled.collect::<PgResult<_>>()?)));
+        }
+        let node = build(Some((0..layout.width).map(Compiled::Slot).collect()));
+        let exprs: Vec<&Expr> = targets.iter().map(|target| &target.expr).collect();
+        let (beneath, compiled) = self.compile_over(node, &mut layout, &exprs)?;
+        Ok(Node::Project { input: Box::new(beneath), exprs: Arc::new(compiled) })
     }
 
-    fn update(&mut self, update: &typed::Update) -> PgResult<Node> {
+    pub(super) fn update(&mut self, update: &typed::Update) -> PgResult<Node> {
         self.note_table(update.table.oid);
         self.levels.push(Vec::new());
         let mut more: Vec<&Expr> = update.assignments.iter().map(|(_, expr)| expr).collect();
@@ -536,20 +599,15 @@ impl Planner {
             .map(|(column, _)| *column)
             .chain(generated)
             .any(|column| update.table.is_in_unique_index(column));
-        let node_update = UpdateNode {
-            table: Arc::clone(&update.table),
-            offset,
-            assignments,
-            rules: self.rules(&update.rules)?,
-            recheck,
-            returning: self.returning(&update.returning, &layout)?,
-            changes_key,
-            joined: update.query.relations.len() > 1,
-        };
-        Ok(Node::Update { input: Box::new(node), update: Arc::new(node_update) })
+        let rules = self.rules(&update.rules)?;
+        let (table, joined) = (Arc::clone(&update.table), update.query.relations.len() > 1);
+        self.returning(&update.returning, layout, |returning| {
+            let update = UpdateNode { table, offset, assignments, rules, recheck, returning, changes_key, joined };
+            Node::Update { input: Box::new(node), update: Arc::new(update) }
+        })
     }
 
-    fn delete(&mut self, delete: &typed::Delete) -> PgResult<Node> {
+    pub(super) fn delete(&mut self, delete: &typed::Delete) -> PgResult<Node> {
         self.note_table(delete.table.oid);
         self.levels.push(Vec::new());
         let more: Vec<&Expr> = delete.returning.iter().flatten().map(|target| &target.expr).collect();
@@ -566,15 +624,14 @@ impl Planner {
         };
         let part = self.from_where(&delete.query.relations, from, filter.as_ref())?;
         let layout = part.layout;
-        let node_delete = DeleteNode {
-            table: Arc::clone(&delete.table),
-            offset: layout.offset(0).ok_or_else(|| PgError::internal("the table has no place"))?,
-            rules: self.rules(&delete.rules)?,
-            recheck: self.recheck(filter.as_ref(), &delete.query, &layout)?,
-            returning: self.returning(&delete.returning, &layout)?,
-            joined: delete.query.relations.len() > 1,
-        };
-        Ok(Node::Delete { input: Box::new(part.node), delete: Arc::new(node_delete) })
+        let offset = layout.offset(0).ok_or_else(|| PgError::internal("the table has no place"))?;
+        let recheck = self.recheck(filter.as_ref(), &delete.query, &layout)?;
+        let rules = self.rules(&delete.rules)?;
+        let (table, joined) = (Arc::clone(&delete.table), delete.query.relations.len() > 1);
+        self.returning(&delete.returning, layout, |returning| {
+            let delete = DeleteNode { table, offset, rules, recheck, returning, joined };
+            Node::Delete { input: Box::new(part.node), delete: Arc::new(delete) }
+        })
     }
 }
 

@@ -118,3 +118,22 @@ fn positions_are_fixed_by_the_first_touch_and_lowered_by_truncation() {
     snapshots.truncated(at(12));
     assert_eq!(read_at(&buffer), [at(10), at(12)]);
 }
+
+#[test]
+fn a_held_view_does_not_see_what_is_written_after_it() {
+    let (mut buffer, all) = (Buffer::default(), KeyRange { start: Bytes::new(), end: Bytes::new() });
+    let put = |value: &'static str| Write::Put(Bytes::from_static(value.as_bytes()), WriteKind::NoKeyUpdate);
+    let key = |name: &'static str| Bytes::from_static(name.as_bytes());
+    buffer.write(key("a"), put("1"), Positions::FIRST);
+    buffer.write(key("b"), put("1"), Positions::FIRST);
+    buffer.hold_view();
+    buffer.write(key("a"), put("2"), Positions::FIRST);
+    buffer.write(key("a"), Write::Delete, Positions::FIRST);
+    buffer.write(key("c"), put("2"), Positions::FIRST);
+    assert_eq!(buffer.seen(b"a"), Some(Some(key("1"))));
+    assert_eq!((buffer.own(b"a"), buffer.seen(b"c"), buffer.own(b"c")), (Some(None), None, Some(Some(key("2")))));
+    let seen: Vec<_> = buffer.seen_in(&all).into_iter().map(|(key, value)| (key.clone(), value.cloned())).collect();
+    assert_eq!(seen, [(key("a"), Some(key("1"))), (key("b"), Some(key("1")))]);
+    buffer.release_view();
+    assert_eq!((buffer.seen(b"a"), buffer.seen(b"c")), (Some(None), Some(Some(key("2")))));
+}

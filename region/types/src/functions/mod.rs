@@ -30,6 +30,22 @@ use crate::numeric::Numeric;
 use crate::{Array, Datum, Interval, Text};
 
 /// A scalar function's body.
+/// The functions that only make sense over a window; the executor knows what each one does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WindowFunction {
+    RowNumber,
+    Rank,
+    DenseRank,
+    PercentRank,
+    CumeDist,
+    Ntile,
+    Lag,
+    Lead,
+    FirstValue,
+    LastValue,
+    NthValue,
+}
+
 pub type Function = fn(&dyn Environment, &[Datum]) -> PgResult<Datum>;
 /// What a set-returning function yields, lazily.
 pub type Rows = Box<dyn Iterator<Item = PgResult<Datum>> + Send>;

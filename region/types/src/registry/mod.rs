@@ -15,7 +15,7 @@ pub use operators::OPERATORS;
 pub use resolve::{Coercion, Failure, Resolved, can_coerce, coercion};
 
 use crate::functions::aggregate::NewAccumulator;
-use crate::functions::{Function, SetFunction};
+use crate::functions::{Function, SetFunction, WindowFunction};
 use crate::oid::Oid;
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -26,6 +26,8 @@ pub enum Body {
     Scalar(Function),
     Set(SetFunction),
     Aggregate(NewAccumulator),
+    /// Called with OVER only.
+    Window(WindowFunction),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -80,6 +82,9 @@ impl Procedure {
         const TAKERS: [&str; 6] =
             ["to_json", "to_jsonb", "json_build_array", "jsonb_build_array", "json_build_object", "jsonb_build_object"];
         TAKERS.contains(&self.name)
+    }
+    pub fn is_window(&self) -> bool {
+        matches!(self.body, Body::Window(_))
     }
     pub fn returns_set(&self) -> bool {
         matches!(self.body, Body::Set(_))

@@ -4,7 +4,7 @@
 use super::{Body, Procedure};
 use crate::functions::*;
 use crate::oid::{self, Oid};
-use Body::{Aggregate as A, Scalar as F, Set as S};
+use Body::{Aggregate as A, Scalar as F, Set as S, Window as W};
 
 /// Called with NULL arguments too.
 pub(super) const NULLS: u8 = 1;
@@ -830,6 +830,21 @@ pub static PROCEDURES: &[Procedure] = &[
     p(3061, "right", &[oid::TEXT, oid::INT4], oid::TEXT, 0, F(string::right)),
     p(3062, "reverse", &[oid::TEXT], oid::TEXT, 0, F(string::reverse)),
     p(3089, "pg_advisory_xact_lock", &[oid::INT8], oid::VOID, VOLATILE, F(system::advisory_lock)),
+    p(3100, "row_number", &[], oid::INT8, NULLS, W(WindowFunction::RowNumber)),
+    p(3101, "rank", &[], oid::INT8, NULLS, W(WindowFunction::Rank)),
+    p(3102, "dense_rank", &[], oid::INT8, NULLS, W(WindowFunction::DenseRank)),
+    p(3103, "percent_rank", &[], oid::FLOAT8, NULLS, W(WindowFunction::PercentRank)),
+    p(3104, "cume_dist", &[], oid::FLOAT8, NULLS, W(WindowFunction::CumeDist)),
+    p(3105, "ntile", &[oid::INT4], oid::INT4, 0, W(WindowFunction::Ntile)),
+    p(3106, "lag", &[oid::ANYELEMENT], oid::ANYELEMENT, 0, W(WindowFunction::Lag)),
+    p(3107, "lag", &[oid::ANYELEMENT, oid::INT4], oid::ANYELEMENT, 0, W(WindowFunction::Lag)),
+    p(3108, "lag", &[oid::ANYCOMPATIBLE, oid::INT4, oid::ANYCOMPATIBLE], oid::ANYCOMPATIBLE, 0, W(WindowFunction::Lag)),
+    p(3109, "lead", &[oid::ANYELEMENT], oid::ANYELEMENT, 0, W(WindowFunction::Lead)),
+    p(3110, "lead", &[oid::ANYELEMENT, oid::INT4], oid::ANYELEMENT, 0, W(WindowFunction::Lead)),
+    p(3111, "lead", &[oid::ANYCOMPATIBLE, oid::INT4, oid::ANYCOMPATIBLE], oid::ANYCOMPATIBLE, 0, W(WindowFunction::Lead)),
+    p(3112, "first_value", &[oid::ANYELEMENT], oid::ANYELEMENT, 0, W(WindowFunction::FirstValue)),
+    p(3113, "last_value", &[oid::ANYELEMENT], oid::ANYELEMENT, 0, W(WindowFunction::LastValue)),
+    p(3114, "nth_value", &[oid::ANYELEMENT, oid::INT4], oid::ANYELEMENT, 0, W(WindowFunction::NthValue)),
     p(3138, "has_type_privilege", &[oid::NAME, oid::TEXT, oid::TEXT], oid::BOOL, STABLE, F(system::has_privilege)),
     p(3139, "has_type_privilege", &[oid::NAME, oid::OID, oid::TEXT], oid::BOOL, STABLE, F(system::has_privilege)),
     p(3140, "has_type_privilege", &[oid::OID, oid::TEXT, oid::TEXT], oid::BOOL, STABLE, F(system::has_privilege)),

@@ -79,6 +79,15 @@ fn empty(type_oid: Oid) -> Datum {
     }
 }
 
+/// `prokind`
+fn kind_of(body: Body) -> char {
+    match body {
+        Body::Aggregate(_) => 'a',
+        Body::Window(_) => 'w',
+        Body::Scalar(_) | Body::Set(_) => 'f',
+    }
+}
+
 pub(super) fn character(value: char) -> Datum {
     Datum::Char(value as u8)
 }
@@ -225,7 +234,7 @@ fn procedures(table: &VirtualTable) -> Vec<Vec<Datum>> {
                     ("prolang", Oid(12).into()),
                     ("procost", Datum::Float4(1.0)),
                     ("prorows", Datum::Float4(if procedure.returns_set() { 1000.0 } else { 0.0 })),
-                    ("prokind", character(if matches!(procedure.body, Body::Aggregate(_)) { 'a' } else { 'f' })),
+                    ("prokind", character(kind_of(procedure.body))),
                     ("proisstrict", Datum::Bool(procedure.is_strict())),
                     ("proretset", Datum::Bool(procedure.returns_set())),
                     ("provolatile", character(volatility)),

@@ -41,11 +41,8 @@ impl Converter<'_> {
         };
         let target = match on.conflict_target {
             None => None,
-            Some(ast::ConflictTarget::Columns { predicate: Some(_), .. }) => {
-                return Err(PgError::unsupported("ON CONFLICT ... WHERE"));
-            }
-            Some(ast::ConflictTarget::Columns { columns, predicate: None }) => {
-                Some(ConflictTarget::Columns(self.identifiers(columns)))
+            Some(ast::ConflictTarget::Columns { columns, predicate }) => {
+                Some(ConflictTarget::Columns(self.identifiers(columns), self.optional(predicate)?))
             }
             Some(ast::ConflictTarget::OnConstraint(name)) => {
                 Some(ConflictTarget::Constraint(self.single_name(name, "constraint name")?))
@@ -66,6 +63,7 @@ impl Converter<'_> {
     }
 
     fn assignment(&mut self, assignment: ast::Assignment) -> PgResult<Assignment> {
+        let is_row = matches!(assignment.target, ast::AssignmentTarget::Tuple(_));
         let names = match assignment.target {
             ast::AssignmentTarget::ColumnName(name) => vec![name],
             ast::AssignmentTarget::Tuple(names) => names,
@@ -75,6 +73,7 @@ impl Converter<'_> {
                 .into_iter()
                 .map(|name| self.single_name(name, "column as the target of SET"))
                 .collect::<PgResult<_>>()?,
+            is_row,
             value: self.expr(assignment.value)?,
         })
     }

@@ -350,6 +350,9 @@ impl Converter<'_> {
         ordinality: bool,
     ) -> PgResult<TableExpr> {
         let name = self.name(name)?;
+        if name.last() == super::super::rewrite::ROWS_FROM {
+            return self.rows_from(name.place(), args, alias, ordinality);
+        }
         let mut arguments = Vec::with_capacity(args.len());
         for arg in args {
             match self.argument(arg)? {
@@ -369,6 +372,23 @@ impl Converter<'_> {
             within_group: vec![],
         };
         Ok(TableExpr::Function { call, place, alias: self.alias(alias)?, lateral, ordinality })
+    }
+
+    fn rows_from(
+        &mut self,
+        place: Place,
+        args: Vec<ast::FunctionArg>,
+        alias: Option<ast::TableAlias>,
+        ordinality: bool,
+    ) -> PgResult<TableExpr> {
+        let mut calls = Vec::with_capacity(args.len());
+        for arg in args {
+            match self.argument(arg)?.map(|argument| argument.value.kind) {
+                Some(ExprKind::Function(call)) => calls.push((call, Alias::default())),
+                _ => return Err(PgError::unsupported("something other than a function call in ROWS FROM")),
+            }
+        }
+        Ok(TableExpr::RowsFrom { calls, place, alias: self.alias(alias)?, ordinality })
     }
 
     pub fn alias(&mut self, alias: Option<ast::TableAlias>) -> PgResult<Alias> {
@@ -399,15 +419,17 @@ impl Converter<'_> {
     }
 
     fn window(&mut self, spec: ast::WindowSpec) -> PgResult<WindowDefinition> {
+        let (exclude, base) = super::super::rewrite::split_exclusion(spec.window_name);
+        let base = base.map(|name| self.identifier(name));
         Ok(WindowDefinition {
-            base: spec.window_name.map(|name| self.identifier(name)),
             partition_by: self.exprs(spec.partition_by)?,
             order_by: self.sort_keys(spec.order_by)?,
-            frame: spec.window_frame.map(|frame| self.frame(frame)).transpose()?,
+            frame: spec.window_frame.map(|frame| self.frame(frame, exclude)).transpose()?,
+            base,
         })
     }
 
-    fn frame(&mut self, frame: ast::WindowFrame) -> PgResult<Frame> {
+    fn frame(&mut self, frame: ast::WindowFrame, exclude: FrameExclude) -> PgResult<Frame> {
         Ok(Frame {
             unit: match frame.units {
                 ast::WindowFrameUnits::Rows => FrameUnit::Rows,
@@ -419,6 +441,7 @@ impl Converter<'_> {
                 Some(bound) => self.frame_bound(bound)?,
                 None => FrameBound::CurrentRow,
             },
+            exclude,
         })
     }
 

@@ -1,0 +1,205 @@
+//! WITH: common table expressions, recursive ones, data-modifying ones.
+//!
+//! Each becomes an entry of one list of the whole statement; where it is named stands a relation with its number.
+use super::expr::visible_positions;
+use super::query::{query_columns, rename};
+use super::scope::CommonTable;
+use super::{Analyzer, at};
+use crate::parser::tree::{self, Place, QueryBody, SetOperation};
+use crate::typed::{Common, CommonBody, Query, RelationColumn, Statement, Target};
+use std::sync::Arc;
+use trivet_types::{PgError, PgResult, SqlState, display_name, sqlstate};
+
+const INVALID_RECURSION: SqlState = SqlState(*b"42P19");
+
+impl Analyzer<'_> {
+    /// Put the tables of a WITH in sight; the caller takes them out of it.
+    pub(super) fn with(&mut self, with: &Option<tree::With>) -> PgResult<()> {
+        let Some(with) = with else { return Ok(()) };
+        for (at_table, common) in with.tables.iter().enumerate() {
+            if with.tables[..at_table].iter().any(|other| other.name.text == common.name.text) {
+                let message = format!("WITH query name \"{}\" specified more than once", common.name.text);
+                return Err(at(common.name.place, PgError::new(sqlstate::DUPLICATE_ALIAS, message)));
+            }
+        }
+        let is_top = self.scopes.is_empty() && self.common_depth == 0;
+        for common in &with.tables {
+            let modifies = !matches!(common.statement.as_ref(), tree::Statement::Query(_));
+            if modifies && !is_top {
+                let message = "WITH clause containing a data-modifying statement must be at the top level";
+                return Err(at(common.name.place, PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message)));
+            }
+            // Its inside sees earlier common tables, and no query around.
+            let outer = std::mem::take(&mut self.scopes);
+            self.common_depth += 1;
+            let result = self.common_table(common, with.recursive);
+            self.common_depth -= 1;
+            self.scopes = outer;
+            let table = result?;
+            self.common.push(table);
+        }
+        Ok(())
+    }
+
+    fn common_table(&mut self, common: &tree::CommonTable, recursive: bool) -> PgResult<CommonTable> {
+        let (name, place) = (common.name.text.clone(), common.name.place);
+        let table = |columns, id, returns| CommonTable { name: name.clone(), columns, id, working: false, returns };
+        let statement = match common.statement.as_ref() {
+            tree::Statement::Query(query) if recursive && mentions(query, &name) => {
+                let (columns, id) = self.recursive(common, query)?;
+                return Ok(table(columns, id, true));
+            }
+            tree::Statement::Query(query) => {
+                let analyzed = self.query(query)?;
+                let analyzed = self.settled(analyzed)?;
+                let mut columns = query_columns(&analyzed);
+                rename(&mut columns, &common.columns, &name, place)?;
+                let id = self.add_common(common, CommonBody::Query(Arc::new(analyzed)));
+                return Ok(table(columns, id, true));
+            }
+            other => self.statement_here(other)?,
+        };
+        let returning: Option<&[Target]> = match &statement {
+            Statement::Insert(insert) => insert.returning.as_deref(),
+            Statement::Update(update) => update.returning.as_deref(),
+            Statement::Delete(delete) => delete.returning.as_deref(),
+            _ => return Err(PgError::internal("WITH holds queries and data changes")),
+        };
+        let columns = returning.map(|targets| targets.iter().map(target_column).collect::<Vec<_>>());
+        let returns = columns.is_some();
+        let mut columns = columns.unwrap_or_default();
+        rename(&mut columns, &common.columns, &name, place)?;
+        let id = self.add_common(common, CommonBody::Statement(Box::new(statement)));
+        Ok(table(columns, id, returns))
+    }
+
+    fn add_common(&mut self, common: &tree::CommonTable, body: CommonBody) -> usize {
+        let id = self.commons.len();
+        let (name, materialized) = (common.name.text.clone(), common.materialized);
+        self.commons.push(Common { id, name, body, materialized, references: 0 });
+        id
+    }
+
+    /// `base UNION [ALL] step`, where the step names the table.
+    fn recursive(&mut self, common: &tree::CommonTable, query: &tree::Query) -> PgResult<(Vec<RelationColumn>, usize)> {
+        let (name, place) = (&common.name.text, common.name.place);
+        let wrong = |message: String| at(place, PgError::new(INVALID_RECURSION, message));
+        let form = || {
+            wrong(format!(
+                "recursive query \"{name}\" does not have the form non-recursive-term UNION [ALL] recursive-term"
+            ))
+        };
+        let QueryBody::SetOperation { operation: SetOperation::Union, all, left, right } = &query.body else {
+            return Err(form());
+        };
+        let not_yet = |what: &str| {
+            Err(PgError::new(
+                sqlstate::FEATURE_NOT_SUPPORTED,
+                format!("{what} in a recursive query is not implemented"),
+            ))
+        };
+        if !query.order_by.is_empty() {
+            return not_yet("ORDER BY");
+        }
+        if query.offset.is_some() {
+            return not_yet("OFFSET");
+        }
+        if query.limit.is_some() {
+            return not_yet("LIMIT");
+        }
+        if !query.locking.is_empty() {
+            return not_yet("FOR UPDATE/SHARE");
+        }
+        let outer_common = self.common.len();
+        self.with(&query.with)?;
+        if body_mentions(left, name) {
+            let message =
+                format!("recursive reference to query \"{name}\" must not appear within its non-recursive term");
+            return Err(PgError::new(INVALID_RECURSION, message));
+        }
+        let base = self.set_operand(left)?;
+        let base = self.settled(base)?;
+        let mut columns = query_columns(&base);
+        rename(&mut columns, &common.columns, name, place)?;
+        let id = self.add_common(common, CommonBody::Open);
+        self.common.push(CommonTable {
+            name: name.clone(),
+            columns: columns.clone(),
+            id,
+            working: true,
+            returns: true,
+        });
+        let step = self.set_operand(right);
+        self.common.truncate(outer_common);
+        let step = self.recursive_step(name, &columns, &base, step?)?;
+        self.commons[id].body = CommonBody::Recursive { base, step, all: *all };
+        Ok((columns, id))
+    }
+
+    /// The step's columns have the base's types.
+    fn recursive_step(
+        &mut self,
+        name: &str,
+        columns: &[RelationColumn],
+        base: &Query,
+        mut step: Query,
+    ) -> PgResult<Query> {
+        let (left, right) = (visible_positions(base), visible_positions(&step));
+        if left.len() != right.len() {
+            let place = step.targets.first().map(|target| target.expr.place).unwrap_or_default();
+            let message = "each UNION query must have the same number of columns";
+            return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, message)));
+        }
+        for (number, (l, r)) in left.into_iter().zip(right).enumerate() {
+            let (first, second) = (&base.targets[l].expr, &step.targets[r].expr);
+            let overall = super::common_type(&[first.type_oid, second.type_oid]).map_err(|(a, b, _)| {
+                let message =
+                    format!("UNION types {} and {} cannot be matched", display_name(a, -1), display_name(b, -1));
+                at(second.place, PgError::new(sqlstate::DATATYPE_MISMATCH, message))
+            })?;
+            let modifier = if second.modifier == first.modifier && second.type_oid == first.type_oid {
+                first.modifier
+            } else {
+                -1
+            };
+            if overall != columns[number].type_oid || modifier != columns[number].modifier {
+                let message = format!(
+                    "recursive query \"{name}\" column {} has type {} in non-recursive term but type {} overall",
+                    number + 1,
+                    display_name(first.type_oid, first.modifier),
+                    display_name(overall, modifier)
+                );
+                return Err(at(first.place, PgError::new(sqlstate::DATATYPE_MISMATCH, message))
+                    .hint("Cast the output of the non-recursive term to the correct type."));
+            }
+            self.convert_target(&mut step, r, overall)?;
+        }
+        Ok(step)
+    }
+}
+
+fn target_column(target: &Target) -> RelationColumn {
+    let (type_oid, modifier) = (target.expr.type_oid, target.expr.modifier);
+    RelationColumn { name: target.name.clone(), type_oid, modifier, hidden: false }
+}
+
+/// Does the query name this table anywhere?
+fn mentions(query: &tree::Query, name: &str) -> bool {
+    let statement = tree::Statement::Query(query.clone());
+    super::mentioned(&statement).relations.contains(&(None, name.to_string()))
+}
+
+fn body_mentions(body: &QueryBody, name: &str) -> bool {
+    mentions(&bare(body.clone()), name)
+}
+
+/// A query of nothing but its body.
+pub(super) fn bare(body: QueryBody) -> tree::Query {
+    tree::Query { with: None, body, order_by: vec![], limit: None, offset: None, with_ties: false, locking: vec![] }
+}
+
+/// Where WITH's table is named without being able to give rows.
+pub(super) fn without_returning(name: &str, place: Place) -> Box<PgError> {
+    let message = format!("WITH query \"{name}\" does not have a RETURNING clause");
+    at(place, PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message))
+}
