@@ -196,6 +196,19 @@ pub struct Common {
     pub materialized: Option<bool>,
     /// How often the statement names it.
     pub references: usize,
+    /// In the query of a view: what it reads is the view's affair.
+    pub of_view: bool,
+}
+
+impl Common {
+    /// The queries of one that changes nothing.
+    pub fn queries(&self) -> Vec<&Query> {
+        match &self.body {
+            CommonBody::Query(query) => vec![query],
+            CommonBody::Recursive { base, step, .. } => vec![base, step],
+            CommonBody::Statement(_) | CommonBody::Open => vec![],
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -490,9 +503,13 @@ impl Expr {
                 vec![]
             }
             Call { arguments, .. } | Extreme { arguments, .. } => arguments.iter_mut().collect(),
-            And(list) | Or(list) | Coalesce(list) | Array(list) | Row(list) | Grouping(list) | NamedRow { items: list, .. } => {
-                list.iter_mut().collect()
-            }
+            And(list)
+            | Or(list)
+            | Coalesce(list)
+            | Array(list)
+            | Row(list)
+            | Grouping(list)
+            | NamedRow { items: list, .. } => list.iter_mut().collect(),
             Convert(operand) | ConvertElements(operand) | Relabel(operand) | Not(operand) => vec![operand],
             Fit { operand, .. } | IsNull { operand, .. } | IsBoolean { operand, .. } | Field { operand, .. } => {
                 vec![operand]

@@ -121,6 +121,7 @@ pub trait Transaction: Send {
     /// Until the next `statement`, `get`, `get_many` and `scan` see own writes as they are now, whatever is written meanwhile:
     /// for a statement whose parts write and read. Locks and `get_newest` see all of them.
     fn hold_view(&mut self);
+    fn release_view(&mut self);
     /// The buffer first, then the snapshot. Waits for an unresolved write of the key at or below it.
     async fn get(&mut self, key: &[u8]) -> PgResult<Option<Bytes>>;
     /// Many at once; waits once for all of them.

@@ -281,6 +281,10 @@ impl Transaction for RegionTransaction {
         self.buffer.hold_view();
     }
 
+    fn release_view(&mut self) {
+        self.buffer.release_view();
+    }
+
     async fn statement(&mut self) -> PgResult<Snapshot> {
         self.check_alive()?;
         self.buffer.release_view();

@@ -145,7 +145,7 @@ impl Analyzer<'_> {
         let is_window = procedures.iter().any(|procedure| procedure.is_window());
         if is_window && (!is_aggregate || call.within_group.is_empty() && call.arguments.is_empty()) {
             let message = format!("window function {name} requires an OVER clause");
-            return Err(at(place, PgError::new(super::window::WINDOWING_ERROR, message)));
+            return Err(at(place, PgError::new(sqlstate::WRONG_OBJECT_TYPE, message)));
         }
         if is_aggregate {
             return self.aggregate(call, place);

@@ -246,7 +246,11 @@ impl Analyzer<'_> {
                 }
                 let mut wanted = Vec::with_capacity(names.len());
                 for name in names {
-                    wanted.push(self.column_position(table, name)?);
+                    let undefined = |_| {
+                        let message = format!("column \"{}\" does not exist", name.text);
+                        at(name.place, PgError::new(sqlstate::UNDEFINED_COLUMN, message))
+                    };
+                    wanted.push(self.column_position(table, name).map_err(undefined)?);
                 }
                 let matching = table.indexes.iter().filter(|index| {
                     index.unique
@@ -278,10 +282,7 @@ impl Analyzer<'_> {
         }
         let mut scope = Scope { no_aggregates: Some("UPDATE"), ..Scope::default() };
         scope.add_table(table, alias, Some(&table.schema_name));
-        // Bare names mean the existing row.
-        let visible = scope.columns.clone();
         scope.add_table(table, "excluded", None);
-        scope.columns = visible;
         self.scopes.push(scope);
         let analyzed = self.assignments(table, assignments).and_then(|assignments| {
             let filter = filter.as_ref().map(|filter| self.condition(filter, "WHERE")).transpose()?;
@@ -327,8 +328,7 @@ impl Analyzer<'_> {
                     return Err(PgError::new(sqlstate::SYNTAX_ERROR, message));
                 }
                 let column = &table.columns[position];
-                let is_default =
-                    matches!(value, Assigned::Tree(tree::Expr { kind: tree::ExprKind::Default, .. }));
+                let is_default = matches!(value, Assigned::Tree(tree::Expr { kind: tree::ExprKind::Default, .. }));
                 if !is_default {
                     refuse_assignment(column)?;
                 }

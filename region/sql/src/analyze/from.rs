@@ -126,13 +126,13 @@ impl Analyzer<'_> {
                 }
                 let mut columns = common.columns.clone();
                 let source = RelationSource::Common { id: common.id, working: common.working };
-                self.commons[common.id].references += 1;
+                self.commons[common.id - self.common_base].references += 1;
                 rename(&mut columns, &alias.columns, &shown, name.place())?;
                 return self.relation(Relation { alias: shown, columns, source, lateral: false, view: None }, None);
             }
         }
         let mut view = None;
-        let (mut columns, source, schema) = match self.found(name)? {
+        let (mut columns, source, schema) = match self.found(name).map_err(|error| self.with_item(name, error))? {
             Found::View(found) => {
                 view = Some(found.table.oid);
                 let (columns, source) = self.view(found)?;
@@ -250,7 +250,7 @@ impl Analyzer<'_> {
         let shown = alias.name.as_ref().map_or_else(|| first.to_string(), |alias| alias.text.clone());
         rename(&mut columns, &alias.columns, &shown, place)?;
         let source = RelationSource::Functions { calls, ordinality };
-        self.relation(Relation { alias: shown, columns, source, lateral: true }, None)
+        self.relation(Relation { alias: shown, columns, source, lateral: true, view: None }, None)
     }
 
     fn join(
@@ -269,6 +269,12 @@ impl Analyzer<'_> {
         scope.tables.truncate(tables_before);
         scope.columns.truncate(columns_before);
         let right = right?;
+        for table in &right.tables {
+            if left.tables.iter().any(|other| other.alias == table.alias && other.schema == table.schema) {
+                let message = format!("table name \"{}\" specified more than once", table.alias);
+                return Err(PgError::new(sqlstate::DUPLICATE_ALIAS, message));
+            }
+        }
         let mut tables = left.tables.clone();
         tables.extend(right.tables.iter().cloned());
         let using = match condition {
@@ -325,7 +331,7 @@ impl Analyzer<'_> {
                     (None, _) => {
                         let message =
                             format!("column \"{name}\" specified in USING clause does not exist in {side} table");
-                        Err(at(*place, PgError::new(sqlstate::UNDEFINED_COLUMN, message)))
+                        Err(PgError::new(sqlstate::UNDEFINED_COLUMN, message))
                     }
                     _ => {
                         let message = format!("common column name \"{name}\" appears more than once in {side} table");

@@ -110,8 +110,12 @@ pub struct Analyzer<'a> {
     overriding: bool,
     /// All common table expressions of the statement.
     commons: Vec<Common>,
+    /// The number of the first of them: inside a view there are some around it.
+    common_base: usize,
     /// How many of them we are inside of.
     common_depth: usize,
+    /// Tables of a WITH that are not in sight yet.
+    pending_with: Vec<String>,
     /// Numbers for subqueries that several expressions share.
     next_shared: usize,
 }
@@ -136,7 +140,9 @@ impl<'a> Analyzer<'a> {
             depth_max: DEPTH_SMALL * 2,
             overriding: false,
             commons: Vec::new(),
+            common_base: 0,
             common_depth: 0,
+            pending_with: Vec::new(),
             next_shared: 0,
         }
     }

@@ -360,7 +360,7 @@ impl Analyzer<'_> {
             RelationSource::Table(table) => Some((table.oid, number)),
             RelationSource::Virtual(table) => Some((table.oid, number)),
             RelationSource::Query(query) => query.visible_targets().nth(column)?.origin,
-            RelationSource::Common { id, .. } => match &self.commons.get(*id)?.body {
+            RelationSource::Common { id, .. } => match &self.commons.get(id.checked_sub(self.common_base)?)?.body {
                 CommonBody::Query(query) => query.visible_targets().nth(column)?.origin,
                 CommonBody::Recursive { .. } | CommonBody::Statement(_) | CommonBody::Open => None,
             },
@@ -430,7 +430,8 @@ impl Analyzer<'_> {
                 let leading = sort.iter().take(on.len()).all(|key| on.contains(&key.target));
                 if !leading {
                     let message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
-                    return Err(PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, message));
+                    let place = exprs.first().map(|expr| expr.place).unwrap_or_default();
+                    return Err(at(place, PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, message)));
                 }
                 Ok(Some(DistinctOn::Targets(on)))
             }

@@ -53,6 +53,7 @@ pub struct Scope {
     /// Why a window function may not stand here although an aggregate may.
     pub no_windows: Option<&'static str>,
     pub inside_window: bool,
+    pub inside_window_definition: bool,
     /// `GROUPING (...)` is a reason to group.
     pub has_grouping_call: bool,
 }

@@ -3,7 +3,7 @@ use super::query::{query_columns, rename};
 use super::{Analyzer, with_room};
 use crate::catalog::{ResolvedView, Table};
 use crate::parser::tree;
-use crate::typed::{Expr, ExprKind, RelationColumn, RelationSource};
+use crate::typed::{Common, Expr, ExprKind, RelationColumn, RelationSource};
 use std::sync::Arc;
 use trivet_types::registry::registry;
 use trivet_types::{Datum, Oid, PgError, PgResult, oid};
@@ -20,17 +20,22 @@ impl Analyzer<'_> {
         let tree::Statement::Query(query) = &parsed.statement else { return Err(broken()) };
         let depth = super::mentioned_in_query(query).depth;
         let environment = self.environment;
+        let (common_base, next_shared) = (self.common_base + self.commons.len(), self.next_shared);
         let analyzed = with_room(depth, || {
             let mut inner =
                 Analyzer::new(&view.relations, environment, super::ParameterTypes::none()).with_depth(depth);
+            (inner.common_base, inner.next_shared) = (common_base, next_shared);
             let query = inner.query(query)?;
-            inner.settled(query)
+            let query = inner.settled(query)?;
+            Ok((query, inner.commons, inner.next_shared))
         });
         // A place in the view's text is none in the statement's.
-        let mut analyzed = analyzed.map_err(|mut error| {
+        let (mut analyzed, commons, next_shared) = analyzed.map_err(|mut error| {
             error.position = None;
             error
         })?;
+        self.next_shared = next_shared;
+        self.commons.extend(commons.into_iter().map(|common| Common { of_view: true, ..common }));
         let own: Vec<_> = view.table.live_columns().map(|(_, column)| column).collect();
         analyzed.targets.iter_mut().filter(|target| !target.hidden).for_each(|target| target.origin = None);
         let mut columns = query_columns(&analyzed);

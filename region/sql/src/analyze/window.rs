@@ -62,7 +62,15 @@ impl Analyzer<'_> {
             return Err(windowing(place, format!("window functions are not allowed in {clause}")));
         }
         if scope.inside_window {
-            return Err(windowing(place, "window function calls cannot be nested"));
+            let definition = scope.inside_window_definition;
+            return Err(windowing(
+                place,
+                if definition {
+                    "window functions are not allowed in window definitions"
+                } else {
+                    "window function calls cannot be nested"
+                },
+            ));
         }
         scope.inside_window = true;
         let parts = self.window_parts(call, over, place);
@@ -143,7 +151,9 @@ impl Analyzer<'_> {
             (spec.partition, spec.order) = (known.spec.partition, known.spec.order);
         }
         let inside = std::mem::replace(&mut self.scope().inside_window, true);
+        self.scope().inside_window_definition = true;
         let filled = self.window_keys(definition, &mut spec);
+        self.scope().inside_window_definition = false;
         self.scope().inside_window = inside;
         filled?;
         if let Some(frame) = &definition.frame {

@@ -23,7 +23,15 @@ impl Analyzer<'_> {
             }
         }
         let is_top = self.scopes.is_empty() && self.common_depth == 0;
-        for common in &with.tables {
+        let pending = std::mem::take(&mut self.pending_with);
+        let result = self.with_tables(with, is_top);
+        self.pending_with = pending;
+        result
+    }
+
+    fn with_tables(&mut self, with: &tree::With, is_top: bool) -> PgResult<()> {
+        for (number, common) in with.tables.iter().enumerate() {
+            self.pending_with = with.tables[number..].iter().map(|table| table.name.text.clone()).collect();
             let modifies = !matches!(common.statement.as_ref(), tree::Statement::Query(_));
             if modifies && !is_top {
                 let message = "WITH clause containing a data-modifying statement must be at the top level";
@@ -41,6 +49,19 @@ impl Analyzer<'_> {
         Ok(())
     }
 
+    /// 42P01 for a name that WITH defines too late.
+    pub(super) fn with_item(&self, name: &tree::QualifiedName, error: Box<PgError>) -> Box<PgError> {
+        if name.parts.len() != 1 || !self.pending_with.iter().any(|pending| pending == name.last()) {
+            return error;
+        }
+        let name = name.last();
+        error
+            .detail(format!(
+                "There is a WITH item named \"{name}\", but it cannot be referenced from this part of the query."
+            ))
+            .hint("Use WITH RECURSIVE, or re-order the WITH items to remove forward references.")
+    }
+
     fn common_table(&mut self, common: &tree::CommonTable, recursive: bool) -> PgResult<CommonTable> {
         let (name, place) = (common.name.text.clone(), common.name.place);
         let table = |columns, id, returns| CommonTable { name: name.clone(), columns, id, working: false, returns };
@@ -53,7 +74,7 @@ impl Analyzer<'_> {
                 let analyzed = self.query(query)?;
                 let analyzed = self.settled(analyzed)?;
                 let mut columns = query_columns(&analyzed);
-                rename(&mut columns, &common.columns, &name, place)?;
+                rename_with(&mut columns, &common.columns, &name, place)?;
                 let id = self.add_common(common, CommonBody::Query(Arc::new(analyzed)));
                 return Ok(table(columns, id, true));
             }
@@ -68,15 +89,15 @@ impl Analyzer<'_> {
         let columns = returning.map(|targets| targets.iter().map(target_column).collect::<Vec<_>>());
         let returns = columns.is_some();
         let mut columns = columns.unwrap_or_default();
-        rename(&mut columns, &common.columns, &name, place)?;
+        rename_with(&mut columns, &common.columns, &name, place)?;
         let id = self.add_common(common, CommonBody::Statement(Box::new(statement)));
         Ok(table(columns, id, returns))
     }
 
     fn add_common(&mut self, common: &tree::CommonTable, body: CommonBody) -> usize {
-        let id = self.commons.len();
+        let id = self.common_base + self.commons.len();
         let (name, materialized) = (common.name.text.clone(), common.materialized);
-        self.commons.push(Common { id, name, body, materialized, references: 0 });
+        self.commons.push(Common { id, name, body, materialized, references: 0, of_view: false });
         id
     }
 
@@ -92,35 +113,33 @@ impl Analyzer<'_> {
         let QueryBody::SetOperation { operation: SetOperation::Union, all, left, right } = &query.body else {
             return Err(form());
         };
-        let not_yet = |what: &str| {
-            Err(PgError::new(
-                sqlstate::FEATURE_NOT_SUPPORTED,
-                format!("{what} in a recursive query is not implemented"),
-            ))
+        let not_yet = |what: &str, place: Place| {
+            let message = format!("{what} in a recursive query is not implemented");
+            Err(at(place, PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message)))
         };
-        if !query.order_by.is_empty() {
-            return not_yet("ORDER BY");
+        if let Some(key) = query.order_by.first() {
+            return not_yet("ORDER BY", key.expr.place);
         }
-        if query.offset.is_some() {
-            return not_yet("OFFSET");
+        if let Some(offset) = &query.offset {
+            return not_yet("OFFSET", offset.place);
         }
-        if query.limit.is_some() {
-            return not_yet("LIMIT");
+        if let Some(limit) = &query.limit {
+            return not_yet("LIMIT", limit.place);
         }
         if !query.locking.is_empty() {
-            return not_yet("FOR UPDATE/SHARE");
+            return not_yet("FOR UPDATE/SHARE", Place::default());
         }
         let outer_common = self.common.len();
         self.with(&query.with)?;
         if body_mentions(left, name) {
             let message =
                 format!("recursive reference to query \"{name}\" must not appear within its non-recursive term");
-            return Err(PgError::new(INVALID_RECURSION, message));
+            return Err(at(reference_in(left, name), PgError::new(INVALID_RECURSION, message)));
         }
         let base = self.set_operand(left)?;
         let base = self.settled(base)?;
         let mut columns = query_columns(&base);
-        rename(&mut columns, &common.columns, name, place)?;
+        rename_with(&mut columns, &common.columns, name, place)?;
         let id = self.add_common(common, CommonBody::Open);
         self.common.push(CommonTable {
             name: name.clone(),
@@ -132,7 +151,7 @@ impl Analyzer<'_> {
         let step = self.set_operand(right);
         self.common.truncate(outer_common);
         let step = self.recursive_step(name, &columns, &base, step?)?;
-        self.commons[id].body = CommonBody::Recursive { base, step, all: *all };
+        self.commons[id - self.common_base].body = CommonBody::Recursive { base, step, all: *all };
         Ok((columns, id))
     }
 
@@ -191,6 +210,34 @@ fn mentions(query: &tree::Query, name: &str) -> bool {
 
 fn body_mentions(body: &QueryBody, name: &str) -> bool {
     mentions(&bare(body.clone()), name)
+}
+
+/// Where a table is named in a body's FROM.
+fn reference_in(body: &QueryBody, name: &str) -> Place {
+    fn in_table(table: &tree::TableExpr, name: &str) -> Option<Place> {
+        match table {
+            tree::TableExpr::Table { name: found, .. } => {
+                (found.parts.len() == 1 && found.last() == name).then(|| found.place())
+            }
+            tree::TableExpr::Join { left, right, .. } => in_table(left, name).or_else(|| in_table(right, name)),
+            _ => None,
+        }
+    }
+    match body {
+        QueryBody::Select(select) => select.from.iter().find_map(|table| in_table(table, name)).unwrap_or_default(),
+        QueryBody::SetOperation { left, right, .. } => match reference_in(left, name) {
+            place if place.known().is_some() => place,
+            _ => reference_in(right, name),
+        },
+        _ => Place::default(),
+    }
+}
+
+fn rename_with(columns: &mut [RelationColumn], names: &[tree::Name], name: &str, place: Place) -> PgResult<()> {
+    rename(columns, names, name, place).map_err(|mut error| {
+        error.message = error.message.replacen("table", "WITH query", 1);
+        error
+    })
 }
 
 /// A query of nothing but its body.

@@ -34,6 +34,14 @@ impl Definer<'_> {
                 Analyzer::new(&relations, environment, ParameterTypes::none()).with_depth(mentioned.depth);
             analyzer.statement(&Statement::Query(query.clone()))
         })?;
+        let (commons, typed) = match typed {
+            typed::Statement::With(commons, statement) => (commons, *statement),
+            statement => (Vec::new(), statement),
+        };
+        if commons.iter().any(|common| matches!(common.body, typed::CommonBody::Statement(_))) {
+            let message = "views must not contain data-modifying statements in WITH";
+            return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
+        }
         let typed::Statement::Query(typed) = typed else {
             return Err(PgError::internal("a view's query is no query"));
         };
@@ -54,7 +62,7 @@ impl Definer<'_> {
             view_columns.push(super::create::plain_column(name, type_oid, modifier));
         }
         super::columns::check_names(&view_columns)?;
-        let view = View { query: text.to_owned(), references: references(&relations, &typed) };
+        let view = View { query: text.to_owned(), references: references(&relations, &commons, &typed) };
         if or_replace {
             if let Some(found) = self.find_in_creation_schema(name).await? {
                 return self.replace_view(name, found, view, view_columns).await;
@@ -120,11 +128,14 @@ impl Definer<'_> {
 }
 
 /// The relations that a query's names stand for, with the columns that it uses.
-fn references(relations: &Relations, query: &typed::Query) -> Vec<ViewReference> {
+fn references(relations: &Relations, commons: &[typed::Common], query: &typed::Query) -> Vec<ViewReference> {
     let mut used: HashMap<Oid, HashSet<usize>> = HashMap::new();
-    crate::plan::used_columns(query, &mut |relation, column| {
-        used.entry(relation).or_default().insert(column);
-    });
+    let of_commons = commons.iter().filter(|common| !common.of_view).flat_map(typed::Common::queries);
+    for query in of_commons.chain([query]) {
+        crate::plan::used_columns(query, &mut |relation, column| {
+            used.entry(relation).or_default().insert(column);
+        });
+    }
     let mut all: Vec<ViewReference> = relations
         .iter()
         .map(|((schema, name), found)| {

@@ -41,8 +41,9 @@ pub(crate) fn operator(node: &Node) -> Box<dyn Operator> {
         }
         Node::Sort { input, keys, limit } => Box::new(Sort::new(operator(input), Arc::clone(keys), limit.clone())),
         Node::Distinct { input, columns } => Box::new(Distinct::new(operator(input), Arc::clone(columns))),
-        Node::Limit { input, limit, offset, ties } => {
-            Box::new(Limit::new(operator(input), limit.clone(), offset.clone(), ties.clone()))
+        Node::Limit { input, limit, offset, ties, subplans } => {
+            let subplans = Arc::clone(subplans);
+            Box::new(Limit::new(operator(input), limit.clone(), offset.clone(), ties.clone(), subplans))
         }
         Node::Cut { input, width } => Box::new(Cut { input: operator(input), width: *width }),
         Node::Set { operation, all, left, right, types } => {

@@ -1,6 +1,7 @@
 //! INSERT, UPDATE, DELETE. An operator works to its end when it is first asked, or batch by batch if it returns rows.
 use super::lock::{replace_columns, row_id_at};
 use super::scan::decode_all;
+use super::subplan::Subqueries;
 use super::write::{check_row, delete_row, insert_row, update_row};
 use super::{Arc, BATCH_ROWS, Context, Operator, Row, gather};
 use crate::catalog::Table;
@@ -113,6 +114,9 @@ impl InsertOperator {
         let mut both = with_id(old.clone(), existing);
         both.extend(proposed);
         both.push(Datum::Null);
+        if !update.subplans.is_empty() {
+            Subqueries::new(Arc::clone(&update.subplans)).extend(context, &mut both).await?;
+        }
         if let Some(filter) = &update.filter {
             if !filter.test(context.eval(), &both)? {
                 return Ok(None);

@@ -53,6 +53,8 @@ impl DefaultValue {
             affected: &mut affected,
             sequences,
             foreign: &mut foreign,
+            commons: &mut super::common::Commons::default(),
+            touched: &mut None,
         };
         self.evaluate(&mut context).await
     }

@@ -97,6 +97,8 @@ impl RowInserter {
             affected: &mut affected,
             sequences: &self.sequences,
             foreign: &mut self.foreign,
+            commons: &mut super::common::Commons::default(),
+            touched: &mut None,
         };
         foreign::settle(&mut context).await
     }

@@ -168,6 +168,7 @@ impl Run {
         let rows = self.root.next(&mut context, BATCH_ROWS).await?;
         if rows.is_empty() {
             common::finish_changes(&mut context).await?;
+            context.transaction.release_view();
             foreign::settle(&mut context).await?;
             self.ended = true;
             return Ok(None);

@@ -1,8 +1,9 @@
 //! What changes the shape of a stream of rows: filter, projection, order, distinctness, limits, set operations.
 use super::rows::call_set;
+use super::subplan::Subqueries;
 use super::{Arc, BATCH_ROWS, Context, Operator, Row, gather};
 use crate::parser::tree::SetOperation;
-use crate::plan::{Compiled, EvalContext, SetTarget, SortKey, row_count};
+use crate::plan::{Compiled, EvalContext, SetTarget, SortKey, Subplan, row_count};
 use crate::planted::{self, Bug};
 use async_trait::async_trait;
 use hashbrown::HashTable;
@@ -154,6 +155,7 @@ pub(crate) struct Limit {
     ties: Option<Arc<Vec<SortKey>>>,
     /// WITH TIES: the key of the last row that was let through.
     last: Option<Vec<Datum>>,
+    subqueries: Subqueries,
 }
 
 impl Limit {
@@ -162,8 +164,9 @@ impl Limit {
         limit: Option<Arc<Compiled>>,
         offset: Option<Arc<Compiled>>,
         ties: Option<Arc<Vec<SortKey>>>,
+        subplans: Arc<Vec<Subplan>>,
     ) -> Limit {
-        Limit { input, limit, offset, left: None, ties, last: None }
+        Limit { input, limit, offset, left: None, ties, last: None, subqueries: Subqueries::new(subplans) }
     }
 
     /// The rows after the limit that equal its last one.
@@ -190,8 +193,10 @@ impl Limit {
 impl Operator for Limit {
     async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
         if self.left.is_none() {
+            let mut values = Row::new();
+            self.subqueries.extend(context, &mut values).await?;
             let count = |expr: &Option<Arc<Compiled>>, what| match expr {
-                Some(expr) => row_count(expr, context.eval(), what),
+                Some(expr) => row_count(expr, context.eval(), &values, what),
                 None => Ok(None),
             };
             let offset = count(&self.offset, "OFFSET")?.unwrap_or(0);
@@ -274,7 +279,7 @@ impl Sort {
 
     async fn sort(&mut self, context: &mut Context<'_>) -> PgResult<()> {
         let limit = match &self.limit {
-            Some(limit) => row_count(limit, context.eval(), "LIMIT")?,
+            Some(limit) => row_count(limit, context.eval(), &[], "LIMIT")?,
             None => None,
         };
         let mut rows: Vec<(Vec<Datum>, Row)> = Vec::new();

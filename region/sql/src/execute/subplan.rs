@@ -168,8 +168,8 @@ async fn run(subplan: &Subplan, kind: &SubplanKind, context: &mut Context<'_>) -
                 rows.extend(operator.next(context, 1).await?);
             }
             match rows.len() {
-                0 => Ok(Datum::Record(Arc::new(vec![Datum::Null; *width]))),
-                1 => Ok(Datum::Record(Arc::new(rows.remove(0)))),
+                0 => Ok(Datum::Record(vec![Datum::Null; *width].into())),
+                1 => Ok(Datum::Record(rows.remove(0).into())),
                 _ => {
                     let code = SqlState(*b"21000");
                     Err(PgError::new(code, "more than one row returned by a subquery used as an expression"))

@@ -9,9 +9,9 @@ mod define;
 pub mod definition;
 mod dialect;
 mod error;
+mod rewrite;
 mod roles;
 mod table;
-mod rewrite;
 pub mod tree;
 mod utility;
 

@@ -1,6 +1,7 @@
 //! What sqlparser cannot read is spelled otherwise before it, and understood again while its tree is converted.
 //!
 //! - `OVER (w ... EXCLUDE TIES)`: the exclusion goes into the name of the window that the specification starts from.
+//! - `TABLE t`: becomes `SELECT * FROM t`.
 //! - `ROWS FROM (f(), g())`: becomes a call of a function that no user can name.
 use super::tree::FrameExclude;
 use sqlparser::ast;
@@ -32,6 +33,16 @@ pub(super) fn for_library(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> 
         if is(tokens.get(at), "rows") && is(tokens.get(at + 1), "from") {
             let span = tokens[at].span;
             tokens.splice(at..at + 2, [quoted(ROWS_FROM.to_owned(), span)]);
+        }
+        // `TABLE t`, where a query may begin.
+        let begins = at == 0
+            || matches!(tokens[at - 1].token, Token::LParen | Token::RParen)
+            || ["union", "all", "intersect", "except", "distinct"].iter().any(|word| is(tokens.get(at - 1), word));
+        let named = matches!(tokens.get(at + 1).map(|token| &token.token), Some(Token::Word(_)));
+        if begins && named && is(tokens.get(at), "table") {
+            let span = tokens[at].span;
+            let star = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
+            tokens.splice(at..at + 1, star.map(|token| TokenWithSpan::new(token, span)));
         }
         at += 1;
     }

@@ -410,8 +410,8 @@ fn element(array: &Array, wanted: &[i64]) -> Datum {
 }
 
 /// A LIMIT or OFFSET: NULL means none.
-pub fn row_count(expr: &Compiled, context: EvalContext<'_>, what: &str) -> PgResult<Option<usize>> {
-    match expr.eval(context, &[])? {
+pub fn row_count(expr: &Compiled, context: EvalContext<'_>, row: &[Datum], what: &str) -> PgResult<Option<usize>> {
+    match expr.eval(context, row)? {
         Datum::Null => Ok(None),
         value => {
             let count = value.as_i64().ok_or_else(|| PgError::internal("a row count is a bigint"))?;

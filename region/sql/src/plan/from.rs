@@ -92,7 +92,6 @@ pub fn used_columns(query: &crate::typed::Query, visit: &mut dyn FnMut(trivet_ty
         match &relation.source {
             // What a view reads is the view's affair.
             RelationSource::Query(inner) if relation.view.is_none() => used_columns(inner, visit),
-            RelationSource::Common { query, .. } => used_columns(query, visit),
             _ => {}
         }
     }

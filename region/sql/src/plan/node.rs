@@ -287,6 +287,8 @@ pub enum Node {
         offset: Option<Arc<Compiled>>,
         /// Rows that equal the last one by these come too.
         ties: Option<Arc<Vec<SortKey>>>,
+        /// What `limit` and `offset` need of subqueries.
+        subplans: Arc<Vec<Subplan>>,
     },
     /// Cut rows to their first columns.
     Cut {
@@ -380,6 +382,8 @@ pub struct ConflictNode {
 pub struct ConflictUpdateNode {
     pub assignments: Vec<(usize, Compiled)>,
     pub filter: Option<Compiled>,
+    /// What these need of subqueries: further slots.
+    pub subplans: Arc<Vec<Subplan>>,
 }
 
 /// The target table's row is at `offset` of the input row.

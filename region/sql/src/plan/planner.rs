@@ -3,8 +3,8 @@ use super::compile::{Compilation, Layout, Request, apply, conjunction};
 use super::expr::Compiled;
 use super::from::{visit_columns, visit_query};
 use super::node::*;
-use crate::planted::{self, Bug};
 use super::window::skips_null;
+use crate::planted::{self, Bug};
 use crate::typed::{self, Body, DistinctOn, Expr, ExprKind, Query, RelationSource, Statement, Target};
 use std::sync::Arc;
 use trivet_types::registry::Body as ProcedureBody;
@@ -370,7 +370,7 @@ impl Planner {
             };
             Arc::new(query.sort.iter().map(key).collect::<Vec<_>>())
         };
-        let (limit, offset) = self.limits(query)?;
+        let (limit, offset, subplans) = self.limits(query)?;
         match &query.distinct {
             Some(DistinctOn::All) => {
                 let columns =
@@ -389,27 +389,31 @@ impl Planner {
             }
             None if !query.sort.is_empty() => {
                 // With a plain LIMIT only the first rows need to be kept.
-                let top = if offset.is_none() && !query.with_ties { limit.clone() } else { None };
+                let plain = offset.is_none() && !query.with_ties && subplans.is_empty();
+                let top = if plain { limit.clone() } else { None };
                 node = Node::Sort { input: Box::new(node), keys: sort_keys(), limit: top };
             }
             None => {}
         }
         if limit.is_some() || offset.is_some() {
             let ties = query.with_ties.then(sort_keys);
-            node = Node::Limit { input: Box::new(node), limit, offset, ties };
+            node = Node::Limit { input: Box::new(node), limit, offset, ties, subplans };
         }
         Ok(cut(node, &query.targets))
     }
 
+    /// LIMIT and OFFSET, and the subqueries that they need.
     #[allow(clippy::type_complexity)]
-    fn limits(&mut self, query: &Query) -> PgResult<(Option<Arc<Compiled>>, Option<Arc<Compiled>>)> {
+    fn limits(&mut self, query: &Query) -> PgResult<(Option<Arc<Compiled>>, Option<Arc<Compiled>>, Arc<Vec<Subplan>>)> {
+        let mut compilation = Compilation::default();
         let mut compiled = |expr: &Option<Expr>| -> PgResult<Option<Arc<Compiled>>> {
             match expr {
                 None => Ok(None),
-                Some(expr) => Ok(Some(Arc::new(self.compile_plain(expr, &Layout::default())?))),
+                Some(expr) => Ok(Some(Arc::new(self.compile(expr, &Layout::default(), &mut compilation)?))),
             }
         };
-        Ok((compiled(&query.limit)?, compiled(&query.offset)?))
+        let (limit, offset) = (compiled(&query.limit)?, compiled(&query.offset)?);
+        Ok((limit, offset, Arc::new(compilation.subplans)))
     }
 
     /// With row locks the order is: sort, lock, project, limit. Only rows that are returned are locked.
@@ -446,7 +450,7 @@ impl Planner {
         let exprs: Vec<&Expr> = query.targets.iter().map(|target| &target.expr).collect();
         let (beneath, compiled) = self.compile_over(node, &mut layout, &exprs)?;
         node = Node::Project { input: Box::new(beneath), exprs: Arc::new(compiled) };
-        let (limit, offset) = self.limits(query)?;
+        let (limit, offset, subplans) = self.limits(query)?;
         if limit.is_some() || offset.is_some() {
             let key = |key: &typed::SortTarget| SortKey {
                 expr: Compiled::Slot(key.target),
@@ -455,7 +459,7 @@ impl Planner {
                 nulls_first: key.nulls_first,
             };
             let ties = query.with_ties.then(|| Arc::new(query.sort.iter().map(key).collect()));
-            node = Node::Limit { input: Box::new(node), limit, offset, ties };
+            node = Node::Limit { input: Box::new(node), limit, offset, ties, subplans };
         }
         Ok(cut(node, &query.targets))
     }
@@ -525,15 +529,16 @@ impl Planner {
                 let update = match &conflict.update {
                     None => None,
                     Some(update) => {
+                        let mut compilation = Compilation::default();
                         let mut assignments = Vec::with_capacity(update.assignments.len());
                         for (column, expr) in &update.assignments {
-                            assignments.push((*column, self.compile_plain(expr, &both)?));
+                            assignments.push((*column, self.compile(expr, &both, &mut compilation)?));
                         }
                         let filter = match &update.filter {
-                            Some(filter) => Some(self.compile_plain(filter, &both)?),
+                            Some(filter) => Some(self.compile(filter, &both, &mut compilation)?),
                             None => None,
                         };
-                        Some(ConflictUpdateNode { assignments, filter })
+                        Some(ConflictUpdateNode { assignments, filter, subplans: Arc::new(compilation.subplans) })
                     }
                 };
                 Some(ConflictNode { indexes: conflict.indexes.clone(), update })

@@ -39,6 +39,18 @@ fn changes(statement: &Statement) -> Vec<(Arc<Table>, RowChange)> {
             vec![(Arc::clone(&update.table), RowChange::Update(columns))]
         }
         Statement::Delete(delete) => vec![(Arc::clone(&delete.table), RowChange::Delete)],
+        Statement::With(commons, statement) => {
+            let parts = commons.iter().filter_map(changed_by).chain([&**statement]);
+            parts.flat_map(changes).collect()
+        }
+    }
+}
+
+/// The data change that a WITH query is.
+fn changed_by(common: &typed::Common) -> Option<&Statement> {
+    match &common.body {
+        typed::CommonBody::Statement(statement) => Some(statement),
+        _ => None,
     }
 }
 
@@ -54,7 +66,6 @@ fn read_by(query: &Query, needs: &mut Vec<Need>) {
                 needs.push(Need { relation: Arc::clone(table), privileges });
             }
             RelationSource::Query(inner) if relation.view.is_none() => read_by(inner, needs),
-            RelationSource::Common { query, .. } => read_by(query, needs),
             _ => {}
         }
     }
@@ -107,6 +118,13 @@ fn needs_of(statement: &Statement) -> Vec<Need> {
         Statement::Delete(delete) => {
             let reads = delete.returning.is_some() || uses(&delete.query, &delete.table);
             target(&delete.table, Some(&delete.query), Privileges::DELETE, reads);
+        }
+        Statement::With(commons, statement) => {
+            for common in commons.iter().filter(|common| !common.of_view) {
+                common.queries().into_iter().for_each(|query| read_by(query, &mut needs));
+                needs.extend(changed_by(common).into_iter().flat_map(needs_of));
+            }
+            needs.extend(needs_of(statement));
         }
     }
     needs
@@ -254,6 +272,13 @@ fn views_of(statement: &Statement, views: &mut Vec<Oid>) {
         Statement::Insert(insert) => views_in(&insert.source, views),
         Statement::Update(update) => views_in(&update.query, views),
         Statement::Delete(delete) => views_in(&delete.query, views),
+        Statement::With(commons, statement) => {
+            for common in commons.iter().filter(|common| !common.of_view) {
+                common.queries().into_iter().for_each(|query| views_in(query, views));
+                changed_by(common).into_iter().for_each(|statement| views_of(statement, views));
+            }
+            views_of(statement, views);
+        }
     }
 }
 
@@ -264,7 +289,6 @@ fn views_in(query: &Query, views: &mut Vec<Oid>) {
                 Some(view) => views.push(view),
                 None => views_in(inner, views),
             },
-            RelationSource::Common { query, .. } => views_in(query, views),
             _ => {}
         }
     }

@@ -16,7 +16,7 @@ select count(*) from g where false group by ();
 select count(*) from g where false group by rollup(a);
 select a, count(*) from g where false group by grouping sets ((a));
 select a, count(*) from g where false group by a;
-select a, sum(v), rank() over (order by sum(v)) from g group by rollup(a) order by 2;
+select a, sum(v), rank() over (order by sum(v)) from g group by rollup(a) order by 2, 1;
 select case when grouping(a) = 1 then 'all' else a::text end as a, sum(v) from g group by rollup(a) order by grouping(a), 1;
 select a + 1, sum(v) from g group by rollup(a + 1) order by 1, 2;
 select b, count(distinct a), string_agg(v::text, ',' order by v) from g group by rollup(b) order by 1;

@@ -573,6 +573,20 @@ fn first_token(mut expr: &ast::Expr) -> Option<Location> {
                 expr = inner;
                 continue;
             }
+            ast::Expr::Tuple(items) => {
+                expr = items.first()?;
+                continue;
+            }
+            ast::Expr::Subquery(query) => match &*query.body {
+                ast::SetExpr::Select(select) => match select.projection.first()? {
+                    ast::SelectItem::UnnamedExpr(first) | ast::SelectItem::ExprWithAlias { expr: first, .. } => {
+                        expr = first;
+                        continue;
+                    }
+                    _ => return None,
+                },
+                _ => return None,
+            },
             ast::Expr::Identifier(ident) => ident.span,
             ast::Expr::CompoundIdentifier(idents) => idents.first()?.span,
             ast::Expr::Value(value) => value.span,
