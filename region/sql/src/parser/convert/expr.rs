@@ -599,10 +599,6 @@ fn first_token(mut expr: &ast::Expr) -> Option<Location> {
                 expr = array.elem.first()?;
                 continue;
             }
-            ast::Expr::Tuple(items) => {
-                expr = items.first()?;
-                continue;
-            }
             ast::Expr::Function(function) => match function.name.0.first()? {
                 ast::ObjectNamePart::Identifier(ident) => ident.span,
                 ast::ObjectNamePart::Function(_) => return None,
