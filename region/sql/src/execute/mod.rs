@@ -161,7 +161,7 @@ impl Run {
         if !self.begun {
             self.begun = true;
             // All parts of the statement read what was there before it.
-            if context.commons.modify() {
+            if self.plan.reads_beside_writes {
                 context.transaction.hold_view();
             }
         }

@@ -38,6 +38,8 @@ pub struct Plan {
     pub related: Arc<super::RelatedTables>,
     /// Calls `nextval` or `setval`.
     pub advances: Option<&'static str>,
+    /// Its subqueries are read while it writes, and do not see that.
+    pub reads_beside_writes: bool,
     /// Common table expressions that run once, for all that read them.
     pub commons: Vec<CommonPlan>,
 }

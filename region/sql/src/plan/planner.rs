@@ -25,6 +25,7 @@ pub struct Planner {
     needed: Vec<Vec<Vec<bool>>>,
     /// A call that moves a sequence.
     pub(super) advances: Option<&'static str>,
+    reads_beside_writes: bool,
 }
 
 /// Plan a statement.
@@ -76,6 +77,7 @@ pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>) 
         tables: planner.tables,
         related,
         advances: planner.advances,
+        reads_beside_writes: planner.reads_beside_writes || planner.commons.iter().any(|common| common.modifies),
         commons: planner.commons,
     })
 }
@@ -538,6 +540,7 @@ impl Planner {
                             Some(filter) => Some(self.compile(filter, &both, &mut compilation)?),
                             None => None,
                         };
+                        self.reads_beside_writes |= !compilation.subplans.is_empty();
                         Some(ConflictUpdateNode { assignments, filter, subplans: Arc::new(compilation.subplans) })
                     }
                 };
@@ -568,6 +571,7 @@ impl Planner {
             let compiled = targets.iter().map(|target| self.compile_plain(&target.expr, &layout));
             return Ok(build(Some(compiled.collect::<PgResult<_>>()?)));
         }
+        self.reads_beside_writes = true;
         let node = build(Some((0..layout.width).map(Compiled::Slot).collect()));
         let exprs: Vec<&Expr> = targets.iter().map(|target| &target.expr).collect();
         let (beneath, compiled) = self.compile_over(node, &mut layout, &exprs)?;

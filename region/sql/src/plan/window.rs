@@ -20,7 +20,7 @@ impl Planner {
         let mut node = node;
         while let Some(first) = left.first().copied() {
             let (same, rest): (Vec<usize>, Vec<usize>) =
-                left.iter().partition(|at| same_window(&calls[**at].window, &calls[first].window));
+                left.iter().partition(|at| **at == first || same_window(&calls[**at].window, &calls[first].window));
             left = rest;
             let spec = &calls[first].window;
             let exprs: Vec<&Expr> = spec.partition.iter().chain(spec.order.iter().map(|(expr, _, _)| expr)).collect();
@@ -93,7 +93,7 @@ impl Planner {
     }
 }
 
-/// The same rows in the same order; frames may differ.
+/// The same rows in the same order; frames may differ. A subquery is like no other, not even like itself.
 fn same_window(left: &WindowSpec, right: &WindowSpec) -> bool {
     left.partition.len() == right.partition.len()
         && left.order.len() == right.order.len()

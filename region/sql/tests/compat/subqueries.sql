@@ -69,3 +69,11 @@ select id from p except all select p_id from q order by 1;
 (select id from p order by id desc limit 1) union all (select id from q order by id limit 1);
 select id from p where id = (select p_id from q where v = 'nope');
 select coalesce((select v from q where id = 77), 'none');
+
+-- What a statement returns of subqueries is what was there before it.
+create table before_it (id int primary key, n int);
+insert into before_it values (1, 10), (2, 20);
+delete from before_it where id = 1 returning id, (select count(*) from before_it), (select n from before_it b where b.id = before_it.id);
+update before_it set n = n + 1 returning n, (select sum(n) from before_it);
+insert into before_it values (3, 30), (4, 40) returning id, (select count(*) from before_it);
+insert into before_it values (3, 0), (5, 50) on conflict (id) do update set n = (select max(n) from before_it) returning id, n, (select count(*) from before_it);
