@@ -1,6 +1,7 @@
 //! `pg_catalog` and `information_schema`: virtual tables, computed from the registry and the catalog when they are read.
 mod definition;
 mod information;
+mod operator_class;
 mod relations;
 mod roles;
 mod rows;

@@ -1,9 +1,9 @@
 //! Rows about relations and what belongs to them: tables, columns, indexes, constraints, sequences, views, comments, dependencies.
 use super::rows::{attribute_number, character, int2s, oids, row};
-use super::{VirtualTable, definition};
+use super::{VirtualTable, definition, operator_class};
 use crate::catalog::{
     AclItem, BTREE, CatalogSnapshot, Column, ConstraintKind, HEAP, Index, IndexState, POSTGRES_ROLE, ReferentialAction,
-    RelationKind, Roles, Table,
+    RelationKind, Roles, Table, builtin_schema_row,
 };
 use trivet_types::registry::registry;
 use trivet_types::{Array, Datum, Oid, TYPES, oid};
@@ -23,6 +23,7 @@ pub(super) fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot) -> Option
         "pg_attribute" => attributes(table, catalog),
         "pg_attrdef" => defaults(table, catalog),
         "pg_namespace" => namespaces(table, catalog),
+        "pg_init_privs" => first_privileges(table, catalog),
         "pg_type" => types(table, catalog),
         "pg_index" => indexes(table, catalog),
         "pg_constraint" => constraints(table, catalog),
@@ -87,6 +88,24 @@ fn namespaces(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
                 ("nspname", schema.name.as_str().into()),
                 ("nspowner", schema.owner.into()),
                 ("nspacl", acl(schema.acl.as_deref(), &catalog.roles)),
+            ],
+        )
+    });
+    shown.collect()
+}
+
+/// What was granted from the start, so that a dump leaves it out. Dumps know of `public`.
+fn first_privileges(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    let first = ["pg_catalog", "information_schema"].into_iter().filter_map(builtin_schema_row);
+    let shown = first.filter(|schema| schema.acl.is_some()).map(|schema| {
+        row(
+            table,
+            &[
+                ("objoid", schema.oid.into()),
+                ("classoid", PG_NAMESPACE.into()),
+                ("objsubid", 0.into()),
+                ("privtype", character('i')),
+                ("initprivs", acl(schema.acl.as_deref(), &catalog.roles)),
             ],
         )
     });
@@ -388,7 +407,7 @@ fn indexes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
                     ("indislive", Datum::Bool(true)),
                     ("indkey", int2s(index.keys.iter().map(number).chain(included))),
                     ("indcollation", oids(index.keys.iter().map(|key| collation(of.key_type(key))))),
-                    ("indclass", oids(index.keys.iter().map(|_| Oid(0)))),
+                    ("indclass", oids(index.keys.iter().map(|key| operator_class::of_type(of.key_type(key))))),
                     ("indoption", int2s(index.keys.iter().map(option))),
                     ("indexprs", expressions),
                     ("indpred", index.filter.as_deref().into()),

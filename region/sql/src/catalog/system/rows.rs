@@ -1,5 +1,5 @@
 //! Rows of the virtual tables.
-use super::{VirtualTable, information, relations, roles};
+use super::{VirtualTable, information, operator_class, relations, roles};
 use crate::catalog::{BTREE, CatalogSnapshot, DATABASE_NAME, HEAP, PG_CATALOG, POSTGRES_DATABASE, POSTGRES_ROLE};
 use trivet_types::registry::{
     Body, CASTS, CastContext, CastMethod, OPERATORS, Volatility, procedures as all_procedures,
@@ -106,7 +106,8 @@ pub fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot, facts: &SessionF
     if table.schema != PG_CATALOG {
         return information::rows_of(table, catalog, facts);
     }
-    if let Some(rows) = relations::rows_of(table, catalog).or_else(|| roles::rows_of(table, catalog)) {
+    let found = relations::rows_of(table, catalog).or_else(|| roles::rows_of(table, catalog));
+    if let Some(rows) = found.or_else(|| operator_class::rows_of(table)) {
         return rows;
     }
     match table.name {
