@@ -21,7 +21,8 @@
 //! verifier = "SCRAM-SHA-256$4096:..."
 //!
 //! [storage]                        # optional
-//! cache_mb = 256
+//! cache_mb = 192
+//! row_cache_mb = 160
 //! write_buffer_mb = 64
 //! ```
 use crate::access::HbaEntry;
@@ -79,12 +80,13 @@ pub struct UserEntry {
 #[serde(deny_unknown_fields, default)]
 pub struct StorageSection {
     pub cache_mb: usize,
+    pub row_cache_mb: usize,
     pub write_buffer_mb: usize,
 }
 
 impl Default for StorageSection {
     fn default() -> StorageSection {
-        StorageSection { cache_mb: 256, write_buffer_mb: 64 }
+        StorageSection { cache_mb: 192, row_cache_mb: 160, write_buffer_mb: 64 }
     }
 }
 

@@ -69,6 +69,7 @@ impl Region {
         let state_dir = common.node.data_dir.join("state");
         let options = RocksOptions {
             cache_bytes: extra.storage.cache_mb << 20,
+            row_cache_bytes: extra.storage.row_cache_mb << 20,
             write_buffer_bytes: extra.storage.write_buffer_mb << 20,
             ..RocksOptions::default()
         };

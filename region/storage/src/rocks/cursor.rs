@@ -11,27 +11,40 @@ const STEPS_MAX: usize = 6;
 
 pub(crate) type RawIterator<'a> = DBRawIteratorWithThreadMode<'a, Db>;
 
+/// What a snapshot sees of a key.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub version: Option<(Version, Option<Bytes>)>,
+    /// No newer version was there when it was looked for.
+    pub is_newest: bool,
+}
+
 /// The newest version of one key at or below `at`.
-pub(crate) fn newest(
-    db: &Db,
-    data: &ColumnFamily,
-    key: &[u8],
-    at: Version,
-) -> Result<Option<(Version, Option<Bytes>)>, StoreError> {
+pub(crate) fn newest(db: &Db, data: &ColumnFamily, key: &[u8], at: Version) -> Result<Found, StoreError> {
     let mut options = ReadOptions::default();
     // Ends with the key, so no bound is needed; and the filters say at once if there is no such key.
     options.set_prefix_same_as_start(true);
     let mut iterator = db.raw_iterator_cf_opt(data, options);
     let mut sought = encoding::encoded(key);
     let length = sought.len();
-    push_version(at, &mut sought);
+    // From the newest on: it is the one, unless the snapshot is old or somebody writes the key right now.
+    push_version(Version::MAX, &mut sought);
     iterator.seek(&sought);
-    let Some((stored, value)) = item(&iterator)? else { return Ok(None) };
-    let (found, version) = split(stored)?;
-    if found != &sought[..length] {
-        return Ok(None);
+    let mut is_newest = true;
+    loop {
+        let Some((stored, value)) = item(&iterator)? else { return Ok(Found::default()) };
+        let (found, version) = split(stored)?;
+        if found != &sought[..length] {
+            return Ok(Found::default());
+        }
+        if version <= at {
+            return Ok(Found { version: Some((version, encoding::decode_value(value)?)), is_newest });
+        }
+        is_newest = false;
+        sought.truncate(length);
+        push_version(at, &mut sought);
+        iterator.seek(&sought);
     }
-    Ok(Some((version, encoding::decode_value(value)?)))
 }
 
 /// Live rows of the range at `at`, at most `limit`.

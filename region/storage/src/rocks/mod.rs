@@ -26,6 +26,7 @@ mod collect;
 mod cursor;
 mod encoding;
 mod open;
+mod recent;
 mod store;
 
 pub use open::RocksOptions;

@@ -18,6 +18,8 @@ pub(crate) const LOCAL: &str = "local";
 pub struct RocksOptions {
     /// Decompressed blocks. Index and filter blocks, about 2 bytes a key, come on top.
     pub cache_bytes: usize,
+    /// The newest versions of rows and index entries that are read one by one; 0: none.
+    pub row_cache_bytes: usize,
     /// Size of a memtable; up to three of them wait to be flushed before writes are slowed down.
     pub write_buffer_bytes: usize,
     /// Threads for flushes and compactions.
@@ -28,7 +30,13 @@ pub struct RocksOptions {
 
 impl Default for RocksOptions {
     fn default() -> Self {
-        RocksOptions { cache_bytes: 128 << 20, write_buffer_bytes: 32 << 20, background_jobs: 2, open_files_max: 512 }
+        RocksOptions {
+            cache_bytes: 128 << 20,
+            row_cache_bytes: 64 << 20,
+            write_buffer_bytes: 32 << 20,
+            background_jobs: 2,
+            open_files_max: 512,
+        }
     }
 }
 

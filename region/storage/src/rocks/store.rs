@@ -1,5 +1,6 @@
 //! The engine behind the trait.
 use super::open::{DATA, Db, LOCAL, RocksOptions, open};
+use super::recent::Recent;
 use super::{collect, cursor, encoding, engine};
 use crate::{Batch, Collected, KeyRange, Row, Store, StoreError, Version};
 use bytes::Bytes;
@@ -23,6 +24,7 @@ const POINT_DELETES_MAX: usize = 1000;
 
 pub struct RocksStore {
     db: Db,
+    recent: Recent,
     applied: AtomicU64,
     /// What `flushed` last found; it never goes back.
     flushed: AtomicU64,
@@ -39,6 +41,7 @@ impl RocksStore {
         let db = open(path, &options)?;
         let store = RocksStore {
             db,
+            recent: Recent::new(options.row_cache_bytes),
             applied: AtomicU64::new(0),
             flushed: AtomicU64::new(0),
             horizon: AtomicU64::new(0),
@@ -154,9 +157,17 @@ impl RocksStore {
 
 impl Store for RocksStore {
     fn newest(&self, key: &[u8], at: Version) -> Result<Option<(Version, Option<Bytes>)>, StoreError> {
+        if let Some((version, value)) = self.recent.get(key, at) {
+            self.check(at)?;
+            return Ok(Some((version, Some(value))));
+        }
+        let ticket = self.recent.ticket(key);
         let found = cursor::newest(&self.db, self.family(DATA), key, at)?;
         self.check(at)?;
-        Ok(found)
+        if let (Some(ticket), true, Some((version, Some(value)))) = (ticket, found.is_newest, &found.version) {
+            self.recent.keep(ticket, key, *version, value);
+        }
+        Ok(found.version)
     }
 
     fn scan(&self, range: &KeyRange, at: Version, reverse: bool, limit: usize) -> Result<Vec<Row>, StoreError> {
@@ -192,6 +203,7 @@ impl Store for RocksStore {
             out.put_cf(local, APPLIED, applied.to_be_bytes()); // S1
         }
         self.write(out)?;
+        batch.writes.iter().for_each(|(key, ..)| self.recent.forget(key));
         if let Some(applied) = batch.applied {
             self.applied.store(applied, Ordering::Release);
         }
@@ -279,6 +291,7 @@ impl Store for RocksStore {
         let mut batch = WriteBatch::default();
         batch.delete_range_cf(data, start.as_slice(), end.as_slice());
         self.write(batch)?;
+        self.recent.forget_all();
         // Whole files go at once, instead of when compaction comes by; what they held is dead either way.
         self.db.delete_file_in_range_cf(data, start.as_slice(), end.as_slice()).map_err(engine)
     }
