@@ -182,9 +182,14 @@ impl Operator for ScanOperator {
                         self.state = State::End;
                         continue;
                     };
-                    let entries = context.transaction.scan(&range, false, limit).await?;
+                    let reverse = matches!(self.scan.access, Access::Index { reverse: true, .. });
+                    let entries = context.transaction.scan(&range, reverse, limit).await?;
                     if let Some(last) = entries.last().filter(|_| entries.len() == limit) {
-                        ranges.push(KeyRange { start: after(&last.key), end: range.end });
+                        ranges.push(if reverse {
+                            KeyRange { start: range.start, end: last.key.clone() }
+                        } else {
+                            KeyRange { start: after(&last.key), end: range.end }
+                        });
                     }
                     let mut ids = Vec::with_capacity(entries.len());
                     for entry in &entries {

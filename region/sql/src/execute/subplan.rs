@@ -1,11 +1,12 @@
 //! Subqueries in expressions: their values become further slots of the row.
+use super::shape::RowTable;
 use super::{Arc, BATCH_ROWS, Context, Operator, Row, build};
 use crate::plan::{Subplan, SubplanKind, nested_array};
 use crate::planted::{self, Bug};
 use async_trait::async_trait;
 use trivet_types::functions::Function;
 use trivet_types::registry::Body;
-use trivet_types::{Array, Datum, PgError, PgResult, SqlState};
+use trivet_types::{Array, Datum, Oid, PgError, PgResult, SqlState};
 
 pub(crate) struct ApplyOperator {
     input: Box<dyn Operator>,
@@ -21,7 +22,34 @@ pub(crate) struct Subqueries {
 
 enum Constant {
     Value(Datum),
-    Rows(Vec<Row>),
+    Rows(Listed),
+}
+
+/// A list that values are looked for in, by hash where that gives the answer.
+struct Listed {
+    rows: Vec<Row>,
+    table: Option<(RowTable, Vec<Oid>)>,
+}
+
+impl Listed {
+    fn new(rows: Vec<Row>, types: Option<Vec<Oid>>) -> Listed {
+        // With a NULL in the list "not found" is unknown.
+        let whole = !rows.iter().flatten().any(Datum::is_null);
+        let table = types.filter(|_| whole).map(|types| {
+            let mut table = RowTable::default();
+            rows.iter().for_each(|row| {
+                table.insert(row.clone(), &types);
+            });
+            (table, types)
+        });
+        Listed { rows, table }
+    }
+
+    /// Is it there? `None`: that has to be found out one by one.
+    fn find(&self, left: &[Datum]) -> Option<bool> {
+        let (table, types) = self.table.as_ref().filter(|_| !left.iter().any(Datum::is_null))?;
+        Some(table.find(left, types).is_some())
+    }
 }
 
 impl ApplyOperator {
@@ -57,7 +85,7 @@ impl Subqueries {
         }
         match &subplan.kind {
             SubplanKind::Sequence { .. } => sequence_value(subplan, context, row).await,
-            SubplanKind::Quantified { left, procedures, all, negate } => {
+            SubplanKind::Quantified { left, procedures, all, negate, hashed } => {
                 let left = {
                     let eval = context.eval();
                     left.iter().map(|expr| expr.eval(eval, row)).collect::<PgResult<Vec<_>>>()?
@@ -70,13 +98,18 @@ impl Subqueries {
                 let answer = if subplan.constant {
                     if self.constant[at].is_none() {
                         let rows = super::gather(&mut *build::operator(&subplan.root), context).await?;
-                        self.constant[at] = Some(Constant::Rows(rows));
+                        self.constant[at] = Some(Constant::Rows(Listed::new(rows, hashed.clone())));
                     }
                     let Some(Constant::Rows(rows)) = &self.constant[at] else {
                         return Err(PgError::internal("a constant subquery has rows"));
                     };
                     let mut answer = Answer::new(*all);
-                    for candidate in rows {
+                    let found = rows.find(&left);
+                    found.into_iter().for_each(|found| {
+                        answer.take(Some(found));
+                    });
+                    let one_by_one = if found.is_some() { &[] } else { rows.rows.as_slice() };
+                    for candidate in one_by_one {
                         if answer.take(compare(&functions, &left, candidate, context)?) {
                             break;
                         }

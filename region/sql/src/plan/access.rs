@@ -99,6 +99,45 @@ pub fn choose(table: &Table, steering: &[Steering]) -> Access {
     }
 }
 
+/// An order that a query wants: columns, each with whether it descends, NULLs being where an index has them.
+pub type WantedOrder = [(usize, bool)];
+
+/// An index that gives the rows in the wanted order and answers the conditions no worse than `best` does.
+pub fn choose_ordered(table: &Table, steering: &[Steering], wanted: &WantedOrder, best: &Access) -> Option<Access> {
+    let fixed_by_best = match best {
+        Access::Full => 0,
+        Access::Index { unique_point: true, .. } => return None,
+        Access::Index { probe, .. } => probe.equal.len(),
+    };
+    for index in table.indexes.iter().filter(|index| index.is_plain()) {
+        let probe = probe_of(table, index, steering);
+        if probe.equal.iter().any(|source| source.each) || probe.equal.len() < fixed_by_best {
+            continue;
+        }
+        let fixed: Vec<usize> = index.keys[..probe.equal.len()].iter().map(|key| key.column).collect();
+        let mut keys = index.keys[probe.equal.len()..].iter();
+        let mut reverse = None;
+        // What an equality fixes is in any order.
+        let fits = wanted.iter().filter(|(column, _)| !fixed.contains(column)).all(|(column, descending)| {
+            keys.next().is_some_and(|key| {
+                key.column == *column
+                    && *reverse.get_or_insert(key.descending != *descending) == (key.descending != *descending)
+            })
+        });
+        if fits {
+            let (storage, name) = (index.storage, index.name.clone());
+            return Some(Access::Index {
+                storage,
+                name,
+                probe,
+                unique_point: false,
+                reverse: reverse.unwrap_or(false),
+            });
+        }
+    }
+    None
+}
+
 fn probe_of(table: &Table, index: &Index, steering: &[Steering]) -> Probe {
     let mut probe = Probe::default();
     let mut has_each = false;

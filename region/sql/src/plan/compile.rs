@@ -292,6 +292,7 @@ impl Planner {
                     SubqueryKind::Quantified { left, procedures, all, negate } => SubplanKind::Quantified {
                         left: self.compile_all(left, layout, compilation)?,
                         procedures: procedures.clone(),
+                        hashed: hashed_types(procedures, *all),
                         all: *all,
                         negate: *negate,
                     },
@@ -382,6 +383,17 @@ fn moves_sequence(procedure: &trivet_types::registry::Procedure) -> Option<bool>
         "setval" => Some(true),
         _ => None,
     }
+}
+
+/// The types of `= ANY (subquery)` if a hash table answers it.
+fn hashed_types(procedures: &[&'static trivet_types::registry::Procedure], all: bool) -> Option<Vec<Oid>> {
+    let hashable = |procedure: &&trivet_types::registry::Procedure| match procedure.arguments {
+        [left, right] if super::from::is_equality(procedure) && super::from::hash_compatible(*left, *right) => {
+            (!trivet_types::is_pseudo(*left)).then_some(*left)
+        }
+        _ => None,
+    };
+    if all { None } else { procedures.iter().map(hashable).collect() }
 }
 
 /// Put subqueries beneath whatever uses their slots.

@@ -1,5 +1,5 @@
 //! FROM and WHERE: scans, and the joins that combine them.
-use super::access::{Access, Comparison, Steering, choose, estimate};
+use super::access::{Access, Comparison, Steering, choose, choose_ordered, estimate};
 use super::compile::{Compilation, Layout, conjunction, conjuncts};
 use super::expr::Compiled;
 use super::node::{Node, ScanNode};
@@ -638,7 +638,13 @@ impl Planner {
                         steering.push(Steering { column, comparison, value });
                     }
                 }
-                let access = choose(table, &steering);
+                let mut access = choose(table, &steering);
+                if let Some(wanted) = self.wanted_order.take() {
+                    if let Some(ordered) = choose_ordered(table, &steering, &wanted, &access) {
+                        access = ordered;
+                        self.is_ordered = true;
+                    }
+                }
                 let rows = estimate(table, &access);
                 let mut terms = Vec::with_capacity(conditions.len());
                 let mut one_implied = false;
@@ -724,7 +730,7 @@ pub(super) fn is_equality(procedure: &Procedure) -> bool {
 }
 
 /// Values of the two types are equal exactly if they hash and compare the same.
-fn hash_compatible(left: Oid, right: Oid) -> bool {
+pub(super) fn hash_compatible(left: Oid, right: Oid) -> bool {
     let family = |type_oid: Oid| match type_oid {
         oid::INT2 | oid::INT4 | oid::INT8 | oid::OID | oid::REGCLASS | oid::REGTYPE | oid::REGPROC => 1,
         oid::TEXT | oid::VARCHAR | oid::NAME => 2,

@@ -168,6 +168,8 @@ pub enum SubplanKind {
         procedures: Vec<&'static Procedure>,
         all: bool,
         negate: bool,
+        /// `= ANY` of values that hash as they compare: their types.
+        hashed: Option<Vec<Oid>>,
     },
     /// No query: `nextval`, or `setval`, which have to wait for others.
     Sequence {

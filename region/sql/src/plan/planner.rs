@@ -21,6 +21,9 @@ pub struct Planner {
     pub(super) common_bodies: Vec<typed::Common>,
     pub(super) common_slots: Vec<Option<usize>>,
     pub(super) commons: Vec<CommonPlan>,
+    /// What the only table of the query at hand should give its rows in the order of, and whether it does.
+    pub(super) wanted_order: Option<Vec<(usize, bool)>>,
+    pub(super) is_ordered: bool,
     /// Per query being planned: which columns of which relation anybody reads.
     needed: Vec<Vec<Vec<bool>>>,
     /// A call that moves a sequence.
@@ -177,7 +180,11 @@ impl Planner {
     fn query(&mut self, query: &Query) -> PgResult<Node> {
         match &query.body {
             Body::Select { from, filter, grouping } => {
+                self.wanted_order = index_order(query);
+                self.is_ordered = false;
                 let mut part = self.from_where(&query.relations, from, filter.as_ref())?;
+                self.wanted_order = None;
+                let is_ordered = std::mem::take(&mut self.is_ordered);
                 if let Some(grouping) = grouping {
                     (part.node, part.layout) = self.grouping(part.node, part.layout, grouping)?;
                 }
@@ -185,13 +192,13 @@ impl Planner {
                     (part.node, part.layout) = self.windows(part.node, part.layout, &query.windows)?;
                 }
                 if !query.locks.is_empty() {
-                    return self.locked_select(query, part.node, part.layout, filter.as_ref());
+                    return self.locked_select(query, part.node, part.layout, filter.as_ref(), is_ordered);
                 }
-                self.select_list(query, part.node, part.layout)
+                self.select_list(query, part.node, part.layout, is_ordered)
             }
             Body::Values(rows) => {
                 let node = self.value_rows(query, rows)?;
-                self.order_and_limit(query, node)
+                self.order_and_limit(query, node, false)
             }
             Body::Set { operation, all, left, right } => {
                 let left = self.subquery(left)?;
@@ -199,7 +206,7 @@ impl Planner {
                 let types = Arc::new(query.targets.iter().map(|target| target.expr.type_oid).collect());
                 let node =
                     Node::Set { operation: *operation, all: *all, left: Box::new(left), right: Box::new(right), types };
-                self.order_and_limit(query, node)
+                self.order_and_limit(query, node, false)
             }
         }
     }
@@ -313,7 +320,7 @@ impl Planner {
     }
 
     /// Targets, then DISTINCT, ORDER BY, LIMIT; at last only what is visible.
-    fn select_list(&mut self, query: &Query, node: Node, mut layout: Layout) -> PgResult<Node> {
+    fn select_list(&mut self, query: &Query, node: Node, mut layout: Layout, is_ordered: bool) -> PgResult<Node> {
         let exprs: Vec<&Expr> = query.targets.iter().map(|target| &target.expr).collect();
         let has_set = |expr: &Expr| {
             expr.any(&mut |part| matches!(&part.kind, ExprKind::Call { procedure, .. } if procedure.returns_set()))
@@ -324,7 +331,7 @@ impl Planner {
             let (beneath, compiled) = self.compile_over(node, &mut layout, &exprs)?;
             Node::Project { input: Box::new(beneath), exprs: Arc::new(compiled) }
         };
-        self.order_and_limit(query, node)
+        self.order_and_limit(query, node, is_ordered)
     }
 
     /// One call of ROWS FROM.
@@ -361,7 +368,7 @@ impl Planner {
     }
 
     /// Over rows that are the targets.
-    fn order_and_limit(&mut self, query: &Query, mut node: Node) -> PgResult<Node> {
+    fn order_and_limit(&mut self, query: &Query, mut node: Node, is_ordered: bool) -> PgResult<Node> {
         let type_of = |target: usize| query.targets[target].expr.type_oid;
         let sort_keys = || {
             let key = |key: &typed::SortTarget| SortKey {
@@ -389,7 +396,7 @@ impl Planner {
                 let columns = on.iter().map(|at| (*at, type_of(*at))).collect();
                 node = Node::Distinct { input: Box::new(node), columns: Arc::new(columns) };
             }
-            None if !query.sort.is_empty() => {
+            None if !query.sort.is_empty() && !is_ordered => {
                 // With a plain LIMIT only the first rows need to be kept.
                 let plain = offset.is_none() && !query.with_ties && subplans.is_empty();
                 let top = if plain { limit.clone() } else { None };
@@ -425,6 +432,7 @@ impl Planner {
         node: Node,
         mut layout: Layout,
         filter: Option<&Expr>,
+        is_ordered: bool,
     ) -> PgResult<Node> {
         let mut locks = Vec::with_capacity(query.locks.len());
         for lock in &query.locks {
@@ -437,7 +445,7 @@ impl Planner {
         }
         let recheck = self.recheck(filter, query, &layout)?;
         let mut node = node;
-        if !query.sort.is_empty() {
+        if !query.sort.is_empty() && !is_ordered {
             let exprs: Vec<&Expr> = query.sort.iter().map(|key| &query.targets[key.target].expr).collect();
             let (beneath, compiled) = self.compile_over(node, &mut layout, &exprs)?;
             let keys = query.sort.iter().zip(compiled).map(|(key, expr)| SortKey {
@@ -642,6 +650,31 @@ impl Planner {
             Node::Delete { input: Box::new(part.node), delete: Arc::new(delete) }
         })
     }
+}
+
+/// The order that an index may give a query: plain columns of its only table, for as many rows as a LIMIT asks for.
+fn index_order(query: &Query) -> Option<Vec<(usize, bool)>> {
+    let Body::Select { from, grouping: None, .. } = &query.body else { return None };
+    let one = matches!(from.as_slice(), [typed::From::Relation(0)]) && query.relations.len() == 1;
+    let sets = |expr: &Expr| {
+        expr.any(&mut |part| matches!(&part.kind, ExprKind::Call { procedure, .. } if procedure.returns_set()))
+    };
+    if !one
+        || query.limit.is_none()
+        || query.sort.is_empty()
+        || query.distinct.is_some()
+        || !query.windows.is_empty()
+        || query.targets.iter().any(|target| sets(&target.expr))
+    {
+        return None;
+    }
+    let column = |key: &typed::SortTarget| match query.targets[key.target].expr.kind {
+        ExprKind::Column { up: 0, relation: 0, column } if key.nulls_first == key.descending => {
+            Some((column, key.descending))
+        }
+        _ => None,
+    };
+    query.sort.iter().map(column).collect()
 }
 
 /// Drop the columns that were only there to sort by: they are the last.
