@@ -151,7 +151,8 @@ impl Collector {
                 CopySource::Table { name, .. } => self.name(name),
                 CopySource::Query(query) => self.query(query),
             },
-            Statement::CreateTableAs { query, .. } | Statement::Declare { query, .. } => self.query(query),
+            Statement::CreateTableAs { query, .. } => self.query(query),
+            Statement::Declare(Declare { query, .. }) => self.query(query),
             Statement::Execute { arguments, .. } => self.exprs(arguments),
             _ => {}
         }

@@ -499,12 +499,7 @@ pub enum Statement {
     },
     /// `None`: ALL.
     Deallocate(Option<Name>),
-    Declare {
-        name: Name,
-        query: Query,
-        hold: bool,
-        scroll: bool,
-    },
+    Declare(Declare),
     Fetch {
         cursor: Name,
         count: FetchCount,
@@ -532,12 +527,26 @@ pub enum Statement {
     },
 }
 
+/// `DECLARE name CURSOR FOR query`
+#[derive(Clone, PartialEq, Debug)]
+pub struct Declare {
+    pub name: Name,
+    pub query: Box<Query>,
+    pub hold: bool,
+    /// `None`: if the plan can go backward without further ado.
+    pub scroll: Option<bool>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FetchCount {
     /// Rows forward; negative is backward.
     Rows(i64),
     All,
     BackwardAll,
+    /// The row of this number; negative counts from the end.
+    Absolute(i64),
+    /// So many rows further on; negative is backward.
+    Relative(i64),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

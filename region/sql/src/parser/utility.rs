@@ -289,15 +289,16 @@ fn query(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Query> {
 
 fn declare(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     let name = rest.name()?;
-    let (mut hold, mut scroll) = (false, false);
+    let (mut hold, mut scroll) = (false, None);
     loop {
         if rest.eat("binary") {
             return Err(PgError::unsupported("DECLARE ... BINARY CURSOR"));
         } else if rest.eat("insensitive") || rest.eat("asensitive") {
         } else if rest.eat("no") {
             rest.expect("scroll")?;
+            scroll = Some(false);
         } else if rest.eat("scroll") {
-            scroll = true;
+            scroll = Some(true);
         } else {
             break;
         }
@@ -312,7 +313,7 @@ fn declare(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     rest.expect("for")?;
     let query = query(rest.source, rest.remaining())?;
     rest.at = rest.tokens.len();
-    Ok(Statement::Declare { name, query, hold, scroll })
+    Ok(Statement::Declare(Declare { name, query: Box::new(query), hold, scroll }))
 }
 
 fn fetch(rest: &mut Cursor<'_, '_>, moves: bool) -> PgResult<Statement> {
@@ -322,8 +323,14 @@ fn fetch(rest: &mut Cursor<'_, '_>, moves: bool) -> PgResult<Statement> {
         FetchCount::Rows(-1)
     } else if rest.eat("all") {
         FetchCount::All
-    } else if rest.is("first") || rest.is("last") || rest.is("absolute") || rest.is("relative") {
-        return Err(PgError::unsupported("FETCH by position"));
+    } else if rest.eat("first") {
+        FetchCount::Absolute(1)
+    } else if rest.eat("last") {
+        FetchCount::Absolute(-1)
+    } else if rest.eat("absolute") {
+        FetchCount::Absolute(rest.integer().ok_or_else(|| rest.error())?)
+    } else if rest.eat("relative") {
+        FetchCount::Relative(rest.integer().ok_or_else(|| rest.error())?)
     } else if rest.eat("forward") {
         match rest.integer() {
             Some(rows) => FetchCount::Rows(rows),

@@ -326,6 +326,19 @@ pub enum Node {
 }
 
 impl Node {
+    /// PostgreSQL's `ExecSupportsBackwardScan`, for the plans that it would make of the same query.
+    pub fn scans_backward(&self) -> bool {
+        match self {
+            Node::Values { .. } | Node::Scan(_) | Node::Virtual { .. } | Node::Function { .. } => true,
+            Node::Functions { .. } | Node::Common { .. } | Node::Sort { .. } => true,
+            Node::Filter { input, .. }
+            | Node::Project { input, .. }
+            | Node::Limit { input, .. }
+            | Node::Cut { input, .. } => input.scans_backward(),
+            _ => false,
+        }
+    }
+
     /// The nodes that this one reads.
     pub fn inputs(&self) -> Vec<&Node> {
         match self {

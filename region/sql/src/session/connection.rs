@@ -151,18 +151,26 @@ impl SqlSession {
     /// gets it back.
     async fn commit_active(&mut self) -> PgResult<()> {
         let Some(mut active) = self.block.take() else { return Ok(()) };
-        self.close_portals(false);
+        let held: Vec<String> =
+            self.portals.iter().filter(|(_, portal)| portal.cursor.is_some()).map(|(name, _)| name.clone()).collect();
         // Not cancellable: once proposed, only the verdict counts (T9).
         let committed = active.transaction.commit().await;
         self.sequences.transaction_ended();
         match committed {
             Ok(_) => {
+                for name in held {
+                    if let Some(portal) = self.portals.get_mut(&name) {
+                        portal.committed();
+                    }
+                }
+                self.close_portals(false);
                 if self.settings.is_changed() {
                     self.settings_mut().commit();
                 }
                 Ok(())
             }
             Err(error) => {
+                self.close_portals(false);
                 if self.settings.is_changed() {
                     self.settings_mut().rollback();
                 }

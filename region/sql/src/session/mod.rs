@@ -19,6 +19,7 @@ mod block;
 mod connection;
 mod copy;
 mod create_as;
+mod cursor;
 mod engine;
 mod environment;
 mod inquiry;

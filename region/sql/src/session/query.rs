@@ -4,6 +4,7 @@
 //! on; before it runs, those are read again at the statement's snapshot, writes in flight included (T10), and if one changed it is
 //! made anew. What it writes is guarded by the descriptors of its tables (T19).
 use super::connection::SqlSession;
+use super::cursor::{CursorState, Holding};
 use super::environment::{SessionEnvironment, search_path};
 use super::statement::{no_such_statement, text_column, text_row};
 use crate::analyze::{Analyzer, ParameterTypes, Relations, mentioned, with_room};
@@ -121,6 +122,10 @@ impl Prepared {
             PreparedKind::Utility(_) => &[],
         }
     }
+    /// Its plan gives its rows backward without further ado, as PostgreSQL would say.
+    pub fn scans_backward(&self) -> bool {
+        matches!(&self.kind, PreparedKind::Planned(cached) if cached.plan.root.scans_backward())
+    }
     pub fn columns(&self) -> Option<&[Column]> {
         match &self.kind {
             PreparedKind::Planned(cached) => cached.columns.as_deref(),
@@ -141,6 +146,8 @@ pub(super) struct Portal {
     /// snapshot moves on with the next statement.
     kept: VecDeque<Row>,
     begun: bool,
+    /// Declared as a cursor, or fetched from as one.
+    pub cursor: Option<CursorState>,
 }
 
 /// What a query shows: name, type and modifier of each column.
@@ -170,6 +177,7 @@ impl Portal {
             catalog: None,
             kept: VecDeque::new(),
             begun: false,
+            cursor: None,
         }
     }
 
@@ -196,9 +204,15 @@ impl Portal {
     pub fn formats(&self) -> &[Format] {
         &self.formats
     }
-    /// Outlives its transaction. No cursor does yet.
+    /// Outlives its transaction.
     pub fn is_held(&self) -> bool {
-        false
+        self.cursor.as_ref().is_some_and(|cursor| cursor.holding == Holding::Yes)
+    }
+    /// Its transaction is committed.
+    pub fn committed(&mut self) {
+        if let Some(cursor) = self.cursor.as_mut().filter(|cursor| cursor.holding == Holding::IfCommitted) {
+            cursor.holding = Holding::Yes;
+        }
     }
     /// A second run after a rollback shows the client what one run would.
     pub fn is_repeatable(&self) -> bool {
@@ -508,29 +522,22 @@ impl SqlSession {
         Ok(Progress::Done)
     }
 
-    /// FETCH and MOVE: the rows without a tag.
-    pub(super) async fn fetch_rows(
+    /// All rows that a portal has left.
+    pub(super) async fn all_rows(&mut self, portal: &mut Portal) -> PgResult<Vec<Row>> {
+        self.keep_rest(portal).await?;
+        Ok(std::mem::take(&mut portal.kept).into())
+    }
+
+    pub(super) fn show_rows<'r>(
         &mut self,
-        portal: &mut Portal,
-        limit: u32,
-        moves: bool,
+        portal: &Portal,
+        rows: impl Iterator<Item = &'r Row>,
         client: &mut dyn Client,
-    ) -> PgResult<u64> {
+    ) {
         let mut environment = self.environment();
-        let types = output_types(portal);
-        if !portal.begun {
-            self.keep_rest(portal).await?;
-        }
         environment.catalog.clone_from(&portal.catalog);
-        let mut fetched = 0u64;
-        while fetched < u64::from(limit) {
-            let Some(row) = portal.kept.pop_front() else { break };
-            if !moves {
-                show_row(client, &row, &types, &portal.formats, &environment);
-            }
-            fetched += 1;
-        }
-        Ok(fetched)
+        let types = output_types(portal);
+        rows.for_each(|row| show_row(client, row, &types, &portal.formats, &environment));
     }
 
     async fn keep_rest(&mut self, portal: &mut Portal) -> PgResult<()> {

@@ -4,7 +4,7 @@ use super::environment::search_path;
 use super::query::{Portal, Progress};
 use crate::define::{self, Surroundings};
 use crate::parser::Parsed;
-use crate::parser::tree::{Discard, FetchCount, Name, SetValue, Statement, TransactionModes};
+use crate::parser::tree::{Discard, Name, SetValue, Statement, TransactionModes};
 use crate::settings::Settings;
 use std::sync::Arc;
 use trivet_gateway::{Client, Column, Format};
@@ -55,19 +55,19 @@ impl SqlSession {
             }
             Statement::Execute { name, arguments } => return self.execute_statement(name, arguments, client).await,
             Statement::Deallocate(name) => self.deallocate(name.as_ref())?,
-            Statement::Declare { name, query, hold, scroll } => {
-                self.declare(name, query, *hold, *scroll, parsed).await?;
+            Statement::Declare(declare) => {
+                self.declare(declare, parsed).await?;
                 "DECLARE CURSOR".into()
             }
             Statement::Fetch { cursor, count, moves } => return self.fetch(cursor, *count, *moves, client).await,
-            Statement::CloseCursor(name) => {
-                match name {
-                    None => self.portals.clear(),
-                    Some(name) if self.portals.remove(&name.text).is_none() => return Err(no_such_cursor(name)),
-                    Some(_) => {}
-                }
-                "CLOSE CURSOR".into()
+            Statement::CloseCursor(None) => {
+                self.portals.clear();
+                "CLOSE CURSOR ALL".into()
             }
+            Statement::CloseCursor(Some(name)) => match self.portals.remove(&name.text) {
+                Some(_) => "CLOSE CURSOR".into(),
+                None => return Err(no_such_cursor(name)),
+            },
             Statement::Explain { statement, analyze, verbose: _, options } => {
                 return self.explain(statement, *analyze, options, client).await;
             }
@@ -346,50 +346,6 @@ impl SqlSession {
         }
     }
 
-    async fn declare(
-        &mut self,
-        name: &Name,
-        query: &crate::parser::tree::Query,
-        hold: bool,
-        scroll: bool,
-        parsed: &Parsed,
-    ) -> PgResult<()> {
-        if hold {
-            return Err(PgError::unsupported("WITH HOLD cursors"));
-        }
-        if scroll {
-            return Err(PgError::unsupported("SCROLL cursors"));
-        }
-        self.require_block("DECLARE CURSOR")?;
-        if self.portals.contains_key(&name.text) {
-            return Err(PgError::new(sqlstate::DUPLICATE_CURSOR, format!("cursor \"{}\" already exists", name.text)));
-        }
-        let inner = Parsed { statement: Statement::Query(query.clone()), text: parsed.text.clone() };
-        let prepared = self.prepare(&Arc::new(inner), None).await?;
-        self.portals.insert(name.text.clone(), Portal::new(Arc::new(prepared), Vec::new(), vec![]));
-        Ok(())
-    }
-
-    async fn fetch(&mut self, name: &Name, count: FetchCount, moves: bool, client: &mut dyn Client) -> PgResult<()> {
-        let rows = match count {
-            FetchCount::All => u32::MAX,
-            FetchCount::Rows(rows) if rows >= 0 => u32::try_from(rows).unwrap_or(u32::MAX),
-            FetchCount::Rows(_) | FetchCount::BackwardAll => {
-                return Err(PgError::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, "cursor can only scan forward")
-                    .hint("Declare it with SCROLL option to enable backward scan."));
-            }
-        };
-        let mut portal = self.portals.remove(&name.text).ok_or_else(|| no_such_cursor(name))?;
-        if !moves && self.describes_rows {
-            self.show_row_description(&portal, client);
-        }
-        let fetched = self.fetch_rows(&mut portal, rows, moves, client).await;
-        self.portals.insert(name.text.clone(), portal);
-        let fetched = fetched?;
-        client.command_complete(&format!("{} {fetched}", if moves { "MOVE" } else { "FETCH" }));
-        Ok(())
-    }
-
     /// VACUUM and ANALYZE have nothing to do, but their tables must be there.
     async fn check_tables(&mut self, tables: &[crate::parser::tree::QualifiedName]) -> PgResult<()> {
         for name in tables {
@@ -482,7 +438,7 @@ fn isolation_mode(values: &[String]) -> PgResult<TransactionModes> {
     Ok(TransactionModes { isolation: Some(isolation), ..TransactionModes::default() })
 }
 
-fn only_in_block(what: &str) -> Box<PgError> {
+pub(super) fn only_in_block(what: &str) -> Box<PgError> {
     PgError::new(sqlstate::NO_ACTIVE_SQL_TRANSACTION, format!("{what} can only be used in transaction blocks"))
 }
 
