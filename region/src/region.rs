@@ -27,6 +27,7 @@ use trivet_txn::{Applier, RegionDatabase, RegionMachine, RegionState, Rules, sto
 
 pub type Config = ConfigFile<RegionSections>;
 
+const LOCK_RELEASE_EVERY: Duration = Duration::from_secs(1);
 const HORIZON_EVERY: Duration = Duration::from_secs(1);
 
 /// A process that was killed holds its lock until its last thread is gone, which a supervisor may not wait for.
@@ -102,6 +103,7 @@ impl Region {
         spawn_horizon(database.clone(), background.clone());
 
         let engine = SqlEngine::new(database.clone(), common.node.name.clone());
+        spawn_lock_release(engine.clone(), background.clone());
         let gateway = listen(&extra, &common.tls.key, engine, background.clone()).await?;
         let sql_address = gateway
             .addresses()
@@ -160,6 +162,22 @@ fn spawn_horizon(database: Arc<RegionDatabase>, ended: CancellationToken) {
             tokio::select! {
                 () = ended.cancelled() => return,
                 _ = every.tick() => database.propose_horizon().await,
+            }
+        }
+    });
+}
+
+/// Advisory locks of this region's earlier boots are nobody's: given back as soon as the region can write.
+fn spawn_lock_release(engine: Arc<SqlEngine>, ended: CancellationToken) {
+    tokio::spawn(async move {
+        let mut every = tokio::time::interval(LOCK_RELEASE_EVERY);
+        loop {
+            tokio::select! {
+                () = ended.cancelled() => return,
+                _ = every.tick() => {}
+            }
+            if engine.release_old_locks().await.is_ok() {
+                return;
             }
         }
     });

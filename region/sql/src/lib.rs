@@ -1,5 +1,6 @@
 //! The SQL engine: parser, analyzer, planner, executor, catalog, sessions.
 //!
+pub mod advisory;
 pub mod analyze;
 pub mod catalog;
 pub mod copy;

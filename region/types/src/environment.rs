@@ -95,6 +95,10 @@ pub trait Environment: Send + Sync {
     fn clock_time(&self) -> i64;
     fn random(&self) -> u64;
     fn system(&self, call: SystemCall, arguments: &[Datum]) -> PgResult<Datum>;
+    /// An error if the statement was cancelled, or its time is up: for long loops that never wait.
+    fn check_interrupt(&self) -> PgResult<()> {
+        Ok(())
+    }
     /// A name that `regclass` and the like can show without a session.
     fn relation_name(&self, _relation: Oid) -> Option<String> {
         None

@@ -103,7 +103,7 @@ impl InsertOperator {
             .any(|column| table.is_in_unique_index(column));
         let strength = if changes_key { LockStrength::Update } else { LockStrength::NoKeyUpdate };
         let key = row_key(table.storage, existing);
-        let value = match context.transaction.lock(&key, strength, LockWait::Wait).await? {
+        let value = match context.lock(&key, strength, LockWait::Wait).await? {
             Locked::Unchanged(Some(value)) | Locked::Newer(Some(value)) => value,
             _ => {
                 let message = "could not serialize access due to concurrent update";
@@ -152,7 +152,7 @@ async fn find_conflict(
         if !entry.exclusive {
             continue;
         }
-        if let Some(holder) = context.transaction.lock_for_insert(&entry.key).await? {
+        if let Some(holder) = context.lock_for_insert(&entry.key).await? {
             return super::scan::entry_row_id(&entry.key, &holder).map(Some);
         }
     }
@@ -205,7 +205,7 @@ async fn lock_target(
         return Ok(None);
     }
     let key = row_key(table.storage, id);
-    let (value, newer): (Bytes, bool) = match context.transaction.lock(&key, strength, LockWait::Wait).await? {
+    let (value, newer): (Bytes, bool) = match context.lock(&key, strength, LockWait::Wait).await? {
         Locked::Unchanged(Some(value)) => (value, false),
         Locked::Newer(Some(value)) => (value, true),
         // Deleted meanwhile, by others or by this statement.

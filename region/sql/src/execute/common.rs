@@ -90,6 +90,7 @@ impl Operator for CommonScan {
                 let end = (self.at + wanted).min(rows.len());
                 let batch = rows[self.at..end].to_vec();
                 self.at = end;
+                context.breathe(batch.len()).await;
                 return Ok(batch);
             }
             if !advance(context, self.slot, wanted).await? {

@@ -55,6 +55,8 @@ impl DefaultValue {
             foreign: &mut foreign,
             commons: &mut super::common::Commons::default(),
             touched: &mut None,
+            locks: &crate::advisory::LockRules::default(),
+            since_breath: 0,
         };
         self.evaluate(&mut context).await
     }

@@ -199,7 +199,7 @@ async fn is_satisfied(context: &mut Context<'_>, child: &Table, key: &ForeignKey
         let Some(holder) = context.transaction.get_newest(&entry).await? else { return Ok(false) };
         let id = entry_row_id(&entry, &holder)?;
         let at = row_key(parent.storage, id);
-        let locked = context.transaction.lock(&at, LockStrength::KeyShare, LockWait::Wait).await?;
+        let locked = context.lock(&at, LockStrength::KeyShare, LockWait::Wait).await?;
         let (Locked::Unchanged(Some(value)) | Locked::Newer(Some(value))) = locked else { continue };
         let found = stored_row(parent, &value)?;
         let still = context.transaction.get_newest(&entry).await?.is_some_and(|now| now == holder);
@@ -306,7 +306,7 @@ async fn act(
     parent: &Table,
 ) -> PgResult<()> {
     let table = &*child.table;
-    let locked = context.transaction.lock(&row_key(table.storage, id), LockStrength::Update, LockWait::Wait).await?;
+    let locked = context.lock(&row_key(table.storage, id), LockStrength::Update, LockWait::Wait).await?;
     let (Locked::Unchanged(Some(value)) | Locked::Newer(Some(value))) = locked else { return Ok(()) };
     let old = stored_row(table, &value)?;
     let reference = Reference { child: table, key, parent };

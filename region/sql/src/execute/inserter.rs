@@ -66,6 +66,8 @@ impl RowInserter {
             foreign: &mut self.foreign,
             commons: &mut commons,
             touched: &mut touched,
+            locks: &crate::advisory::LockRules::default(),
+            since_breath: 0,
         };
         for (at, (mut given, id)) in rows.into_iter().zip(first..).enumerate() {
             self.failed_at = at as u64;
@@ -99,6 +101,8 @@ impl RowInserter {
             foreign: &mut self.foreign,
             commons: &mut super::common::Commons::default(),
             touched: &mut None,
+            locks: &crate::advisory::LockRules::default(),
+            since_breath: 0,
         };
         foreign::settle(&mut context).await
     }

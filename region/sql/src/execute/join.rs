@@ -130,6 +130,7 @@ impl NestedLoop {
             self.keep_right(context).await?;
             let kept = self.kept.take().expect("kept above");
             for (at, row) in kept.iter().enumerate() {
+                context.breathe(1).await;
                 let mut both = joined(left, row);
                 if self.test(context, &mut both).await? {
                     any = true;
@@ -300,6 +301,7 @@ impl Operator for HashJoin {
             }
             for row in rows {
                 self.probe(context, &row)?;
+                context.breathe(1).await;
             }
         }
         Ok(self.pending.take(wanted))

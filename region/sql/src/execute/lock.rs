@@ -38,7 +38,7 @@ async fn lock_row(
     for lock in locks {
         let Some(id) = row_id_at(row, lock.offset, lock.table.columns.len())? else { continue };
         let key = row_key(lock.table.storage, id);
-        match context.transaction.lock(&key, lock.strength, lock.wait).await? {
+        match context.lock(&key, lock.strength, lock.wait).await? {
             Locked::Unchanged(Some(_)) => {}
             Locked::Newer(Some(value)) => {
                 replace_columns(row, lock.offset, &decode_all(&lock.table, &value)?);

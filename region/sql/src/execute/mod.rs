@@ -31,6 +31,7 @@ pub use inserter::RowInserter;
 pub(crate) use scan::decode_all as stored_row;
 pub(crate) use write::shown_key;
 
+use crate::advisory::LockRules;
 use crate::catalog::CatalogSnapshot;
 use crate::layout::{RowId, StorageId};
 use crate::plan::{EvalContext, Plan};
@@ -39,13 +40,15 @@ use async_trait::async_trait;
 use common::Commons;
 use std::collections::HashSet;
 use std::sync::Arc;
-use trivet_txn::{Database, Transaction};
+use trivet_txn::{Database, LockStrength, LockWait, Locked, Transaction};
 use trivet_types::{Datum, Environment, PgResult};
 
 pub type Row = Vec<Datum>;
 
 /// Rows that an operator yields at a time, at most.
 pub(crate) const BATCH_ROWS: usize = 1024;
+/// Rows after which others are let in.
+const BREATH_ROWS: usize = 8 * BATCH_ROWS;
 
 /// What operators work with.
 pub(crate) struct Context<'a> {
@@ -62,11 +65,32 @@ pub(crate) struct Context<'a> {
     /// What is owed to foreign keys at the statement's end.
     pub foreign: &'a mut ForeignWork,
     pub commons: &'a mut Commons,
+    pub locks: &'a LockRules,
+    /// Rows since others were let in.
+    pub since_breath: usize,
     /// Rows that this statement has changed, if parts of it may meet each other's: each is changed once.
     pub touched: &'a mut Option<HashSet<(StorageId, RowId)>>,
 }
 
 impl Context<'_> {
+    /// Lock a row, for as long as `lock_timeout` allows.
+    pub async fn lock(&mut self, key: &[u8], strength: LockStrength, wait: LockWait) -> PgResult<Locked> {
+        self.locks.within(self.transaction.lock(key, strength, wait)).await
+    }
+
+    pub async fn lock_for_insert(&mut self, key: &[u8]) -> PgResult<Option<bytes::Bytes>> {
+        self.locks.within(self.transaction.lock_for_insert(key)).await
+    }
+
+    /// Called in loops that may go on for long without waiting: lets others in, and a cancel, now and then.
+    pub async fn breathe(&mut self, rows: usize) {
+        self.since_breath += rows;
+        if self.since_breath >= BREATH_ROWS {
+            self.since_breath = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub fn eval(&self) -> EvalContext<'_> {
         EvalContext { environment: self.environment, parameters: self.parameters, outer: self.outer }
     }
@@ -105,6 +129,7 @@ pub struct Run {
     affected: u64,
     commons: Commons,
     touched: Option<HashSet<(StorageId, RowId)>>,
+    locks: LockRules,
     begun: bool,
     ended: bool,
 }
@@ -135,6 +160,7 @@ impl Run {
             affected: 0,
             touched: commons.modify().then(HashSet::new),
             commons,
+            locks: LockRules::default(),
             begun: false,
             ended: false,
         }
@@ -156,6 +182,8 @@ impl Run {
             sequences: &self.sequences,
             foreign: &mut self.foreign,
             commons: &mut self.commons,
+            locks: &self.locks,
+            since_breath: 0,
             touched: &mut self.touched,
         };
         if !self.begun {
@@ -176,6 +204,10 @@ impl Run {
         // A short batch of a plan that cannot yield more spares the caller's next question nothing but a call.
         debug_assert!(self.plan.returns_rows, "only plans that return rows yield any");
         Ok(Some(rows))
+    }
+
+    pub fn set_locks(&mut self, rules: LockRules) {
+        self.locks = rules;
     }
 
     /// Rows changed so far.

@@ -124,6 +124,7 @@ impl Operator for FunctionOperator {
             }
             batch.push(row);
         }
+        context.breathe(batch.len()).await;
         Ok(batch)
     }
 }
@@ -187,6 +188,7 @@ impl Operator for FunctionsOperator {
             }
             batch.push(row);
         }
+        context.breathe(batch.len()).await;
         Ok(batch)
     }
 }

@@ -128,6 +128,7 @@ impl Operator for ProjectSet {
             }
             out.push(result);
         }
+        context.breathe(out.len()).await;
         Ok(out)
     }
 }

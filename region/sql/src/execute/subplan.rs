@@ -85,6 +85,18 @@ impl Subqueries {
         }
         match &subplan.kind {
             SubplanKind::Sequence { .. } => sequence_value(subplan, context, row).await,
+            SubplanKind::Advisory { call, arguments } => {
+                let eval = context.eval();
+                let values = arguments.iter().map(|argument| argument.eval(eval, row)).collect::<PgResult<Vec<_>>>()?;
+                let Some(session) = &context.locks.session else {
+                    return Err(PgError::unsupported("an advisory lock in this place"));
+                };
+                session.call(*call, context.locks, context.transaction, &values).await
+            }
+            SubplanKind::Sleep { argument } => {
+                let value = argument.eval(context.eval(), row)?;
+                sleep(&value, context.environment.clock_time()).await
+            }
             SubplanKind::Quantified { left, procedures, all, negate, hashed } => {
                 let left = {
                     let eval = context.eval();
@@ -177,6 +189,27 @@ pub(super) async fn sequence_value(subplan: &Subplan, context: &mut Context<'_>,
     Ok(Datum::Int8(value))
 }
 
+/// `pg_sleep`, `pg_sleep_for`, `pg_sleep_until`. They are strict.
+async fn sleep(length: &Datum, now: i64) -> PgResult<Datum> {
+    let seconds = match length {
+        Datum::Float8(seconds) => *seconds,
+        // As `extract(epoch from interval)` counts them.
+        Datum::Interval(span) => {
+            let (years, months) = (f64::from(span.months / 12), f64::from(span.months % 12));
+            years * 365.25 * 86_400.0
+                + months * 30.0 * 86_400.0
+                + f64::from(span.days) * 86_400.0
+                + span.microseconds as f64 / 1e6
+        }
+        Datum::Timestamp(until) => until.saturating_sub(now) as f64 / 1e6,
+        _ => return Ok(Datum::Null),
+    };
+    // A year is as good as for ever.
+    let seconds = seconds.clamp(0.0, 365.0 * 86_400.0);
+    tokio::time::sleep(std::time::Duration::from_secs_f64(seconds)).await;
+    Ok(Datum::text(""))
+}
+
 async fn run(subplan: &Subplan, kind: &SubplanKind, context: &mut Context<'_>) -> PgResult<Datum> {
     let mut operator = build::operator(&subplan.root);
     match kind {
@@ -217,9 +250,10 @@ async fn run(subplan: &Subplan, kind: &SubplanKind, context: &mut Context<'_>) -
             }
             Ok(Datum::array(Array::from_values(*element, values)))
         }
-        SubplanKind::Quantified { .. } | SubplanKind::Sequence { .. } => {
-            Err(PgError::internal("a comparison or a sequence has its own way"))
-        }
+        SubplanKind::Quantified { .. }
+        | SubplanKind::Sequence { .. }
+        | SubplanKind::Advisory { .. }
+        | SubplanKind::Sleep { .. } => Err(PgError::internal("what is no query has its own way")),
     }
 }
 

@@ -175,6 +175,9 @@ impl<'p> Partition<'p> {
         let frames = Frames::new(self, &call.frame)?;
         let mut values = Vec::with_capacity(self.rows.len());
         for at in 0..self.rows.len() {
+            if at % BATCH_ROWS == 0 {
+                self.eval.environment.check_interrupt()?;
+            }
             let parts = frames.parts(at)?;
             let wanted = match function {
                 WindowFunction::FirstValue => parts.iter().flat_map(Range::clone).next(),
@@ -205,6 +208,7 @@ impl<'p> Partition<'p> {
         let mut values: Vec<Datum> = Vec::with_capacity(self.rows.len());
         let mut accumulator = new();
         let mut last: Option<Parts> = None;
+        let mut added = 0usize;
         for at in 0..self.rows.len() {
             let parts = frames.parts(at)?;
             if last.as_ref() == Some(&parts) {
@@ -221,6 +225,10 @@ impl<'p> Partition<'p> {
             };
             for place in parts.iter().flat_map(Range::clone).filter(|place| *place >= done) {
                 self.add(call, &mut *accumulator, place)?;
+                added += 1;
+                if added % BATCH_ROWS == 0 {
+                    self.eval.environment.check_interrupt()?;
+                }
             }
             values.push(accumulator.finish()?);
             last = Some(parts);

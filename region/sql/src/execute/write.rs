@@ -126,7 +126,7 @@ async fn put_entry(
         context.transaction.put(entry.key, Bytes::new(), WriteKind::NoKeyUpdate);
         return Ok(());
     }
-    if let Some(holder) = context.transaction.lock_for_insert(&entry.key).await? {
+    if let Some(holder) = context.lock_for_insert(&entry.key).await? {
         if holder != id_bytes(id) {
             return Err(duplicate(table, index, row, context.environment));
         }
@@ -139,7 +139,7 @@ async fn put_entry(
 /// While an index is filled, a unique entry may be another row's, or not be there yet.
 async fn delete_entry(context: &mut Context<'_>, entry: EntryKey, id: RowId) -> PgResult<()> {
     if entry.exclusive {
-        let locked = context.transaction.lock(&entry.key, LockStrength::Update, LockWait::Wait).await?;
+        let locked = context.lock(&entry.key, LockStrength::Update, LockWait::Wait).await?;
         match locked {
             Locked::Unchanged(Some(holder)) | Locked::Newer(Some(holder)) if holder == id_bytes(id) => {}
             _ => return Ok(()),

@@ -5,6 +5,7 @@
 //!   table row     02 storage id (8)  row id (8)        -> row
 //!   unique entry  03 storage id (8)  columns           -> row id (8)
 //!   other entry   03 storage id (8)  columns  row id   -> nothing
+//!   advisory lock 04 kind number                       (advisory)
 //! ```
 //!
 //! Every table is a heap under hidden row ids that never repeat, so a row never moves: an UPDATE of a key column only
@@ -25,6 +26,7 @@ use trivet_storage::KeyRange;
 pub const CATALOG_SPACE: u8 = 1;
 pub const TABLE_SPACE: u8 = 2;
 pub const INDEX_SPACE: u8 = 3;
+pub const LOCK_SPACE: u8 = 4;
 
 /// Where a table's rows or an index's entries are. Never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]

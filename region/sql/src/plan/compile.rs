@@ -176,6 +176,22 @@ impl Planner {
                 }
                 self.note_procedure(procedure);
                 let arguments = self.compile_all(arguments, layout, compilation)?;
+                if let Some(call) = crate::advisory::AdvisoryCall::of(procedure) {
+                    let slot = layout.width + compilation.subplans.len();
+                    let root = Arc::new(Node::Values { rows: Arc::default(), width: 0 });
+                    let kind = SubplanKind::Advisory { call, arguments };
+                    compilation.subplans.push(Subplan { root, kind, sets: Vec::new(), constant: false });
+                    return Ok(Compiled::Slot(slot));
+                }
+                if let ("pg_sleep" | "pg_sleep_for" | "pg_sleep_until", [argument]) =
+                    (procedure.name, arguments.as_slice())
+                {
+                    let slot = layout.width + compilation.subplans.len();
+                    let root = Arc::new(Node::Values { rows: Arc::default(), width: 0 });
+                    let kind = SubplanKind::Sleep { argument: argument.clone() };
+                    compilation.subplans.push(Subplan { root, kind, sets: Vec::new(), constant: false });
+                    return Ok(Compiled::Slot(slot));
+                }
                 if let Some(sets) = moves_sequence(procedure) {
                     self.advances = Some(if sets { "setval()" } else { "nextval()" });
                     let slot = layout.width + compilation.subplans.len();

@@ -171,6 +171,15 @@ pub enum SubplanKind {
         /// `= ANY` of values that hash as they compare: their types.
         hashed: Option<Vec<Oid>>,
     },
+    /// No query: a lock that has to be waited for.
+    Advisory {
+        call: crate::advisory::AdvisoryCall,
+        arguments: Vec<Compiled>,
+    },
+    /// No query: `pg_sleep` and its kin.
+    Sleep {
+        argument: Compiled,
+    },
     /// No query: `nextval`, or `setval`, which have to wait for others.
     Sequence {
         sets: bool,

@@ -4,6 +4,7 @@ use super::copy;
 use super::engine::SqlEngine;
 use super::environment::{SessionEnvironment, clock_now};
 use super::query::{Portal, Prepared, Progress};
+use crate::advisory::{LockRules, SessionLocks};
 use crate::parser::tree::Statement;
 use crate::parser::{self, Parsed};
 use crate::sequence::SessionSequences;
@@ -12,7 +13,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use trivet_gateway::{
     Client, Column, Executed, Format, IdleLimits, OutputMark, Parameter, Session, Startup, StatementDescription,
     TransactionStatus,
@@ -34,8 +35,11 @@ pub(super) struct SqlSession {
     /// What `set_config` asked for.
     pub changes: Arc<Mutex<Vec<(String, String, bool)>>>,
     pub sequences: Arc<SessionSequences>,
+    pub locks: Arc<SessionLocks>,
     /// The one Execute since the last Sync, if there was just one and nothing was written after it: what may run again.
     last_execute: Option<LastExecute>,
+    /// When the statement's time is up.
+    deadline: Option<Instant>,
     /// A simple Query describes its rows itself; in the extended protocol Describe does.
     pub describes_rows: bool,
 }
@@ -58,6 +62,7 @@ enum Unit {
 impl SqlSession {
     pub fn new(engine: Arc<SqlEngine>, startup: Startup, settings: Settings) -> SqlSession {
         let sequences = SessionSequences::new(Arc::clone(&engine.descriptors));
+        let locks = SessionLocks::new(Arc::clone(&engine.database), Arc::clone(&engine.waits));
         let (user, region) = (Arc::from(startup.user.as_str()), Arc::from(engine.region.as_str()));
         SqlSession {
             engine,
@@ -70,7 +75,9 @@ impl SqlSession {
             portals: HashMap::new(),
             changes: Arc::default(),
             sequences,
+            locks,
             last_execute: None,
+            deadline: None,
             describes_rows: true,
         }
     }
@@ -105,6 +112,8 @@ impl SqlSession {
             sequences: Arc::clone(&self.sequences),
             region: Arc::clone(&self.region),
             process_id: self.startup.process_id,
+            cancel: self.startup.cancel.clone(),
+            deadline: self.deadline,
             transaction_time,
             statement_time: clock_now(),
             isolation,
@@ -155,7 +164,7 @@ impl SqlSession {
             self.portals.iter().filter(|(_, portal)| portal.cursor.is_some()).map(|(name, _)| name.clone()).collect();
         // Not cancellable: once proposed, only the verdict counts (T9).
         let committed = active.transaction.commit().await;
-        self.sequences.transaction_ended();
+        self.transaction_ended();
         match committed {
             Ok(_) => {
                 for name in held {
@@ -188,6 +197,17 @@ impl SqlSession {
         self.commit_active().await
     }
 
+    /// What the session kept for its transaction's sake.
+    pub fn transaction_ended(&self) {
+        self.sequences.transaction_ended();
+        self.locks.transaction_ended();
+    }
+
+    pub fn lock_rules(&self) -> LockRules {
+        let limit = self.settings.milliseconds("lock_timeout");
+        LockRules { limit: (limit > 0).then(|| Duration::from_millis(limit)), session: Some(Arc::clone(&self.locks)) }
+    }
+
     /// Portals end with their transaction.
     pub fn close_portals(&mut self, all: bool) {
         self.portals.retain(|_, portal| !all && portal.is_held());
@@ -197,6 +217,7 @@ impl SqlSession {
     fn may_retry(&mut self, error: &PgError, attempt: usize, mark: OutputMark, client: &mut dyn Client) -> bool {
         error.code == sqlstate::SERIALIZATION_FAILURE
             && attempt < RETRIES_MAX
+            && !self.locks.is_touched()
             && !self.startup.cancel.is_raised()
             && client.unsent_since(mark)
             && client.rewind(mark)
@@ -232,16 +253,19 @@ impl SqlSession {
     async fn run_once(&mut self, unit: &[Parsed], kind: Unit, client: &mut dyn Client) -> PgResult<()> {
         for parsed in unit {
             self.check_not_failed(&parsed.statement)?;
-            client.limit_statement(self.statement_limit());
+            self.limit_statement(client);
             self.statement(parsed, kind == Unit::Single, client).await?;
             self.report_settings(client);
         }
         self.end_unit().await
     }
 
-    fn statement_limit(&self) -> Option<Duration> {
+    /// `statement_timeout` begins to run.
+    fn limit_statement(&mut self, client: &mut dyn Client) {
         let milliseconds = self.settings.milliseconds("statement_timeout");
-        (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+        let limit = (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
+        self.deadline = limit.map(|limit| Instant::now() + limit);
+        client.limit_statement(limit);
     }
 
     /// Runs cancellable work: the token ends it at its next wait.
@@ -358,7 +382,7 @@ impl Session for SqlSession {
 
     async fn execute(&mut self, portal: &str, max_rows: u32, client: &mut dyn Client) -> PgResult<Executed> {
         let began = client.mark();
-        client.limit_statement(self.statement_limit());
+        self.limit_statement(client);
         let alone = self.last_execute.is_none() && !self.block.is_open();
         let mut taken = self.portals.remove(portal).ok_or_else(|| no_such_portal(portal))?;
         if let Some(statement) = taken.statement() {
@@ -431,7 +455,7 @@ impl Session for SqlSession {
 
     fn error_sent(&mut self) {
         if !self.block.is_explicit() {
-            self.sequences.transaction_ended();
+            self.transaction_ended();
         }
         self.last_execute = None;
         self.changes.lock().clear();

@@ -1,5 +1,6 @@
 //! What all sessions of a region share.
 use super::connection::SqlSession;
+use crate::advisory::{self, Waits};
 use crate::catalog::{DATABASE_NAME, DescriptorCache, Role, find_role};
 use crate::layout::RowIndexBuilder;
 use crate::settings::Settings;
@@ -20,6 +21,8 @@ pub struct SqlEngine {
     pub(super) descriptors: Arc<DescriptorCache>,
     pub(super) plans: super::query::PlanCache,
     pub(super) texts: super::query::TextCache,
+    /// Sessions that wait for each other's advisory locks.
+    pub(super) waits: Arc<Waits>,
     /// This region's name, for `trivet_region()` and messages.
     pub(super) region: String,
 }
@@ -31,8 +34,14 @@ impl SqlEngine {
             descriptors: Arc::default(),
             plans: super::query::PlanCache::default(),
             texts: super::query::TextCache::default(),
+            waits: Arc::default(),
             region: region.into(),
         })
+    }
+
+    /// Give back the advisory locks that sessions of this region's earlier boots held. An error means: again later.
+    pub async fn release_old_locks(&self) -> PgResult<()> {
+        advisory::release_old(&self.database).await
     }
 
     /// A role as the catalog has it now; `None`: there is none.

@@ -5,7 +5,8 @@ use crate::catalog::{CatalogSnapshot, DATABASE_NAME};
 use crate::sequence::SessionSequences;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use trivet_gateway::{CancelReason, CancelToken};
 use trivet_types::{Array, Datum, Environment, FormatSettings, Oid, PgError, PgResult, SystemCall, oid, sqlstate};
 
 /// Microseconds between 1970 and 2000.
@@ -26,6 +27,9 @@ pub(super) struct SessionEnvironment {
     pub sequences: Arc<SessionSequences>,
     pub region: Arc<str>,
     pub process_id: i32,
+    pub cancel: CancelToken,
+    /// When the statement's time is up.
+    pub deadline: Option<Instant>,
     pub transaction_time: i64,
     pub statement_time: i64,
     pub isolation: &'static str,
@@ -103,6 +107,13 @@ impl Environment for SessionEnvironment {
     fn random(&self) -> u64 {
         use std::hash::{BuildHasher, Hasher};
         std::collections::hash_map::RandomState::new().build_hasher().finish()
+    }
+    fn check_interrupt(&self) -> PgResult<()> {
+        // Who would raise the token stands behind this loop in the same task.
+        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            self.cancel.raise(CancelReason::StatementTimeout);
+        }
+        self.cancel.check()
     }
     fn relation_name(&self, relation: Oid) -> Option<String> {
         self.relation_shown(relation)

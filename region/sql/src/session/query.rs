@@ -513,7 +513,9 @@ impl SqlSession {
             if !writes {
                 client.flow().await?;
             }
-            match self.next_rows(portal).await? {
+            let rows = self.next_rows(portal).await;
+            self.locks.take_notices().iter().for_each(|notice| client.notice(notice));
+            match rows? {
                 Some(rows) => portal.kept.extend(rows),
                 None => break,
             }
@@ -601,14 +603,16 @@ impl SqlSession {
         let catalog = environment.catalog.clone();
         portal.catalog.clone_from(&catalog);
         let environment: Arc<dyn Environment> = Arc::new(environment);
-        portal.run = Some(Run::new(
+        let mut run = Run::new(
             Arc::clone(&cached.plan),
             Arc::clone(&portal.parameters),
             environment,
             catalog,
             Arc::clone(&engine.database),
             sequences,
-        ));
+        );
+        run.set_locks(self.lock_rules());
+        portal.run = Some(run);
         portal.begun = true;
         Ok(())
     }

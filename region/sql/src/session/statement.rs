@@ -48,7 +48,7 @@ impl SqlSession {
                 "RESET".into()
             }
             Statement::Show(name) => return self.show(name.as_deref(), client),
-            Statement::Discard(what) => self.discard(*what, alone)?,
+            Statement::Discard(what) => self.discard(*what, alone).await?,
             Statement::Prepare { name, types, statement, text } => {
                 self.prepare_statement(name, types, statement, text).await?;
                 "PREPARE".into()
@@ -137,7 +137,7 @@ impl SqlSession {
         let modes = self.block.active().map(|active| active.modes()).unwrap_or_default();
         if failed {
             self.block.roll_back(&mut self.settings);
-            self.sequences.transaction_ended();
+            self.transaction_ended();
             self.close_portals(false);
         } else {
             self.commit_block().await?;
@@ -158,7 +158,7 @@ impl SqlSession {
             Self::warn(client, sqlstate::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
         }
         let modes = self.block.roll_back(&mut self.settings);
-        self.sequences.transaction_ended();
+        self.transaction_ended();
         self.close_portals(false);
         if let (true, Some(modes)) = (chain, modes) {
             self.block.chain(&*self.engine.database, &self.settings, modes);
@@ -274,7 +274,7 @@ impl SqlSession {
         }
     }
 
-    fn discard(&mut self, what: Discard, alone: bool) -> PgResult<String> {
+    async fn discard(&mut self, what: Discard, alone: bool) -> PgResult<String> {
         Ok(match what {
             Discard::All => {
                 if !alone || self.block.is_explicit() {
@@ -286,6 +286,8 @@ impl SqlSession {
                 self.settings_mut().reset_all();
                 self.settle_settings();
                 self.sequences.forget();
+                let cancel = self.startup.cancel.clone();
+                SqlSession::cancellable(&cancel, self.locks.unlock_all()).await?;
                 "DISCARD ALL".into()
             }
             Discard::Plans => "DISCARD PLANS".into(),

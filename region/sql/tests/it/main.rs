@@ -1,9 +1,11 @@
 //! The engine behind the gateway, over a database in memory, asked by a real client.
+mod advisory;
 mod binary;
 mod compat;
 mod concurrency;
 mod conversation;
 mod definitions;
+mod limits;
 mod robustness;
 mod server;
 mod transcripts;

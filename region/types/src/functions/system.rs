@@ -50,6 +50,10 @@ calls! {
     serial_sequence = SerialSequence;
 }
 
+/// As `sequence_elsewhere`: `pg_sleep` and its kin.
+pub fn waits_elsewhere(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
+    Err(PgError::unsupported("a function that waits in this place"))
+}
 /// `nextval` and `setval` have to wait for others: whoever runs expressions calls them by other means where they may stand.
 pub fn sequence_elsewhere(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
     Err(PgError::unsupported("a sequence function in this place"))
