@@ -80,6 +80,10 @@ pub fn input(oid: Oid, bytes: Bytes, environment: &dyn Environment) -> PgResult<
         oid::UUID => Datum::Uuid(exact(&bytes)?),
         oid::INT2VECTOR => Datum::array(array_input(oid::INT2, bytes, environment)?),
         oid::OIDVECTOR => Datum::array(array_input(oid::OID, bytes, environment)?),
+        _ if crate::user::is_enum(oid) => {
+            let label = utf8(bytes)?;
+            crate::text::input(oid, -1, &label, environment)?
+        }
         _ if is_array(oid) => {
             let element = element_of(oid).expect("a true array has an element type");
             Datum::array(array_input(element, bytes, environment)?)
@@ -119,6 +123,9 @@ pub fn output(oid: Oid, datum: &Datum, environment: &dyn Environment, out: &mut 
             out.put_i32(value.months);
         }
         Datum::Uuid(value) => out.put_slice(value),
+        Datum::Enum(value) => {
+            out.put_slice(crate::user::label_text(*value, environment.user_types()).as_bytes());
+        }
         Datum::Array(value) => array_output(value, environment, out),
         Datum::Record(values) => {
             out.put_i32(values.len() as i32);

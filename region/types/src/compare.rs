@@ -53,6 +53,7 @@ pub fn compare(oid: Oid, left: &Datum, right: &Datum) -> Ordering {
         (Timestamp(left), Timestamp(right)) => left.cmp(right),
         (Interval(left), Interval(right)) => interval_length(left).cmp(&interval_length(right)),
         (Uuid(left), Uuid(right)) => left.cmp(right),
+        (Enum(left), Enum(right)) => left.position.cmp(&right.position),
         (Array(left), Array(right)) => compare_arrays(left, right),
         (Record(left), Record(right)) => {
             let mut pairs = left.iter().zip(right.iter()).enumerate();
@@ -107,6 +108,7 @@ fn rank(datum: &Datum) -> u8 {
         Datum::Uuid(_) => 11,
         Datum::Array(_) => 12,
         Datum::Record(_) => 13,
+        Datum::Enum(_) => 14,
     }
 }
 
@@ -138,6 +140,7 @@ pub fn hash_into<H: Hasher>(oid: Oid, datum: &Datum, state: &mut H) {
         Datum::Time(value) | Datum::Timestamp(value) => value.hash(state),
         Datum::Interval(value) => interval_length(value).hash(state),
         Datum::Uuid(value) => value.hash(state),
+        Datum::Enum(value) => value.position.hash(state),
         Datum::Array(array) => array.values.iter().for_each(|value| hash_into(array.element, value, state)),
         Datum::Record(record) => {
             record.iter().enumerate().for_each(|(at, value)| hash_into(record.field_type(at), value, state));

@@ -178,6 +178,7 @@ pub enum Datum {
     Timestamp(i64),
     Interval(Interval),
     Uuid([u8; 16]),
+    Enum(crate::EnumValue),
     Array(Arc<Array>),
     Record(Record),
 }

@@ -1,6 +1,6 @@
 //! What a function may ask of the session that calls it.
 use crate::datetime::TimeZone;
-use crate::{Datum, Oid, PgError, PgResult};
+use crate::{Datum, Oid, PgError, PgResult, UserTypes};
 
 /// How values are read and shown. The settings of the session that matter to types.
 #[derive(Clone, Debug)]
@@ -102,6 +102,18 @@ pub trait Environment: Send + Sync {
     /// A name that `regclass` and the like can show without a session.
     fn relation_name(&self, _relation: Oid) -> Option<String> {
         None
+    }
+    /// The types that users made, if the statement has anything to do with one.
+    fn user_types(&self) -> &UserTypes {
+        UserTypes::none()
+    }
+    /// A user's type by name.
+    fn type_named(&self, _schema: Option<&str>, _name: &str) -> Option<Oid> {
+        None
+    }
+    /// A text with the names of users' types for the marks that stand for them (`user`).
+    fn spelled(&self, text: &str) -> String {
+        crate::user::spelled(text, self.user_types(), &|found| found.name.clone())
     }
 }
 

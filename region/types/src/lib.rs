@@ -21,6 +21,7 @@ pub mod oid;
 pub mod registry;
 pub mod text;
 mod types;
+pub mod user;
 
 pub use compare::*;
 pub use datum::*;
@@ -28,3 +29,4 @@ pub use environment::*;
 pub use error::*;
 pub use oid::Oid;
 pub use types::*;
+pub use user::{EnumType, EnumValue, UserTypes};

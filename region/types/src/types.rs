@@ -3,6 +3,7 @@
 //! A row is PostgreSQL's `pg_type` row. Types that are here can be named, shown in the catalog and used in casts of
 //! NULL; those for which `text::input` knows a syntax can hold values.
 use crate::oid::{self, Oid};
+use crate::user::{array_of_enum, enum_of_array, is_enum, is_enum_array, is_user_type, type_mark};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -174,8 +175,18 @@ static BY_OID: LazyLock<HashMap<Oid, &'static TypeInfo>> =
 static BY_NAME: LazyLock<HashMap<&'static str, &'static TypeInfo>> =
     LazyLock::new(|| TYPES.iter().map(|info| (info.name, info)).collect());
 
+/// What all enums, and all arrays of enums, have in common; OID and name are a type's own.
+static ENUM: TypeInfo =
+    t(0, "enum", 4, true, 'E', false, 'e', 0, 0, 'i', "enum_in", "enum_out", "enum_recv", "enum_send");
+static ENUM_ARRAY: TypeInfo =
+    t(0, "_enum", -1, false, 'A', false, 'b', 0, 0, 'i', "array_in", "array_out", "array_recv", "array_send");
+
 pub fn type_info(oid: Oid) -> Option<&'static TypeInfo> {
-    BY_OID.get(&oid).copied()
+    match oid {
+        oid if is_enum(oid) => Some(&ENUM),
+        oid if is_enum_array(oid) => Some(&ENUM_ARRAY),
+        oid => BY_OID.get(&oid).copied(),
+    }
 }
 
 /// By internal name (`int4`, `_text`).
@@ -193,11 +204,17 @@ pub fn is_preferred(oid: Oid) -> bool {
 
 /// The element type of an array (or of `int2vector`, `oidvector`, `name`: types that can be subscripted).
 pub fn element_of(oid: Oid) -> Option<Oid> {
+    if is_enum_array(oid) {
+        return Some(enum_of_array(oid));
+    }
     type_info(oid).map(|info| info.element).filter(|element| element.is_valid())
 }
 
 /// The type of arrays of this type.
 pub fn array_of(oid: Oid) -> Option<Oid> {
+    if is_enum(oid) {
+        return Some(array_of_enum(oid));
+    }
     type_info(oid).map(|info| info.array).filter(|array| array.is_valid())
 }
 
@@ -216,7 +233,11 @@ pub fn is_stringlike(oid: Oid) -> bool {
 }
 
 /// SQL's name of a type, as error messages and `format_type` show it; `modifier` -1 shows none.
+/// A user's type is shown as a mark (`user`).
 pub fn display_name(oid: Oid, modifier: i32) -> String {
+    if is_user_type(oid) {
+        return if is_enum(oid) { type_mark(oid) } else { format!("{}[]", type_mark(enum_of_array(oid))) };
+    }
     let Some(info) = type_info(oid) else {
         return if oid.is_valid() { "???".to_string() } else { "-".to_string() };
     };

@@ -186,7 +186,11 @@ impl Analyzer<'_> {
             Err(failure) => return Err(self.undefined(call, &arguments, place, failure)),
         };
         check_polymorphic(resolved.operator, &types)?;
-        let arguments = self.converted_arguments(&resolved, arguments)?;
+        let mut arguments = self.converted_arguments(&resolved, arguments)?;
+        if matches!(resolved.operator.name, "enum_first" | "enum_last" | "enum_range") {
+            let of = arguments.first().map_or(oid::UNKNOWN, |argument| argument.type_oid);
+            arguments.push(make(ExprKind::Constant(Datum::Oid(of.0)), oid::OID, place));
+        }
         if resolved.operator.returns_set() {
             self.check_set_allowed(place)?;
         }

@@ -3,13 +3,14 @@ use super::{Analyzer, at};
 use crate::parser::tree::TypeName;
 use crate::typed::{Expr, ExprKind};
 use trivet_types::registry::{CastContext, Coercion, coercion};
+use trivet_types::user::marked_type;
 use trivet_types::{
-    Datum, Oid, PgError, PgResult, array_of, canonical_name, category, display_name, element_of, is_array,
+    Datum, Environment, Oid, PgError, PgResult, array_of, canonical_name, category, display_name, element_of, is_array,
     is_preferred, modifier, oid, sqlstate, text, type_by_name,
 };
 
 /// A type's OID and modifier by the name in a statement.
-pub fn resolve_type_name(name: &TypeName) -> PgResult<(Oid, i32)> {
+pub fn resolve_type_name(name: &TypeName, environment: &dyn Environment) -> PgResult<(Oid, i32)> {
     let shown = || match &name.schema {
         Some(schema) => format!("{schema}.{}", name.name),
         None => name.name.clone(),
@@ -18,10 +19,20 @@ pub fn resolve_type_name(name: &TypeName) -> PgResult<(Oid, i32)> {
         let suffix = if name.array { "[]" } else { "" };
         at(name.place, PgError::new(sqlstate::UNDEFINED_OBJECT, format!("type \"{}{suffix}\" does not exist", shown())))
     };
-    if name.schema.as_deref().is_some_and(|schema| schema != "pg_catalog") {
-        return Err(undefined());
-    }
-    let info = type_by_name(canonical_name(&name.name)).ok_or_else(undefined)?;
+    let built_in = match name.schema.as_deref() {
+        None | Some("pg_catalog") => type_by_name(canonical_name(&name.name)),
+        Some(_) => None,
+    };
+    let Some(info) = built_in else {
+        // A stored expression names a type by its OID.
+        let found = marked_type(&name.name).or_else(|| environment.type_named(name.schema.as_deref(), &name.name));
+        let found = found.ok_or_else(undefined)?;
+        if !name.modifiers.is_empty() {
+            let message = format!("type modifier is not allowed for type \"{}\"", name.name);
+            return Err(at(name.place, PgError::new(sqlstate::SYNTAX_ERROR, message)));
+        }
+        return Ok((if name.array { array_of(found).ok_or_else(undefined)? } else { found }, -1));
+    };
     let arguments: Vec<i64> = name.modifiers.iter().map(|modifier| i64::from(*modifier)).collect();
     let type_modifier = modifier::parse(info.oid, &arguments).map_err(|error| at(name.place, error))?;
     if name.array {
@@ -131,6 +142,10 @@ impl Analyzer<'_> {
             if let Some(found) = found {
                 return Ok(Expr { place, ..Expr::constant(found.oid().into(), target) });
             }
+        }
+        if target == oid::REGTYPE {
+            let named = text::input(target, -1, literal, self.environment).map_err(|error| at(place, error))?;
+            return Ok(Expr { place, ..Expr::constant(named, target) });
         }
         if when_run {
             // Syntax errors are reported with the literal's place even so, unless the catalog decides.

@@ -460,7 +460,7 @@ impl Analyzer<'_> {
     }
 
     fn cast(&mut self, operand: &tree::Expr, to: &tree::TypeName, place: Place) -> PgResult<Expr> {
-        let (target, modifier) = resolve_type_name(to)?;
+        let (target, modifier) = resolve_type_name(to, self.environment)?;
         // ARRAY[] takes the cast's type.
         if let (tree::ExprKind::Array(items), true) = (&operand.kind, is_array(target)) {
             let element = element_of(target).expect("arrays have elements");

@@ -6,7 +6,7 @@ use crate::catalog::Found;
 use crate::parser::tree::{self, JoinCondition, JoinKind, Place, TableExpr};
 use crate::typed::{Expr, ExprKind, From, Relation, RelationColumn, RelationSource};
 use trivet_types::registry::{Body, registry};
-use trivet_types::{Array, Datum, Oid, PgError, PgResult, oid, sqlstate};
+use trivet_types::{Array, Datum, Environment, Oid, PgError, PgResult, oid, sqlstate};
 
 /// A part of FROM with what it shows: qualified tables, and the columns that bare names and `*` find.
 struct Part {
@@ -184,7 +184,7 @@ impl Analyzer<'_> {
         let value = value?;
         let name = call.name.last().to_string();
         let shown = alias.name.as_ref().map_or_else(|| name.clone(), |alias| alias.text.clone());
-        let mut columns = function_columns(&value, &name, alias)?;
+        let mut columns = function_columns(&value, &name, alias, self.environment)?;
         let value = json_record(value, &columns, alias, place)?;
         if ordinality {
             let column =
@@ -238,7 +238,7 @@ impl Analyzer<'_> {
             let value = self.call(call, call.name.place());
             self.scope().no_aggregates = before;
             let value = value?;
-            let own = function_columns(&value, call.name.last(), alias)?;
+            let own = function_columns(&value, call.name.last(), alias, self.environment)?;
             calls.push((value, own.len()));
             columns.extend(own);
         }
@@ -402,13 +402,18 @@ fn json_record(value: Expr, columns: &[RelationColumn], alias: &tree::Alias, pla
 }
 
 /// Columns of a function's result.
-fn function_columns(value: &Expr, name: &str, alias: &tree::Alias) -> PgResult<Vec<RelationColumn>> {
+fn function_columns(
+    value: &Expr,
+    name: &str,
+    alias: &tree::Alias,
+    environment: &dyn Environment,
+) -> PgResult<Vec<RelationColumn>> {
     if alias.types.iter().any(Option::is_some) {
         let mut columns = Vec::with_capacity(alias.columns.len());
         for (name, type_name) in alias.columns.iter().zip(&alias.types) {
             let type_name =
                 type_name.as_ref().ok_or_else(|| PgError::unsupported("a column definition without a type"))?;
-            let (type_oid, modifier) = resolve_type_name(type_name)?;
+            let (type_oid, modifier) = resolve_type_name(type_name, environment)?;
             columns.push(RelationColumn { name: name.text.clone(), type_oid, modifier, hidden: false });
         }
         return Ok(columns);

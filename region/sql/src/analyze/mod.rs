@@ -20,7 +20,9 @@ mod with;
 
 pub use coerce::{assign, common_type, resolve_type_name};
 pub use group::{GROUPED_ROW, same_expr};
-pub use names::{Mentioned, RelationNames, mentioned, mentioned_in, mentioned_in_query, regclass_name};
+pub use names::{
+    Mentioned, RelationNames, is_user_type_name, mentioned, mentioned_in, mentioned_in_query, regclass_name,
+};
 pub use print::print_expr;
 pub use window::{FRAME_ROW, window_exprs, window_exprs_mut};
 

@@ -1,7 +1,7 @@
 //! Which relations does a statement mention? Names of common table expressions among them do no harm.
 use crate::parser::tree::*;
 use std::collections::HashSet;
-use trivet_types::{PgError, PgResult, sqlstate};
+use trivet_types::{PgError, PgResult, canonical_name, sqlstate, type_by_name};
 
 pub type RelationNames = HashSet<(Option<String>, String)>;
 
@@ -14,6 +14,8 @@ pub struct Mentioned {
     pub depth: usize,
     /// Literals that are read as `regclass`, each with what it names and where it stands.
     pub constants: Vec<RegclassConstant>,
+    /// A type is named that is not built in.
+    pub user_types: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -103,6 +105,12 @@ pub fn regclass_name(text: &str) -> Option<(Option<String>, String)> {
     Some((parts.pop(), name))
 }
 
+/// Must the catalog say what a type's name means?
+pub fn is_user_type_name(name: &TypeName) -> bool {
+    let built_in = name.schema.as_deref().is_none_or(|schema| schema == "pg_catalog");
+    !built_in || type_by_name(canonical_name(&name.name)).is_none()
+}
+
 #[derive(Default)]
 struct Collector {
     found: Mentioned,
@@ -146,6 +154,7 @@ impl Collector {
                 self.exprs(&delete.filter);
                 self.targets(&delete.returning);
             }
+            Statement::CreateView { query, .. } => self.query(query),
             Statement::Explain { statement, .. } | Statement::Prepare { statement, .. } => self.statement(statement),
             Statement::Copy(copy) => match &copy.source {
                 CopySource::Table { name, .. } => self.name(name),
@@ -228,7 +237,10 @@ impl Collector {
         match table {
             TableExpr::Table { name, .. } => self.name(name),
             TableExpr::Query { query, .. } => self.query(query),
-            TableExpr::Function { call, .. } => self.call(call),
+            TableExpr::Function { call, alias, .. } => {
+                alias.types.iter().flatten().for_each(|name| self.type_name(name));
+                self.call(call);
+            }
             TableExpr::RowsFrom { calls, .. } => calls.iter().for_each(|(call, _)| self.call(call)),
             TableExpr::Join { left, right, condition, .. } => {
                 self.table(left);
@@ -252,6 +264,10 @@ impl Collector {
                 self.found.constants.push(RegclassConstant { name, text: text.clone(), place: expr.place });
             }
         }
+    }
+
+    fn type_name(&mut self, name: &TypeName) {
+        self.found.user_types |= is_user_type_name(name);
     }
 
     fn window(&mut self, window: &WindowDefinition) {
@@ -284,6 +300,9 @@ impl Collector {
                 self.expr(operand);
             }
             Cast { operand, to } => {
+                self.type_name(to);
+                // A constant may name a user's type.
+                self.found.user_types |= to.name == "regtype";
                 if to.name == "regclass" && !to.array {
                     self.regclass(operand);
                 }

@@ -8,6 +8,8 @@
 //!   01 05  name                        -> role
 //!   01 06  sequence oid (4)            -> the sequence's epoch
 //!   01 07  sequence oid (4)            -> epoch and the last value that was handed out as part of a block
+//!   01 08                              -> nothing: its stamp changes with every change of a type
+//!   01 08  oid (4), as it was claimed  -> a type that a user made
 //! ```
 use crate::layout::{CATALOG_SPACE, prefix_end};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -21,6 +23,7 @@ const CLAIM: u8 = 4;
 const ROLE: u8 = 5;
 const SEQUENCE_EPOCH: u8 = 6;
 const SEQUENCE_STATE: u8 = 7;
+const TYPE: u8 = 8;
 
 fn key(kind: u8, rest: &[&[u8]]) -> Bytes {
     let mut key = BytesMut::with_capacity(2 + rest.iter().map(|part| part.len()).sum::<usize>());
@@ -72,6 +75,17 @@ pub fn sequence_epoch_key(sequence: Oid) -> Bytes {
 }
 pub fn sequence_state_key(sequence: Oid) -> Bytes {
     key(SEQUENCE_STATE, &[&sequence.0.to_be_bytes()])
+}
+pub fn type_key(claimed: Oid) -> Bytes {
+    key(TYPE, &[&claimed.0.to_be_bytes()])
+}
+/// A row whose stamp changes with every change of a type.
+pub fn types_stamp_key() -> Bytes {
+    key(TYPE, &[])
+}
+/// All types, without the stamp's row.
+pub fn type_range() -> KeyRange {
+    KeyRange { start: crate::layout::after(&types_stamp_key()), ..range(TYPE) }
 }
 pub fn sequence_state_range() -> KeyRange {
     range(SEQUENCE_STATE)

@@ -12,6 +12,7 @@ mod privilege;
 mod reader;
 mod snapshot;
 pub mod system;
+mod user_type;
 
 pub use descriptor::{
     Check, Column, Comment, Constraint, ConstraintKind, DescriptorError, ForeignKey, Identity, Index, IndexExpression,
@@ -20,12 +21,14 @@ pub use descriptor::{
 };
 pub use keys::{
     claim_key, claim_range, descriptor_key, descriptor_range, name_key, role_key, role_range, roles_stamp_key,
-    schema_key, schema_range, sequence_epoch_key, sequence_state_key, sequence_state_range,
+    schema_key, schema_range, sequence_epoch_key, sequence_state_key, sequence_state_range, type_key, type_range,
+    types_stamp_key,
 };
 pub use privilege::{AclItem, Membership, PUBLIC_GRANTEE, Privileges, Role, Roles, default_acl};
 pub(crate) use reader::damaged;
 pub use reader::{Catalog, Dependency, DescriptorCache, Found, Relied, ResolvedView, find_role, load_roles};
 pub use snapshot::CatalogSnapshot;
+pub use user_type::StoredType;
 
 use trivet_types::Oid;
 

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use trivet_txn::{Database, Transaction, Watch};
-use trivet_types::{Oid, PgError, PgResult, sqlstate};
+use trivet_types::{Oid, PgError, PgResult, UserTypes, sqlstate};
 
 /// A catalog row that a plan relies on, by its stamp; `None`: that there is none.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,19 +30,26 @@ pub struct Dependency {
 pub struct DescriptorCache {
     tables: Cache<u64, Arc<Table>>,
     pub sequences: BlockCache,
+    /// The types that users made, by the stamp of all.
+    user_types: Mutex<Option<(u64, Arc<UserTypes>)>>,
     /// The next OID to try; 0 before the first.
     oids: AtomicU32,
 }
 
 impl Default for DescriptorCache {
     fn default() -> DescriptorCache {
-        DescriptorCache { tables: Cache::new(4096), sequences: BlockCache::default(), oids: AtomicU32::new(0) }
+        DescriptorCache {
+            tables: Cache::new(4096),
+            sequences: BlockCache::default(),
+            user_types: Mutex::default(),
+            oids: AtomicU32::new(0),
+        }
     }
 }
 
 /// Regions leave each other's OIDs out: they count in steps of this.
 const OID_STEP: u32 = 4;
-const OID_MAX: u32 = 1 << 31;
+const OID_MAX: u32 = trivet_types::user::CLAIMED_OID_END;
 
 impl DescriptorCache {
     /// An OID that this region has not tried before. Begins after the greatest that is claimed.
@@ -62,6 +69,13 @@ impl DescriptorCache {
             self.oids.store(Oid::FIRST_NORMAL, Ordering::Relaxed);
         }
         Ok(Oid(oid))
+    }
+
+    pub(super) fn user_types(&self, stamp: u64) -> Option<Arc<UserTypes>> {
+        self.user_types.lock().as_ref().filter(|(of, _)| *of == stamp).map(|(_, types)| Arc::clone(types))
+    }
+    pub(super) fn keep_user_types(&self, stamp: u64, types: &Arc<UserTypes>) {
+        *self.user_types.lock() = Some((stamp, Arc::clone(types)));
     }
 
     pub fn table(&self, bytes: &[u8]) -> PgResult<Arc<Table>> {
@@ -148,7 +162,7 @@ impl<'a> Catalog<'a> {
         Catalog { transaction, cache, search_path, dependencies: Vec::new() }
     }
 
-    fn depend(&mut self, key: Bytes, stamp: Option<u64>) {
+    pub(super) fn depend(&mut self, key: Bytes, stamp: Option<u64>) {
         if !self.dependencies.iter().any(|dependency| dependency.key == key) {
             self.dependencies.push(Dependency { key, stamp });
         }

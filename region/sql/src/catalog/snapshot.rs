@@ -1,7 +1,7 @@
 //! The whole catalog at one snapshot, in memory: for `pg_catalog`'s tables and functions.
 use super::{
-    DescriptorCache, PG_CATALOG, Roles, Schema, Table, builtin_schema_row, decode_row, decode_schema, descriptor_range,
-    reader, schema_range, sequence_state_range, system,
+    DescriptorCache, PG_CATALOG, Roles, Schema, StoredType, Table, builtin_schema_row, decode_row, decode_schema,
+    descriptor_range, reader, schema_range, sequence_state_range, system, type_range,
 };
 use crate::layout::after;
 use crate::sequence::SequenceState;
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use trivet_storage::{KeyRange, Row};
 use trivet_txn::Transaction;
-use trivet_types::{Oid, PgResult};
+use trivet_types::{Oid, PgResult, UserTypes};
 
 const ROWS_A_SCAN: usize = 512;
 
@@ -19,6 +19,9 @@ pub struct CatalogSnapshot {
     /// Tables, views and sequences.
     pub tables: Vec<Arc<Table>>,
     pub roles: Roles,
+    /// Types that users made, also as statements see them.
+    pub types: Vec<StoredType>,
+    pub user_types: Arc<UserTypes>,
     /// Where sequences stand.
     pub sequences: HashMap<Oid, SequenceState>,
     by_oid: HashMap<Oid, usize>,
@@ -44,6 +47,11 @@ impl CatalogSnapshot {
             cache.sequences.shown(oid, &mut state);
             snapshot.sequences.insert(oid, state);
         }
+        for bytes in scan_all(transaction, type_range()).await? {
+            snapshot.types.push(StoredType::decode(&bytes)?);
+        }
+        let enums = snapshot.types.iter().map(|found| Arc::new(found.definition.clone())).collect();
+        snapshot.user_types = Arc::new(UserTypes { enums });
         for bytes in scan_all(transaction, descriptor_range()).await? {
             let table = cache.table(&bytes)?;
             let at = snapshot.tables.len();

@@ -44,9 +44,10 @@ impl Definer<'_> {
                 return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, "array of serial is not implemented"));
             }
             Some(type_oid) => (type_oid, -1),
-            None => resolve_type_name(&definition.data_type)?,
+            None => resolve_type_name(&definition.data_type, self.environment)?,
         };
         refuse_pseudo_type(name, type_oid)?;
+        self.share_type(type_oid).await?;
         let mut column = Column {
             name: name.clone(),
             type_oid,

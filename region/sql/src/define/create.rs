@@ -1,6 +1,6 @@
 //! CREATE TABLE, and the table that CREATE TABLE AS fills.
+use super::Definer;
 use super::columns::check_names;
-use super::{Definer, already_exists};
 use crate::catalog::{Column, RelationBody, RelationKind, Table};
 use crate::parser::tree::{
     ColumnConstraint, ColumnConstraintKind, CreateTable, QualifiedName, TableConstraint, TableConstraintKind,
@@ -56,7 +56,7 @@ impl Definer<'_> {
                 self.free_oid(oid).await?;
                 return Ok(None);
             }
-            return Err(already_exists(name.last()));
+            return Err(self.name_is_taken(schema.0, name.last()).await?);
         }
         let row_type = self.new_oid().await?;
         let owner = self.current_role().await?.oid;

@@ -2,6 +2,7 @@
 use crate::catalog::{CatalogSnapshot, RelationKind, Table};
 use std::collections::HashSet;
 use trivet_types::functions::string::quote_identifier;
+use trivet_types::user::{claim_of, is_user_type, marked_types};
 use trivet_types::{Oid, PgError, PgResult, Severity, sqlstate};
 
 /// Something that can be dropped.
@@ -9,6 +10,8 @@ use trivet_types::{Oid, PgError, PgResult, Severity, sqlstate};
 pub(super) enum Object {
     Schema(Oid),
     Relation(Oid),
+    /// A type that a user made.
+    Type(Oid),
     Column(Oid, usize),
     /// A column's default.
     Default(Oid, usize),
@@ -61,6 +64,23 @@ impl Object {
         match self {
             Object::Schema(oid) => format!("schema {}", snapshot.schema_name(oid).unwrap_or_default()),
             Object::Relation(oid) => of(oid),
+            Object::Type(oid) => {
+                let Some(found) = snapshot.user_type(oid).map(|found| &found.definition) else {
+                    return format!("type {oid}");
+                };
+                let named = |schema: &String| {
+                    let types = snapshot.types.iter().map(|found| &found.definition);
+                    types.clone().find(|other| other.name == found.name && other.schema_name == *schema)
+                };
+                let visible = path.iter().find_map(named).is_some_and(|first| first.oid == found.oid);
+                let brackets = if oid == found.oid { "" } else { "[]" };
+                let name = format!("{}{brackets}", quote_identifier(&found.name));
+                if visible {
+                    format!("type {name}")
+                } else {
+                    format!("type {}.{name}", quote_identifier(&found.schema_name))
+                }
+            }
             Object::Column(table, at) => format!("column {} of {}", column_name(snapshot, table, at), of(table)),
             Object::Default(table, at) => {
                 format!("default value for column {} of {}", column_name(snapshot, table, at), of(table))
@@ -82,6 +102,11 @@ impl Object {
         let mut found: Vec<(Oid, Object, Object, bool)> = Vec::new();
         for table in &snapshot.tables {
             self.dependents_in(table, snapshot, &mut found);
+        }
+        if let Object::Schema(schema) = self {
+            for stored in snapshot.types.iter().filter(|stored| stored.definition.schema == schema) {
+                found.push((claim_of(stored.definition.oid), Object::Type(stored.definition.oid), self, false));
+            }
         }
         found.sort_by_key(|(oid, ..)| std::cmp::Reverse(*oid));
         found.into_iter().map(|(_, object, on, silent)| (object, on, silent)).collect()
@@ -154,7 +179,40 @@ impl Object {
                     found.push((key.oid, Object::Constraint(table.oid, key.oid), self, false));
                 }
             }
+            Object::Type(oid) => of_type(self, oid, table, found),
             Object::Default(..) => {}
+        }
+    }
+}
+
+/// What of a table is of a user's type, or has to do with one.
+fn of_type(user_type: Object, oid: Oid, table: &Table, found: &mut Vec<(Oid, Object, Object, bool)>) {
+    if table.view().is_some() {
+        return;
+    }
+    let names = |text: &str| marked_types(text).into_iter().any(|marked| claim_of(marked) == claim_of(oid));
+    for (at, column) in table.live_columns() {
+        if is_user_type(column.type_oid) && claim_of(column.type_oid) == claim_of(oid) {
+            // An array is of a type of its own.
+            found.push((table.oid, Object::Column(table.oid, at), Object::Type(column.type_oid), false));
+        }
+    }
+    let mut push = |at: Oid, object: Object| found.push((at, object, user_type, false));
+    for (at, column) in table.live_columns() {
+        if column.generated.as_deref().is_some_and(names) {
+            push(table.oid, Object::Column(table.oid, at));
+        } else if column.default.as_deref().is_some_and(names) {
+            push(table.oid, Object::Default(table.oid, at));
+        }
+    }
+    for check in table.checks.iter().filter(|check| names(&check.expression)) {
+        push(check.oid, Object::Constraint(table.oid, check.oid));
+    }
+    for index in &table.indexes {
+        let keys = index.keys.iter().filter_map(|key| key.expression.as_ref());
+        let texts = keys.map(|expression| expression.text.as_str()).chain(index.filter.as_deref());
+        if texts.into_iter().any(names) && table.constraint_of(index.oid).is_none() {
+            push(index.oid, Object::Index(table.oid, index.oid));
         }
     }
 }
@@ -231,6 +289,15 @@ pub(super) fn closure(snapshot: &CatalogSnapshot, roots: &[Object]) -> Vec<Depen
         follow(snapshot, *root, &mut seen, &mut all);
     }
     all.reverse();
+    // What goes as a part of something that goes needs no mention, whatever else it depends on.
+    let gone: Vec<Object> = all.iter().map(|dependent| dependent.object).chain(roots.iter().copied()).collect();
+    let parts: HashSet<Object> = gone
+        .into_iter()
+        .flat_map(|object| object.dependents(snapshot))
+        .filter(|(_, _, silent)| *silent)
+        .map(|(part, ..)| part)
+        .collect();
+    all.iter_mut().for_each(|dependent| dependent.silent |= parts.contains(&dependent.object));
     all
 }
 

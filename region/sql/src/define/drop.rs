@@ -29,7 +29,7 @@ impl Definer<'_> {
                     }
                     continue;
                 }
-                ObjectKind::Type => None,
+                ObjectKind::Type => self.type_to_change(name).await?.map(|stored| Object::Type(stored.definition.oid)),
                 other => return Err(PgError::unsupported(format!("DROP {}", other.word().to_uppercase()))),
             };
             match found {
@@ -73,7 +73,8 @@ impl Definer<'_> {
             Object::Constraint(..) | Object::Index(..) | Object::Default(..) => 1,
             Object::Column(..) => 2,
             Object::Relation(_) => 3,
-            Object::Schema(_) => 4,
+            Object::Type(_) => 4,
+            Object::Schema(_) => 5,
         });
         for object in all {
             self.remove(&snapshot, object).await?;
@@ -90,6 +91,8 @@ impl Definer<'_> {
         let internal = |table: &Table| table.sequence().is_some_and(|sequence| sequence.owned_by.is_some());
         let tables = snapshot.tables.iter().filter(|table| table.owner == role && !internal(table));
         let mut roots: Vec<Object> = tables.map(|table| Object::Relation(table.oid)).collect();
+        let types = snapshot.types.iter().filter(|found| found.owner == role);
+        roots.extend(types.map(|found| Object::Type(found.definition.oid)));
         let schemas = snapshot.schemas.iter().filter(|schema| schema.owner == role);
         roots.extend(schemas.map(|schema| Object::Schema(schema.oid)));
         for root in &roots {
@@ -172,6 +175,7 @@ impl Definer<'_> {
                 Ok(())
             }
             Object::Relation(oid) => self.remove_relation(oid).await,
+            Object::Type(oid) => self.remove_type(oid).await,
             Object::Column(of, at) => {
                 let Some(mut table) = self.table_for_removal(of).await? else { return Ok(()) };
                 drop_column(&mut table, at);

@@ -27,6 +27,7 @@ mod role;
 mod schema;
 mod sequence;
 mod truncate;
+mod types;
 mod view;
 
 pub(crate) use depend::{mentions_column, regclass_oids};
@@ -131,8 +132,14 @@ async fn run_definition(definer: &mut Definer<'_>, definition: &Definition) -> P
             definer.alter_schema(name, change).await?;
             "ALTER SCHEMA"
         }
-        Definition::CreateEnum { .. } => return Err(PgError::unsupported("CREATE TYPE ... AS ENUM")),
-        Definition::AlterEnum { .. } => return Err(PgError::unsupported("ALTER TYPE")),
+        Definition::CreateEnum { name, labels } => {
+            definer.create_enum(name, labels).await?;
+            "CREATE TYPE"
+        }
+        Definition::AlterEnum { name, change } => {
+            definer.alter_enum(name, change).await?;
+            "ALTER TYPE"
+        }
         Definition::CreateRole { name, user, options } => {
             definer.create_role(name, *user, options).await?;
             "CREATE ROLE"

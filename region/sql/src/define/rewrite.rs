@@ -77,7 +77,8 @@ impl Definer<'_> {
         using: Option<&tree::Expr>,
     ) -> PgResult<()> {
         let at = column_at(table, name)?;
-        let (type_oid, modifier) = resolve_type_name(data_type)?;
+        let (type_oid, modifier) = resolve_type_name(data_type, self.environment)?;
+        self.share_type(type_oid).await?;
         let column = table.columns[at].clone();
         if column.generated.is_some() && using.is_some() {
             let message = "cannot specify USING when altering type of generated column";

@@ -106,6 +106,7 @@ impl Definer<'_> {
                 self.transaction.delete(schema_key(&name.text));
                 schema.name.clone_from(&to.text);
                 self.store_schema(&schema);
+                self.types_move(schema.oid, &to.text).await?;
                 // Descriptors carry their schema's name.
                 let snapshot = self.snapshot().await?;
                 let inside: Vec<Oid> =
@@ -160,6 +161,7 @@ impl Definer<'_> {
                 self.store_schema(&schema);
                 Ok(())
             }
+            ObjectKind::Type => self.comment_on_type(name, text).await,
             ObjectKind::Role => {
                 let mut role = self.locked_role(name.last()).await?.ok_or_else(|| no_such_role(name.last()))?;
                 role.comment = text;

@@ -51,7 +51,7 @@ fn apply(options: &[SequenceOption], before: Option<&Sequence>, type_oid: Option
     let old_type = sequence.type_oid;
     let find = |wanted: fn(&O) -> bool| options.iter().find(|option| wanted(option));
     if let Some(O::Type(name)) = find(|option| matches!(option, O::Type(_))) {
-        let (type_oid, _) = resolve_type_name(name)?;
+        let (type_oid, _) = resolve_type_name(name, &trivet_types::NoEnvironment::default())?;
         if !matches!(type_oid, oid::INT2 | oid::INT4 | oid::INT8) {
             return Err(invalid("sequence type must be smallint, integer, or bigint".into()));
         }

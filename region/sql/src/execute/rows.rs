@@ -5,7 +5,7 @@ use crate::plan::{Compiled, SetTarget};
 use async_trait::async_trait;
 use trivet_types::functions::Rows;
 use trivet_types::registry::{Body, Procedure};
-use trivet_types::{Datum, PgError, PgResult};
+use trivet_types::{Datum, Environment, PgError, PgResult};
 
 pub(crate) struct ValuesOperator {
     rows: Arc<Vec<Vec<Compiled>>>,
@@ -48,7 +48,7 @@ impl Operator for VirtualOperator {
             let catalog =
                 context.catalog.ok_or_else(|| PgError::internal("a virtual table is read without the catalog"))?;
             let facts = SessionFacts::ask(context.environment)?;
-            self.rows = Some(rows_of(self.table, catalog, &facts).into_iter());
+            self.rows = Some(spelled_rows(rows_of(self.table, catalog, &facts), context.environment).into_iter());
         }
         let rows = self.rows.as_mut().expect("filled above");
         let mut batch = Vec::new();
@@ -191,4 +191,16 @@ impl Operator for FunctionsOperator {
         context.breathe(batch.len()).await;
         Ok(batch)
     }
+}
+
+/// Definitions have marks for users' types; whoever reads them sees names.
+fn spelled_rows(mut rows: Vec<Row>, environment: &dyn Environment) -> Vec<Row> {
+    for value in rows.iter_mut().flatten() {
+        if let Datum::Text(text) = value {
+            if text.contains('\u{1}') {
+                *value = environment.spelled(text).into();
+            }
+        }
+    }
+    rows
 }

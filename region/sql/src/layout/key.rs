@@ -4,7 +4,7 @@
 //! flipped, marker included (so NULLs come first). No column's bytes are a prefix of another value's of that column.
 //!
 //! ```text
-//!   integers, dates ...   big endian, sign bit flipped
+//!   integers, enums ...   big endian, sign bit flipped
 //!   floats                sign-magnitude turned into that order; -0 is 0, NaN is the largest
 //!   text, bytea           bytes with 00 written 00 FF, ended by 00 01; character(n) without blanks at its end
 //!   numeric               class (below zero, zero, above ...), exponent, two decimal digits a byte, ended by 00
@@ -92,6 +92,7 @@ fn encode_value(type_oid: Oid, datum: &Datum, out: &mut BytesMut) {
         Datum::Bytea(value) => put_escaped(value, out),
         Datum::Interval(value) => out.put_u128(interval_length(value) as u128 ^ 1 << 127),
         Datum::Uuid(value) => out.put_slice(value),
+        Datum::Enum(value) => out.put_u64(value.position as u64 ^ 1 << 63),
         Datum::Array(array) => {
             array.values.iter().for_each(|value| encode_column(array.element, value, false, out));
             out.put_u8(0);

@@ -8,7 +8,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::sync::Arc;
 use trivet_types::numeric::Numeric;
-use trivet_types::{Array, Datum, Dimension, Interval, Oid, PgError, Text, oid, sqlstate};
+use trivet_types::user::is_enum;
+use trivet_types::{Array, Datum, Dimension, EnumValue, Interval, Oid, PgError, Text, oid, sqlstate};
 
 const FORMAT: u8 = 1;
 
@@ -59,6 +60,7 @@ fn form(type_oid: Oid) -> Form {
         oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGROLE | oid::REGNAMESPACE => Form::Fixed(4),
         oid::INT8 | oid::FLOAT8 | oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::XID8 => Form::Fixed(8),
         oid::INTERVAL | oid::UUID => Form::Fixed(16),
+        _ if is_enum(type_oid) => Form::Fixed(8),
         _ => Form::Variable,
     }
 }
@@ -80,6 +82,7 @@ fn put_value(datum: &Datum, out: &mut BytesMut) {
             out.put_i32_le(value.months);
         }
         Datum::Uuid(value) => out.put_slice(value),
+        Datum::Enum(value) => out.put_i64_le(value.position),
         Datum::Text(value) => {
             put_varint(value.len() as u64, out);
             out.put_slice(value.as_bytes());
@@ -219,6 +222,7 @@ fn value(type_oid: Oid, mut bytes: &[u8], row: &Bytes) -> Result<Datum, Damaged>
         }),
         oid::UUID => Datum::Uuid(bytes.try_into().map_err(|_| Damaged("a uuid is not 16 bytes"))?),
         oid::BYTEA => Datum::Bytea(row.slice_ref(bytes)),
+        _ if is_enum(type_oid) => Datum::Enum(EnumValue { type_oid, position: bytes.get_i64_le() }),
         oid::NUMERIC => Datum::numeric(numeric(bytes)?),
         _ if form(type_oid) == Form::Fixed(4) => Datum::Oid(bytes.get_u32_le()),
         _ if trivet_types::element_of(type_oid).is_some() && type_oid != oid::NAME => {

@@ -14,6 +14,8 @@ use std::any::TypeId;
 const OTHER_OPERATOR: u8 = 70;
 /// Unary plus and minus: above `^`, AT and COLLATE, below `::` and `[ ]`.
 const SIGN: u8 = 125;
+/// What stands around the OID of a user's type in a stored expression (`trivet_types::user`).
+const MARK: char = '\u{1}';
 
 #[derive(Debug, Default, Clone, Copy)]
 pub struct TrivetDialect {
@@ -76,10 +78,10 @@ impl Dialect for TrivetDialect {
         self.postgres.is_delimited_identifier_start(ch)
     }
     fn is_identifier_start(&self, ch: char) -> bool {
-        self.postgres.is_identifier_start(ch)
+        self.postgres.is_identifier_start(ch) || ch == MARK
     }
     fn is_identifier_part(&self, ch: char) -> bool {
-        self.postgres.is_identifier_part(ch)
+        self.postgres.is_identifier_part(ch) || ch == MARK
     }
     fn supports_unicode_string_literal(&self) -> bool {
         self.postgres.supports_unicode_string_literal()

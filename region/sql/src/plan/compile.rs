@@ -366,6 +366,8 @@ impl Planner {
             "has_column_privilege",
             "pg_has_role",
             "pg_type_is_visible",
+            "format_type",
+            "to_regtype",
             "pg_get_ruledef",
             "acldefault",
             "to_regnamespace",
@@ -380,8 +382,9 @@ impl Planner {
     }
 
     pub(super) fn note_conversion(&mut self, source: Oid, target: Oid) {
-        let named =
-            |type_oid| matches!(type_oid, oid::REGCLASS | oid::REGNAMESPACE | oid::REGROLE | oid::REGCLASS_ARRAY);
+        let named = |type_oid| {
+            matches!(type_oid, oid::REGCLASS | oid::REGNAMESPACE | oid::REGROLE | oid::REGTYPE | oid::REGCLASS_ARRAY)
+        };
         if named(source) || named(target) {
             self.needs_catalog = true;
         }

@@ -102,6 +102,10 @@ impl<'c, 'a> Related<'c, 'a> {
         .boxed()
     }
 
+    pub fn use_user_types(&self) -> bool {
+        self.found.values().any(|table| table.uses_user_types())
+    }
+
     pub fn compiled(self, environment: &dyn Environment) -> PgResult<RelatedTables> {
         let mut related = RelatedTables::with_capacity(self.found.len());
         for (oid, table) in self.found {

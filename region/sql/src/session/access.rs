@@ -226,14 +226,25 @@ impl SqlSession {
             return Ok((Arc::default(), Vec::new()));
         }
         let engine = Arc::clone(&self.engine);
+        let mut own = self.environment();
+        own.catalog.clone_from(&environment.catalog);
         let active = self.open();
         let mut catalog = Catalog::new(&mut *active.transaction, &engine.descriptors, &[]);
         let mut related = Related::new(&mut catalog);
         for (table, change) in changes {
             related.follow(table, change).await?;
         }
-        let related = Arc::new(related.compiled(environment)?);
-        Ok((related, std::mem::take(&mut catalog.dependencies)))
+        let mut types = None;
+        if related.use_user_types() {
+            types = Some(related.catalog.user_types().await?);
+            own.types.clone_from(&types);
+        }
+        let related = Arc::new(related.compiled(&own)?);
+        let dependencies = std::mem::take(&mut catalog.dependencies);
+        if types.is_some() {
+            self.types = types;
+        }
+        Ok((related, dependencies))
     }
 
     /// SET ROLE and SET SESSION AUTHORIZATION: to whom.

@@ -18,7 +18,7 @@ use trivet_gateway::{
     Client, Column, Executed, Format, IdleLimits, OutputMark, Parameter, Session, Startup, StatementDescription,
     TransactionStatus,
 };
-use trivet_types::{PgError, PgResult, sqlstate};
+use trivet_types::{PgError, PgResult, UserTypes, sqlstate};
 
 /// How often a unit is run again after 40001 before the client gets the error.
 const RETRIES_MAX: usize = 10;
@@ -36,6 +36,8 @@ pub(super) struct SqlSession {
     pub changes: Arc<Mutex<Vec<(String, String, bool)>>>,
     pub sequences: Arc<SessionSequences>,
     pub locks: Arc<SessionLocks>,
+    /// Types that users made, as the last statement that had to do with one saw them.
+    pub types: Option<Arc<UserTypes>>,
     /// The one Execute since the last Sync, if there was just one and nothing was written after it: what may run again.
     last_execute: Option<LastExecute>,
     /// When the statement's time is up.
@@ -76,6 +78,7 @@ impl SqlSession {
             changes: Arc::default(),
             sequences,
             locks,
+            types: None,
             last_execute: None,
             deadline: None,
             describes_rows: true,
@@ -119,6 +122,7 @@ impl SqlSession {
             isolation,
             read_only,
             catalog: None,
+            types: self.types.clone(),
             changes: Arc::clone(&self.changes),
         }
     }
@@ -327,7 +331,7 @@ impl Session for SqlSession {
             client.empty_query();
             return Ok(());
         }
-        self.run_unit(&parsed, client).await
+        self.run_unit(&parsed, client).await.map_err(|error| self.spelled(error))
     }
 
     async fn parse(&mut self, name: &str, sql: &str, parameter_types: &[u32]) -> PgResult<()> {
@@ -339,7 +343,7 @@ impl Session for SqlSession {
             None => Prepared::empty(),
             Some(only) => {
                 self.check_not_failed(&only.statement)?;
-                self.prepare(&only, Some(parameter_types)).await?
+                self.prepare(&only, Some(parameter_types)).await.map_err(|error| self.spelled(error))?
             }
         };
         self.statements.insert(name.to_owned(), Arc::new(prepared));
@@ -369,7 +373,8 @@ impl Session for SqlSession {
         if let Some(statement) = prepared.statement() {
             self.check_not_failed(statement)?;
         }
-        let bound = self.bind_parameters(statement, &prepared, parameters).await?;
+        let bound =
+            self.bind_parameters(statement, &prepared, parameters).await.map_err(|error| self.spelled(error))?;
         let portal_made = Portal::bound(prepared, bound, result_formats)?;
         self.portals.insert(portal.to_owned(), portal_made);
         Ok(())
@@ -412,7 +417,7 @@ impl Session for SqlSession {
             self.last_execute =
                 Some(LastExecute { portal: portal.to_owned(), began, ended: client.mark() }).filter(|_| repeatable);
         }
-        Ok(match result? {
+        Ok(match result.map_err(|error| self.spelled(error))? {
             Progress::Done => Executed::Complete,
             Progress::Suspended => Executed::Suspended,
         })

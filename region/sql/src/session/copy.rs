@@ -94,6 +94,9 @@ async fn from_client(
     let table = find_table(session, name, "to").await?;
     session.check_table_access(&table, crate::catalog::Privileges::INSERT).await?;
     let positions = positions(&table, columns)?;
+    if table.uses_user_types() {
+        session.load_types().await?;
+    }
     let session_environment = session.environment();
     let related = session.related_of(&table, crate::plan::RowChange::Insert, &session_environment).await?;
     let sequences = Arc::clone(&session.sequences);

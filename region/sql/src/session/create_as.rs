@@ -38,6 +38,7 @@ impl SqlSession {
         let session_user = Arc::clone(&self.user);
         let sequences = Arc::clone(&self.sequences);
         let path = search_path(&self.settings, &user);
+        self.load_types().await?;
         let environment = self.environment();
         let engine = Arc::clone(&self.engine);
         let cancel = self.startup.cancel.clone();

@@ -7,7 +7,9 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use trivet_gateway::{CancelReason, CancelToken};
-use trivet_types::{Array, Datum, Environment, FormatSettings, Oid, PgError, PgResult, SystemCall, oid, sqlstate};
+use trivet_types::{
+    Array, Datum, EnumType, Environment, FormatSettings, Oid, PgError, PgResult, SystemCall, UserTypes, oid, sqlstate,
+};
 
 /// Microseconds between 1970 and 2000.
 pub(super) const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
@@ -36,6 +38,8 @@ pub(super) struct SessionEnvironment {
     pub read_only: bool,
     /// Loaded for statements that look at the catalog.
     pub catalog: Option<Arc<CatalogSnapshot>>,
+    /// Loaded for statements that have to do with types that users made.
+    pub types: Option<Arc<UserTypes>>,
     /// What `set_config` asked for, to be done once the statement is over.
     pub changes: Arc<Mutex<Vec<(String, String, bool)>>>,
 }
@@ -91,6 +95,18 @@ pub(super) fn or_null(text: Option<String>) -> Datum {
     text.map_or(Datum::Null, Datum::from)
 }
 
+/// Names for marks, with a type's schema if the path does not find it.
+pub(super) fn spelled(text: &str, types: &UserTypes, path: &dyn Fn() -> Vec<String>) -> String {
+    trivet_types::user::spelled(text, types, &|wanted: &EnumType| {
+        let named = |schema: &String| {
+            types.enums.iter().find(|found| found.name == wanted.name && found.schema_name == *schema)
+        };
+        let visible = path().iter().find_map(named).is_some_and(|found| found.oid == wanted.oid);
+        let name = quoted(&wanted.name);
+        if visible { name } else { format!("{}.{name}", quoted(&wanted.schema_name)) }
+    })
+}
+
 impl Environment for SessionEnvironment {
     fn format(&self) -> &FormatSettings {
         self.settings.format()
@@ -117,6 +133,25 @@ impl Environment for SessionEnvironment {
     }
     fn relation_name(&self, relation: Oid) -> Option<String> {
         self.relation_shown(relation)
+    }
+    fn user_types(&self) -> &UserTypes {
+        match (&self.catalog, &self.types) {
+            (Some(catalog), _) => &catalog.user_types,
+            (None, Some(types)) => types,
+            (None, None) => UserTypes::none(),
+        }
+    }
+    fn type_named(&self, schema: Option<&str>, name: &str) -> Option<Oid> {
+        let types = &self.user_types().enums;
+        let named = |schema: &str| types.iter().find(|found| found.name == name && found.schema_name == schema);
+        match schema {
+            Some(schema) => named(schema),
+            None => self.path().iter().find_map(|schema| named(schema)),
+        }
+        .map(|found| found.oid)
+    }
+    fn spelled(&self, text: &str) -> String {
+        spelled(text, self.user_types(), &|| self.path())
     }
 
     fn system(&self, call: SystemCall, arguments: &[Datum]) -> PgResult<Datum> {
@@ -178,7 +213,11 @@ impl Environment for SessionEnvironment {
             S::TableIsVisible => {
                 self.catalog()?.is_visible(oid_of(first), &self.path()).map_or(Datum::Null, Datum::from)
             }
-            S::TypeIsVisible | S::FunctionIsVisible | S::OperatorIsVisible => true.into(),
+            S::TypeIsVisible => {
+                let shown = self.spelled(&trivet_types::display_name(oid_of(first), -1));
+                (!trivet_types::user::is_user_type(oid_of(first)) || !shown.contains('.')).into()
+            }
+            S::FunctionIsVisible | S::OperatorIsVisible => true.into(),
             S::UserById
             | S::IndexDefinition
             | S::ConstraintDefinition
@@ -227,7 +266,7 @@ impl Environment for SessionEnvironment {
                 let relation = oid_of(first);
                 self.relation_shown(relation).unwrap_or_else(|| relation.0.to_string()).into()
             }
-            S::RegtypeOut => trivet_types::display_name(oid_of(first), -1).into(),
+            S::RegtypeOut => self.spelled(&trivet_types::display_name(oid_of(first), -1)).into(),
             S::RegprocOut => {
                 let procedure = trivet_types::registry::registry().procedure(oid_of(first));
                 procedure.map_or_else(|| oid_of(first).0.to_string(), |procedure| procedure.name.to_string()).into()

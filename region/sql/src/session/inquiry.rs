@@ -2,9 +2,17 @@
 use super::environment::{SessionEnvironment, oid_of, or_null, quoted, text};
 use crate::catalog::system::{constraint_definition, index_definition, names_for_oids, view_definition};
 use crate::catalog::{AclItem, PUBLIC_GRANTEE, Privileges, RelationKind, Table, default_acl};
-use trivet_types::{Array, Datum, Oid, PgError, PgResult, SystemCall, oid, sqlstate};
+use trivet_types::{Array, Datum, Environment, Oid, PgError, PgResult, SystemCall, oid, sqlstate};
 
 pub(super) fn answer(session: &SessionEnvironment, call: SystemCall, arguments: &[Datum]) -> PgResult<Datum> {
+    // Definitions have marks for users' types.
+    Ok(match answered(session, call, arguments)? {
+        Datum::Text(text) if text.contains('\u{1}') => session.spelled(&text).into(),
+        answer => answer,
+    })
+}
+
+fn answered(session: &SessionEnvironment, call: SystemCall, arguments: &[Datum]) -> PgResult<Datum> {
     use SystemCall as S;
     let first = arguments.first();
     let object = oid_of(first);
@@ -179,6 +187,9 @@ fn description(session: &SessionEnvironment, object: Oid, arguments: &[Datum]) -
     }
     if let Some(schema) = catalog.schemas.iter().find(|schema| schema.oid == object) {
         return Ok(schema.comment.clone());
+    }
+    if let Some(found) = catalog.user_type(object) {
+        return Ok(found.comment.clone());
     }
     Ok(catalog.tables.iter().find_map(|table| table.comment_on(object, 0)).map(str::to_owned))
 }

@@ -8,7 +8,7 @@ use super::cursor::{CursorState, Holding};
 use super::environment::{SessionEnvironment, search_path};
 use super::statement::{no_such_statement, text_column, text_row};
 use crate::analyze::{Analyzer, ParameterTypes, Relations, mentioned, with_room};
-use crate::catalog::{Catalog, CatalogSnapshot, Dependency, Relied, descriptor_key};
+use crate::catalog::{Catalog, CatalogSnapshot, Dependency, Found, Relied, descriptor_key};
 use crate::execute::{Row, Run};
 use crate::parser::Parsed;
 use crate::parser::tree::{self, Statement};
@@ -18,7 +18,8 @@ use quick_cache::sync::Cache;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use trivet_gateway::{Client, Column, Format, Parameter};
-use trivet_types::{Datum, Environment, Oid, PgError, PgResult, binary, oid, sqlstate, text, type_info};
+use trivet_types::user::is_user_type;
+use trivet_types::{Datum, Environment, Oid, PgError, PgResult, UserTypes, binary, oid, sqlstate, text, type_info};
 
 /// Plans that a region keeps.
 const PLANS_MAX: usize = 4096;
@@ -42,6 +43,8 @@ pub(super) struct CachedPlan {
     parameter_types: Vec<Oid>,
     columns: Option<Vec<Column>>,
     relied: Relied,
+    /// If it has to do with types that users made.
+    types: Option<Arc<UserTypes>>,
     /// Descriptors of the plan's tables: what its writes are guarded by.
     guards: Vec<Bytes>,
     /// The settings that it was made under.
@@ -339,7 +342,17 @@ impl SqlSession {
             }
         }
         mentioned.check_constants(&relations)?;
+        let given_user_type = given_types.is_some_and(|types| types.iter().any(|given| is_user_type(Oid(*given))));
+        let types = if mentioned.user_types || given_user_type || relations.values().any(Found::uses_user_types) {
+            Some(catalog.user_types().await?)
+        } else {
+            None
+        };
+        environment.types.clone_from(&types);
         let dependencies = std::mem::take(&mut catalog.dependencies);
+        if types.is_some() {
+            self.types.clone_from(&types);
+        }
         let depth = mentioned.depth;
         let analyze = |environment: &SessionEnvironment| {
             with_room(depth, || {
@@ -362,6 +375,7 @@ impl SqlSession {
         let access = self.check_access(&typed).await?;
         let (related, more) = self.related(&typed, &environment).await?;
         let dependencies: Vec<Dependency> = dependencies.into_iter().chain(access).chain(more).collect();
+        let has_types = types.is_some() || related.values().any(|related| related.table.uses_user_types());
         let plan = with_room(depth, || plan_statement(typed, related))?;
         let plan = Arc::new(plan);
         let columns = plan.returns_rows.then(|| plan.columns.iter().map(column).collect());
@@ -374,6 +388,7 @@ impl SqlSession {
             parameter_types,
             columns,
             relied: Relied::new(dependencies),
+            types: self.types.clone().filter(|_| has_types),
             search_path: self.settings.value("search_path").to_owned(),
             date_style: self.settings.value("DateStyle").to_owned(),
             time_zone: self.settings.value("TimeZone").to_owned(),
@@ -381,6 +396,32 @@ impl SqlSession {
         });
         engine.plans.plans.insert(key, Arc::clone(&cached));
         Ok(cached)
+    }
+
+    /// The types that users made, at a new statement snapshot.
+    pub(super) async fn load_types(&mut self) -> PgResult<()> {
+        let engine = Arc::clone(&self.engine);
+        let path = search_path(&self.settings, &self.current_user());
+        let active = self.open();
+        active.transaction.statement().await?;
+        let mut catalog = Catalog::new(&mut *active.transaction, &engine.descriptors, &path);
+        let types = catalog.user_types().await?;
+        self.types = Some(types);
+        Ok(())
+    }
+
+    /// An error as the client sees it: with names for the marks of users' types.
+    pub(super) fn spelled(&self, mut error: Box<PgError>) -> Box<PgError> {
+        let Some(types) = &self.types else { return error };
+        let path = || search_path(&self.settings, &self.current_user());
+        let spell = |text: &mut String| {
+            if text.contains('\u{1}') {
+                *text = super::environment::spelled(text, types, &path);
+            }
+        };
+        spell(&mut error.message);
+        [&mut error.detail, &mut error.hint].into_iter().flatten().for_each(spell);
+        error
     }
 
     pub(super) async fn bind_parameters(
@@ -400,6 +441,9 @@ impl SqlSession {
         }
         if types.is_empty() {
             return Ok(Vec::new());
+        }
+        if types.iter().any(|type_oid| is_user_type(*type_oid)) {
+            self.load_types().await?;
         }
         let mut environment = self.environment();
         let named = |type_oid: &Oid| matches!(*type_oid, oid::REGCLASS | oid::REGNAMESPACE | oid::REGROLE);
@@ -579,6 +623,9 @@ impl SqlSession {
             return Err(PgError::internal("a statement without a plan was run"));
         };
         let cached = self.plan(parsed, prepared.given_types.as_deref(), Some(known)).await?;
+        if cached.types.is_some() {
+            self.types.clone_from(&cached.types);
+        }
         if !same_result(cached.columns.as_deref(), portal.columns()) {
             return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, "cached plan must not change result type"));
         }

@@ -310,9 +310,13 @@ impl SqlSession {
             let message = format!("prepared statement \"{}\" already exists", name.text);
             return Err(PgError::new(sqlstate::DUPLICATE_PREPARED_STATEMENT, message));
         }
+        if types.iter().any(crate::analyze::is_user_type_name) {
+            self.load_types().await?;
+        }
+        let environment = self.environment();
         let types = types
             .iter()
-            .map(|name| crate::analyze::resolve_type_name(name).map(|(oid, _)| oid.0))
+            .map(|name| crate::analyze::resolve_type_name(name, &environment).map(|(oid, _)| oid.0))
             .collect::<PgResult<Vec<_>>>()?;
         let parsed = Parsed { statement: statement.clone(), text: text.to_owned() };
         let prepared = self.prepare(&Arc::new(parsed), Some(&types)).await?;
@@ -368,6 +372,7 @@ impl SqlSession {
         let session_user = Arc::clone(&self.user);
         let sequences = Arc::clone(&self.sequences);
         let path = search_path(&self.settings, &user);
+        self.load_types().await?;
         let environment = self.environment();
         let engine = Arc::clone(&self.engine);
         let cancel = self.startup.cancel.clone();

@@ -197,6 +197,7 @@ fn element_type(value: &Datum) -> crate::Oid {
         Datum::Timestamp(_) => oid::TIMESTAMP,
         Datum::Interval(_) => oid::INTERVAL,
         Datum::Uuid(_) => oid::UUID,
+        Datum::Enum(value) => value.type_oid,
         Datum::Record(_) => oid::RECORD,
         Datum::Text(_) | Datum::Array(_) | Datum::Null => oid::TEXT,
     }

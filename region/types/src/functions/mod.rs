@@ -10,6 +10,7 @@ pub mod cast;
 pub mod compare;
 pub mod datetime;
 pub mod digest;
+pub mod enums;
 pub mod float;
 pub mod formatting;
 pub mod integer;

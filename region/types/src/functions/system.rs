@@ -88,10 +88,10 @@ pub fn sequence_state(environment: &dyn Environment, a: &[Datum]) -> PgResult<Ro
 }
 
 /// `format_type(oid, modifier)`; not strict in the modifier.
-pub fn format_type(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn format_type(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let Some(oid) = a.first().and_then(Datum::as_i64) else { return Ok(Datum::Null) };
     let modifier = a.get(1).and_then(Datum::as_i64).unwrap_or(-1);
-    Ok(Datum::text(display_name(Oid(oid as u32), modifier as i32)))
+    Ok(Datum::text(environment.spelled(&display_name(Oid(oid as u32), modifier as i32))))
 }
 
 pub fn size_pretty(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {

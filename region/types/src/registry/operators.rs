@@ -27,6 +27,12 @@ const fn o(
 
 #[rustfmt::skip]
 pub static OPERATORS: &[Operator] = &[
+    o(3516, "=", oid::ANYENUM, oid::ANYENUM, oid::BOOL, 3508, 3516, 3517),
+    o(3517, "<>", oid::ANYENUM, oid::ANYENUM, oid::BOOL, 3509, 3517, 3516),
+    o(3518, "<", oid::ANYENUM, oid::ANYENUM, oid::BOOL, 3510, 3519, 3521),
+    o(3519, ">", oid::ANYENUM, oid::ANYENUM, oid::BOOL, 3511, 3518, 3520),
+    o(3520, "<=", oid::ANYENUM, oid::ANYENUM, oid::BOOL, 3512, 3521, 3519),
+    o(3521, ">=", oid::ANYENUM, oid::ANYENUM, oid::BOOL, 3513, 3520, 3518),
     o(15, "=", oid::INT4, oid::INT8, oid::BOOL, 852, 416, 36),
     o(36, "<>", oid::INT4, oid::INT8, oid::BOOL, 853, 417, 15),
     o(37, "<", oid::INT4, oid::INT8, oid::BOOL, 854, 419, 82),

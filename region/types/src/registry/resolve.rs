@@ -6,6 +6,7 @@
 use super::{CastContext, CastMethod, Operator, Procedure, Registry, registry};
 use crate::oid::{self, Oid};
 use crate::types::{Category, array_of, category, element_of, is_array, is_preferred, type_info};
+use crate::user::is_enum;
 
 /// How one type becomes another.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +60,7 @@ pub fn coercion(source: Oid, target: Oid, context: CastContext) -> Option<Coerci
             CastMethod::Text => Coercion::Text,
         });
     }
-    if source == oid::UNKNOWN && type_info(target).is_some_and(|info| info.kind == 'b') {
+    if source == oid::UNKNOWN && type_info(target).is_some_and(|info| matches!(info.kind, 'b' | 'e')) {
         return Some(Coercion::Text);
     }
     if let (true, true, Some(from), Some(to)) =
@@ -77,7 +78,7 @@ pub fn coercion(source: Oid, target: Oid, context: CastContext) -> Option<Coerci
     }
     // Any type becomes a string by assignment, and comes from one by an explicit cast.
     let string = |oid| category(oid) == Category::STRING && type_info(oid).is_some_and(|info| info.kind == 'b');
-    let concrete = |oid| type_info(oid).is_some_and(|info| info.kind == 'b' || oid == oid::RECORD);
+    let concrete = |oid| type_info(oid).is_some_and(|info| matches!(info.kind, 'b' | 'e') || oid == oid::RECORD);
     if context >= CastContext::Assignment && string(target) && concrete(source) {
         return Some(Coercion::Text);
     }
@@ -112,7 +113,7 @@ pub fn can_coerce(source: Oid, target: Oid, context: CastContext) -> bool {
             is_array(source) || matches!(source, oid::INT2VECTOR | oid::OIDVECTOR)
         }
         oid::ANYNONARRAY | oid::ANYCOMPATIBLENONARRAY => !is_array(source),
-        oid::ANYENUM => false,
+        oid::ANYENUM => is_enum(source),
         _ => coercion(source, target, context).is_some(),
     }
 }
@@ -142,7 +143,8 @@ fn settle_polymorphic(parameters: &[Oid], arguments: &[Oid], result: Oid) -> Opt
             _ => *argument,
         };
         match *parameter {
-            oid::ANYELEMENT | oid::ANYARRAY | oid::ANYNONARRAY => match exact {
+            oid::ANYENUM if !is_enum(element) => return None,
+            oid::ANYELEMENT | oid::ANYARRAY | oid::ANYNONARRAY | oid::ANYENUM => match exact {
                 None => exact = Some(element),
                 Some(seen) if seen == element => {}
                 Some(_) => return None,
@@ -160,6 +162,7 @@ fn settle_polymorphic(parameters: &[Oid], arguments: &[Oid], result: Oid) -> Opt
         }
     }
     let concrete = |oid: Oid| match oid {
+        oid::ANYENUM => exact,
         oid::ANYELEMENT | oid::ANYNONARRAY => Some(exact.unwrap_or(oid::TEXT)),
         oid::ANYARRAY => array_of(exact.unwrap_or(oid::TEXT)),
         oid::ANYCOMPATIBLE | oid::ANYCOMPATIBLENONARRAY => Some(common.unwrap_or(oid::TEXT)),

@@ -14,7 +14,7 @@ use crate::datetime::{self, ParseContext, ParseError};
 use crate::environment::{Environment, SystemCall};
 use crate::error::{PgError, PgResult, sqlstate};
 use crate::numeric::Numeric;
-use crate::{Datum, Oid, Text, display_name, is_array, modifier, oid};
+use crate::{Datum, Oid, Text, display_name, is_array, modifier, oid, user};
 use std::fmt::Write;
 
 /// `invalid input syntax for type integer: "abc"`
@@ -101,9 +101,9 @@ fn input_plain(oid: Oid, type_modifier: i32, text: &str, environment: &dyn Envir
                 Datum::Oid(parse_oid(trimmed, "oid")?)
             } else if oid == oid::REGTYPE {
                 let missing = || PgError::new(sqlstate::UNDEFINED_OBJECT, format!("type \"{trimmed}\" does not exist"));
-                Datum::Oid(named_type(trimmed).ok_or_else(missing)?.0)
+                Datum::Oid(named_type(trimmed, environment).ok_or_else(missing)?.0)
             } else if matches!(oid, oid::REGPROC | oid::REGPROCEDURE) {
-                Datum::Oid(named_procedure(trimmed)?.0)
+                Datum::Oid(named_procedure(trimmed, environment)?.0)
             } else {
                 environment.system(SystemCall::RegclassIn, &[Datum::text(trimmed), Datum::Oid(oid.0)])?
             }
@@ -115,6 +115,16 @@ fn input_plain(oid: Oid, type_modifier: i32, text: &str, environment: &dyn Envir
         oid::JSONB => Datum::text(crate::json::Json::parse(text)?.to_string()),
         oid::INT2VECTOR | oid::OIDVECTOR => vector_from_text(oid, text, environment)?,
         oid::VOID => Datum::Null,
+        _ if user::is_enum(oid) => {
+            let types = environment.user_types();
+            let named = || types.find(oid).and_then(|found| Some(found.value(found.position(text)?)));
+            // A stored expression has marks for labels.
+            let marked = || user::marked_label(text).filter(|value| types.label(*value).is_some());
+            let code = sqlstate::INVALID_TEXT_REPRESENTATION;
+            let invalid =
+                || PgError::new(code, format!("invalid input value for enum {}: \"{text}\"", display_name(oid, -1)));
+            Datum::Enum(named().or_else(marked).ok_or_else(invalid)?)
+        }
         _ if is_array(oid) => Datum::array(array_from_text(oid, type_modifier, text, environment)?),
         _ => {
             let name = display_name(oid, -1);
@@ -153,7 +163,7 @@ fn parse_oid(text: &str, type_name: &str) -> PgResult<u32> {
 }
 
 /// A type by SQL's or the internal name, with `[]` and a length or precision, which is ignored.
-fn named_type(name: &str) -> Option<Oid> {
+fn named_type(name: &str, environment: &dyn Environment) -> Option<Oid> {
     let (name, array) = match name.strip_suffix("[]") {
         Some(element) => (element, true),
         None => (name, false),
@@ -171,12 +181,30 @@ fn named_type(name: &str) -> Option<Oid> {
             lower => crate::canonical_name(lower).to_string(),
         },
     };
-    let info = crate::type_by_name(&unquoted)?;
-    if array { crate::array_of(info.oid) } else { Some(info.oid) }
+    let found = match crate::type_by_name(&unquoted) {
+        Some(info) => info.oid,
+        None => {
+            let parts: Vec<String> = plain.split('.').map(folded).collect();
+            match parts.as_slice() {
+                [name] => environment.type_named(None, name)?,
+                [schema, name] => environment.type_named(Some(schema), name)?,
+                _ => return None,
+            }
+        }
+    };
+    if array { crate::array_of(found) } else { Some(found) }
+}
+
+/// A part of a name: quoted as it is, else in lower case.
+fn folded(part: &str) -> String {
+    match part.trim().strip_prefix('"').and_then(|inner| inner.strip_suffix('"')) {
+        Some(inner) => inner.replace("\"\"", "\""),
+        None => part.trim().to_lowercase(),
+    }
 }
 
 /// A function by name, or by name and argument types.
-fn named_procedure(text: &str) -> PgResult<Oid> {
+fn named_procedure(text: &str, environment: &dyn Environment) -> PgResult<Oid> {
     let missing = || PgError::new(sqlstate::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"));
     let (name, arguments) = match text.split_once('(') {
         Some((name, rest)) => (name, Some(rest.trim_end_matches(')'))),
@@ -187,7 +215,8 @@ fn named_procedure(text: &str) -> PgResult<Oid> {
     match arguments {
         Some(arguments) => {
             let words = arguments.split(',').map(str::trim).filter(|word| !word.is_empty());
-            let types = words.map(named_type).collect::<Option<Vec<_>>>().ok_or_else(missing)?;
+            let types =
+                words.map(|word| named_type(word, environment)).collect::<Option<Vec<_>>>().ok_or_else(missing)?;
             candidates.iter().find(|candidate| candidate.arguments == types).map(|found| found.oid).ok_or_else(missing)
         }
         None => match candidates {
@@ -249,6 +278,7 @@ pub fn write(oid: Oid, datum: &Datum, environment: &dyn Environment, out: &mut S
         Datum::Timestamp(value) => out.push_str(&datetime::format_timestamp(*value)),
         Datum::Interval(value) => out.push_str(&datetime::format_interval(value)),
         Datum::Uuid(value) => string::write_uuid(value, out),
+        Datum::Enum(value) => out.push_str(&user::label_text(*value, environment.user_types())),
         Datum::Array(value) if matches!(oid, oid::INT2VECTOR | oid::OIDVECTOR) => {
             for (at, element) in value.values.iter().enumerate() {
                 if at > 0 {
@@ -293,7 +323,7 @@ fn write_reg(oid: Oid, value: u32, environment: &dyn Environment, out: &mut Stri
         return;
     }
     let name = match oid {
-        oid::REGTYPE => crate::type_info(Oid(value)).map(|_| display_name(Oid(value), -1)),
+        oid::REGTYPE => crate::type_info(Oid(value)).map(|_| environment.spelled(&display_name(Oid(value), -1))),
         oid::REGPROC | oid::REGPROCEDURE => {
             crate::registry::registry().procedure(Oid(value)).map(|procedure| procedure.name.to_string())
         }

@@ -138,10 +138,19 @@ impl Information<'_> {
             oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::TIMETZ => Some(column.modifier),
             _ => None,
         };
+        let user_type = self.catalog.user_type(column.type_oid).map(|stored| &stored.definition);
+        let udt_name = match user_type {
+            Some(of) if of.oid == column.type_oid => Some(of.name.clone()),
+            Some(of) => Some(format!("_{}", of.name)),
+            None => trivet_types::type_info(column.type_oid).map(|info| info.name.to_owned()),
+        };
         let data_type = if trivet_types::is_array(column.type_oid) {
             "ARRAY".to_string()
         } else {
-            display_name(column.type_oid, -1)
+            match user_type {
+                Some(_) => "USER-DEFINED".to_owned(),
+                None => display_name(column.type_oid, -1),
+            }
         };
         let named = |text: &str| definition::names_for_oids(text, &|oid| self.shown(oid));
         let sequence = column.identity.and_then(|identity| self.catalog.table(identity.sequence)?.sequence());
@@ -162,8 +171,8 @@ impl Information<'_> {
             ("numeric_scale", scale.into()),
             ("datetime_precision", fractions.into()),
             ("udt_catalog", self.database()),
-            ("udt_schema", "pg_catalog".into()),
-            ("udt_name", trivet_types::type_info(column.type_oid).map(|info| info.name).into()),
+            ("udt_schema", user_type.map_or("pg_catalog", |of| &of.schema_name).into()),
+            ("udt_name", udt_name.into()),
             ("dtd_identifier", (at as i32 + 1).to_string().into()),
             ("is_self_referencing", yes_no(false)),
             ("is_identity", yes_no(column.identity.is_some())),

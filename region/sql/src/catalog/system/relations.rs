@@ -3,7 +3,7 @@ use super::rows::{attribute_number, character, int2s, oids, row};
 use super::{VirtualTable, definition, operator_class};
 use crate::catalog::{
     AclItem, BTREE, CatalogSnapshot, Column, ConstraintKind, HEAP, Index, IndexState, POSTGRES_ROLE, ReferentialAction,
-    RelationKind, Roles, Table, builtin_schema_row,
+    RelationKind, Roles, StoredType, Table, builtin_schema_row,
 };
 use trivet_types::registry::registry;
 use trivet_types::{Array, Datum, Oid, TYPES, oid};
@@ -11,6 +11,7 @@ use trivet_types::{Array, Datum, Oid, TYPES, oid};
 type Rows = Vec<Vec<Datum>>;
 
 const PG_CLASS: Oid = Oid(1259);
+const PG_TYPE: Oid = Oid(1247);
 const PG_CONSTRAINT: Oid = Oid(2606);
 const PG_NAMESPACE: Oid = Oid(2615);
 const PG_ATTRDEF: Oid = Oid(2604);
@@ -25,6 +26,7 @@ pub(super) fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot) -> Option
         "pg_namespace" => namespaces(table, catalog),
         "pg_init_privs" => first_privileges(table, catalog),
         "pg_type" => types(table, catalog),
+        "pg_enum" => labels(table, catalog),
         "pg_index" => indexes(table, catalog),
         "pg_constraint" => constraints(table, catalog),
         "pg_sequence" => sequences(table, catalog),
@@ -372,6 +374,69 @@ fn types(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             ],
         ));
     }
+    for stored in &catalog.types {
+        rows.extend(user_types(table, stored, &catalog.roles, &procedure));
+    }
+    rows
+}
+
+/// A user's type and the type of arrays of it.
+fn user_types(table: &VirtualTable, stored: &StoredType, roles: &Roles, procedure: &dyn Fn(&str) -> Datum) -> Rows {
+    let definition = &stored.definition;
+    let array = trivet_types::array_of(definition.oid).unwrap_or_default();
+    let array_name: String = format!("_{}", definition.name).chars().take(63).collect();
+    let both = [(definition.oid, definition.name.as_str()), (array, array_name.as_str())];
+    both.into_iter()
+        .filter_map(|(oid, name)| {
+            let info = trivet_types::type_info(oid)?;
+            let is_array = oid == array;
+            Some(row(
+                table,
+                &[
+                    ("oid", oid.into()),
+                    ("typname", name.into()),
+                    ("typnamespace", definition.schema.into()),
+                    ("typowner", stored.owner.into()),
+                    ("typlen", Datum::Int2(info.length)),
+                    ("typbyval", Datum::Bool(info.by_value)),
+                    ("typtype", character(info.kind)),
+                    ("typcategory", character(info.category.0)),
+                    ("typisdefined", Datum::Bool(true)),
+                    ("typdelim", character(',')),
+                    ("typelem", if is_array { definition.oid } else { Oid(0) }.into()),
+                    ("typarray", if is_array { Oid(0) } else { array }.into()),
+                    ("typinput", procedure(info.input)),
+                    ("typoutput", procedure(info.output)),
+                    ("typreceive", procedure(info.receive)),
+                    ("typsend", procedure(info.send)),
+                    ("typalign", character(info.align)),
+                    ("typstorage", character(storage(oid))),
+                    ("typtypmod", Datum::Int4(-1)),
+                    ("typacl", acl(stored.acl.as_deref().filter(|_| !is_array), roles)),
+                ],
+            ))
+        })
+        .collect()
+}
+
+/// Labels have no identity of their own; any number does that stays with the label.
+fn labels(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    let mut rows = Vec::new();
+    for definition in catalog.types.iter().map(|stored| &stored.definition) {
+        for label in &definition.labels {
+            let steps = label.position as f64 / trivet_types::user::LABEL_STEP as f64;
+            let number = ((label.position >> 16) as u32).wrapping_add(definition.oid.0.wrapping_mul(4099));
+            rows.push(row(
+                table,
+                &[
+                    ("oid", Oid(number | 1 << 31).into()),
+                    ("enumtypid", definition.oid.into()),
+                    ("enumsortorder", Datum::Float4(steps as f32)),
+                    ("enumlabel", label.text.as_str().into()),
+                ],
+            ));
+        }
+    }
     rows
 }
 
@@ -661,6 +726,11 @@ fn descriptions(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             push(object, class, comment.column, &comment.text);
         }
     }
+    for stored in &catalog.types {
+        if let Some(comment) = &stored.comment {
+            push(stored.definition.oid, PG_TYPE, 0, comment);
+        }
+    }
     for schema in &catalog.schemas {
         if let Some(comment) = &schema.comment {
             push(schema.oid, PG_NAMESPACE, 0, comment);
@@ -694,6 +764,9 @@ fn dependencies(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             push((PG_CLASS, of.oid, 0), (PG_CLASS, owner, number(column)), kind);
         }
         for (at, column) in of.live_columns() {
+            if trivet_types::user::is_user_type(column.type_oid) {
+                push((PG_CLASS, of.oid, number(at)), (PG_TYPE, column.type_oid, 0), 'n');
+            }
             let Some(text) = default_text(column) else { continue };
             let own = (PG_ATTRDEF, default_oid(of, at), 0);
             push(own, (PG_CLASS, of.oid, number(at)), 'a');

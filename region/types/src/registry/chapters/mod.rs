@@ -2,6 +2,7 @@
 mod aggregate;
 mod array;
 mod catalog;
+mod enums;
 mod json;
 mod math;
 mod system;
@@ -21,5 +22,6 @@ pub(super) static CHAPTERS: &[&[Procedure]] = &[
     aggregate::PROCEDURES,
     array::PROCEDURES,
     catalog::PROCEDURES,
+    enums::PROCEDURES,
     system::PROCEDURES,
 ];

@@ -1,0 +1,246 @@
+//! CREATE TYPE ... AS ENUM, ALTER TYPE.
+//!
+//! A type's row is locked and changed like a table's descriptor; what comes to use the type locks it KEY SHARE, so that it cannot be
+//! dropped meanwhile. A label's position never changes: rows keep theirs whatever is added or renamed (`trivet_types::user`).
+use super::access::denied;
+use super::schema::no_such_schema;
+use super::{Definer, already_exists};
+use crate::catalog::{Privileges, RelationKind, StoredType, type_key, types_stamp_key};
+use crate::parser::tree::{EnumChange, QualifiedName, RoleName};
+use trivet_txn::{LockStrength, LockWait, Locked, WriteKind};
+use trivet_types::user::{CLAIMED_OID_END, Label, claim_of, enum_of_claim, is_user_type};
+use trivet_types::{EnumType, Oid, PgError, PgResult, sqlstate};
+
+/// A label is a `name`.
+const LABEL_BYTES_MAX: usize = 63;
+
+pub(super) fn no_such_type(name: &QualifiedName) -> Box<PgError> {
+    PgError::new(sqlstate::UNDEFINED_OBJECT, format!("type \"{}\" does not exist", name.shown()))
+}
+
+fn type_exists(name: &str) -> Box<PgError> {
+    PgError::new(sqlstate::DUPLICATE_OBJECT, format!("type \"{name}\" already exists"))
+}
+
+fn check_label(label: &str) -> PgResult<()> {
+    if label.len() <= LABEL_BYTES_MAX {
+        return Ok(());
+    }
+    Err(PgError::new(sqlstate::INVALID_NAME, format!("invalid enum label \"{label}\""))
+        .detail("Labels must be 63 bytes or less."))
+}
+
+fn no_such_label(label: &str) -> Box<PgError> {
+    PgError::new(sqlstate::INVALID_PARAMETER_VALUE, format!("\"{label}\" is not an existing enum label"))
+}
+
+impl Definer<'_> {
+    pub(super) async fn create_enum(&mut self, name: &QualifiedName, labels: &[String]) -> PgResult<()> {
+        let (schema, schema_name) = self.creation_schema(name).await?;
+        let claimed = self.new_oid().await?;
+        if claimed.0 >= CLAIMED_OID_END {
+            return Err(PgError::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, "no OID for a type is left"));
+        }
+        if !self.claim_name(schema, name.last(), RelationKind::Type, claimed, claimed).await? {
+            return Err(type_exists(name.last()));
+        }
+        let oid = enum_of_claim(claimed);
+        let mut definition = EnumType {
+            oid,
+            schema,
+            schema_name,
+            name: name.last().to_owned(),
+            labels: Vec::with_capacity(labels.len()),
+        };
+        for label in labels {
+            check_label(label)?;
+            if definition.position(label).is_some() {
+                let message = "duplicate key value violates unique constraint \"pg_enum_typid_label_index\"";
+                let error = PgError::new(sqlstate::UNIQUE_VIOLATION, message)
+                    .detail(format!("Key (enumtypid, enumlabel)=({oid}, {label}) already exists."));
+                return Err(error.schema("pg_catalog").table("pg_enum").constraint("pg_enum_typid_label_index"));
+            }
+            let end = definition_end(&definition);
+            add_label(&mut definition, end, label)?;
+        }
+        let owner = self.current_role().await?.oid;
+        self.store_type(&StoredType { definition, owner, acl: None, comment: None });
+        Ok(())
+    }
+
+    pub(super) fn store_type(&mut self, stored: &StoredType) {
+        let stamp = self.stamp();
+        self.transaction.put(stored.key(), stored.encode(stamp), WriteKind::Update);
+        self.types_changed();
+    }
+
+    /// Plans that rely on types are made anew.
+    fn types_changed(&mut self) {
+        let stamp = self.stamp();
+        self.transaction.put(types_stamp_key(), crate::catalog::encode_row(stamp, &()), WriteKind::NoKeyUpdate);
+    }
+
+    /// The type that a name stands for.
+    async fn find_type(&mut self, name: &QualifiedName) -> PgResult<Option<Oid>> {
+        let types = self.catalog().user_types().await?;
+        let path = match name.schema() {
+            Some(schema) => vec![schema.to_owned()],
+            None => self.search_path.to_vec(),
+        };
+        let named = |schema: &String| {
+            types.enums.iter().find(|found| found.name == name.last() && found.schema_name == *schema)
+        };
+        Ok(path.iter().find_map(named).map(|found| found.oid))
+    }
+
+    async fn lock_type(&mut self, oid: Oid, strength: LockStrength) -> PgResult<Option<StoredType>> {
+        match self.transaction.lock(&type_key(claim_of(oid)), strength, LockWait::Wait).await? {
+            Locked::Unchanged(Some(bytes)) | Locked::Newer(Some(bytes)) => StoredType::decode(&bytes).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Something comes to be of a type: if a user made it, it must stay.
+    pub(super) async fn share_type(&mut self, type_oid: Oid) -> PgResult<()> {
+        if !is_user_type(type_oid) || self.lock_type(type_oid, LockStrength::KeyShare).await?.is_some() {
+            return Ok(());
+        }
+        let message = format!("type \"{}\" does not exist", trivet_types::display_name(type_oid, -1));
+        Err(PgError::new(sqlstate::UNDEFINED_OBJECT, message))
+    }
+
+    /// A type that a statement names, locked; 42704, 42501.
+    pub(super) async fn type_to_change(&mut self, name: &QualifiedName) -> PgResult<Option<StoredType>> {
+        let Some(oid) = self.find_type(name).await? else { return Ok(None) };
+        let Some(stored) = self.lock_type(oid, LockStrength::Update).await? else { return Ok(None) };
+        if !self.owns(stored.owner).await? {
+            return Err(denied(format!("must be owner of type {}", stored.definition.name)));
+        }
+        Ok(Some(stored))
+    }
+
+    pub(super) async fn alter_enum(&mut self, name: &QualifiedName, change: &EnumChange) -> PgResult<()> {
+        let mut stored = self.type_to_change(name).await?.ok_or_else(|| no_such_type(name))?;
+        let definition = &mut stored.definition;
+        match change {
+            EnumChange::Add { label, if_not_exists, place } => {
+                check_label(label)?;
+                if definition.position(label).is_some() {
+                    let message = format!("enum label \"{label}\" already exists");
+                    if *if_not_exists {
+                        self.notice(sqlstate::DUPLICATE_OBJECT, format!("{message}, skipping"));
+                        return Ok(());
+                    }
+                    return Err(PgError::new(sqlstate::DUPLICATE_OBJECT, message));
+                }
+                let at = match place {
+                    None => definition_end(definition),
+                    Some((before, neighbour)) => {
+                        let at = definition.labels.iter().position(|found| found.text == *neighbour);
+                        at.ok_or_else(|| no_such_label(neighbour))? + usize::from(!before)
+                    }
+                };
+                add_label(definition, at, label)?;
+            }
+            EnumChange::RenameValue { from, to } => {
+                check_label(to)?;
+                let at = definition.labels.iter().position(|found| found.text == *from);
+                let at = at.ok_or_else(|| no_such_label(from))?;
+                if definition.position(to).is_some() {
+                    let message = format!("enum label \"{to}\" already exists");
+                    return Err(PgError::new(sqlstate::DUPLICATE_OBJECT, message));
+                }
+                definition.labels[at].text.clone_from(to);
+            }
+            EnumChange::Rename(to) => {
+                let claimed = claim_of(definition.oid);
+                if !self.claim_name(definition.schema, &to.text, RelationKind::Type, claimed, claimed).await? {
+                    return Err(type_exists(&to.text));
+                }
+                self.free_name(definition.schema, &definition.name).await?;
+                definition.name.clone_from(&to.text);
+            }
+            EnumChange::Owner(owner) => self.give_type(&mut stored, owner).await?,
+            EnumChange::Schema(to) => {
+                let missing = || no_such_schema(&to.text);
+                let schema = self.catalog().schema(&to.text).await?.ok_or_else(missing)?;
+                let row = self.shared_schema(&to.text).await?;
+                self.check_schema(&row, Privileges::CREATE).await?;
+                let claimed = claim_of(definition.oid);
+                if schema == definition.schema {
+                    return Ok(());
+                }
+                if !self.claim_name(schema, &definition.name, RelationKind::Type, claimed, claimed).await? {
+                    let message = format!("type \"{}\" already exists in schema \"{}\"", definition.name, to.text);
+                    return Err(PgError::new(sqlstate::DUPLICATE_OBJECT, message));
+                }
+                self.free_name(definition.schema, &definition.name).await?;
+                definition.schema = schema;
+                definition.schema_name.clone_from(&to.text);
+            }
+        }
+        self.store_type(&stored);
+        Ok(())
+    }
+
+    async fn give_type(&mut self, stored: &mut StoredType, owner: &RoleName) -> PgResult<()> {
+        let owner = self.role_named(owner).await?;
+        self.check_new_owner(&owner).await?;
+        stored.owner = owner.oid;
+        Ok(())
+    }
+
+    pub(super) async fn comment_on_type(&mut self, name: &QualifiedName, text: Option<String>) -> PgResult<()> {
+        let mut stored = self.type_to_change(name).await?.ok_or_else(|| no_such_type(name))?;
+        stored.comment = text;
+        self.store_type(&stored);
+        Ok(())
+    }
+
+    /// The schema of these types has another name.
+    pub(super) async fn types_move(&mut self, schema: Oid, name: &str) -> PgResult<()> {
+        let types = self.catalog().user_types().await?;
+        for found in types.enums.iter().filter(|found| found.schema == schema) {
+            let Some(mut stored) = self.lock_type(found.oid, LockStrength::Update).await? else { continue };
+            stored.definition.schema_name = name.to_owned();
+            self.store_type(&stored);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn remove_type(&mut self, oid: Oid) -> PgResult<()> {
+        let Some(stored) = self.lock_type(oid, LockStrength::Update).await? else { return Ok(()) };
+        self.free_name(stored.definition.schema, &stored.definition.name).await?;
+        self.free_oid(claim_of(oid)).await?;
+        self.transaction.delete(stored.key());
+        self.types_changed();
+        Ok(())
+    }
+
+    /// What to say of a relation's name that is taken: a type's name is one of the relations', too.
+    pub(super) async fn name_is_taken(&mut self, schema: Oid, name: &str) -> PgResult<Box<PgError>> {
+        let types = self.catalog().user_types().await?;
+        Ok(match types.named(schema, name) {
+            None => already_exists(name),
+            Some(_) => type_exists(name).hint(
+                "A relation has an associated type of the same name, so you must use a name that doesn't conflict \
+                 with any existing type.",
+            ),
+        })
+    }
+}
+
+fn definition_end(definition: &EnumType) -> usize {
+    definition.labels.len()
+}
+
+fn add_label(definition: &mut EnumType, at: usize, label: &str) -> PgResult<()> {
+    let none_left = || {
+        let message = format!("no position is left for enum label \"{label}\"");
+        PgError::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message)
+            .detail("Too many labels were added between the same two.")
+    };
+    let position = definition.position_at(at).ok_or_else(none_left)?;
+    definition.labels.insert(at, Label { position, text: label.to_owned() });
+    Ok(())
+}

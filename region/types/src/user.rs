@@ -1,0 +1,231 @@
+//! Types that users make: enums.
+//!
+//! What kind of type an OID is can be told from the OID alone, so that rows, keys, comparisons and overload resolution need no
+//! catalog:
+//!
+//! ```text
+//!   0000_0000 ..     types that are built in, and n, the OID that a type claimed (below 1000_0000)
+//!   4000_0000 + n    an enum
+//!   5000_0000 + n    arrays of it
+//! ```
+//!
+//! An enum's value is its label's position on the type's axis, which nothing changes: a label that is added between two others
+//! gets a position between theirs. **Only what labels and types are called takes the catalog**, and whoever shows a value has an
+//! `Environment` that knows it. Where none is at hand (messages that name a type, stored expressions), the text has a mark in the
+//! name's place, `\u{1}t` OID `\u{1}` or `\u{1}e` OID `.` position `\u{1}`, which `spelled` replaces before anybody sees it.
+use crate::{Oid, Text};
+use serde::{Deserialize, Serialize};
+use std::sync::{Arc, LazyLock};
+
+/// OIDs that are claimed end here.
+pub const CLAIMED_OID_END: u32 = 1 << 28;
+const ENUM: u32 = 4 << 28;
+const ENUM_ARRAY: u32 = 5 << 28;
+const KIND: u32 = 0xf << 28;
+
+/// Distance of labels that were not put between others.
+pub const LABEL_STEP: i64 = 1 << 32;
+const MARK: char = '\u{1}';
+
+/// The enum type that goes with a claimed OID.
+pub fn enum_of_claim(claimed: Oid) -> Oid {
+    debug_assert!(claimed.0 < CLAIMED_OID_END, "an OID was claimed beyond its range");
+    Oid(ENUM | claimed.0)
+}
+
+/// The OID that was claimed for a type.
+pub fn claim_of(type_oid: Oid) -> Oid {
+    Oid(type_oid.0 & !KIND)
+}
+
+pub fn is_enum(oid: Oid) -> bool {
+    oid.0 & KIND == ENUM
+}
+pub fn is_enum_array(oid: Oid) -> bool {
+    oid.0 & KIND == ENUM_ARRAY
+}
+/// A type that a user made, or arrays of one.
+pub fn is_user_type(oid: Oid) -> bool {
+    is_enum(oid) || is_enum_array(oid)
+}
+pub(crate) fn array_of_enum(oid: Oid) -> Oid {
+    Oid(ENUM_ARRAY | claim_of(oid).0)
+}
+pub(crate) fn enum_of_array(oid: Oid) -> Oid {
+    Oid(ENUM | claim_of(oid).0)
+}
+
+/// A value of an enum.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EnumValue {
+    pub type_oid: Oid,
+    pub position: i64,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Label {
+    pub position: i64,
+    pub text: String,
+}
+
+/// What the catalog knows of an enum.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EnumType {
+    pub oid: Oid,
+    pub schema: Oid,
+    pub schema_name: String,
+    pub name: String,
+    /// By position.
+    pub labels: Vec<Label>,
+}
+
+impl EnumType {
+    pub fn position(&self, label: &str) -> Option<i64> {
+        self.labels.iter().find(|found| found.text == label).map(|found| found.position)
+    }
+    pub fn label(&self, position: i64) -> Option<&str> {
+        let at = self.labels.binary_search_by_key(&position, |label| label.position).ok()?;
+        Some(&self.labels[at].text)
+    }
+    pub fn value(&self, position: i64) -> EnumValue {
+        EnumValue { type_oid: self.oid, position }
+    }
+    /// A position at this index among the labels: after all others, before them, or in the middle of two. `None`: none is left.
+    pub fn position_at(&self, index: usize) -> Option<i64> {
+        let before = index.checked_sub(1).and_then(|at| self.labels.get(at)).map(|label| label.position);
+        let after = self.labels.get(index).map(|label| label.position);
+        match (before, after) {
+            (None, None) => Some(LABEL_STEP),
+            (Some(before), None) => before.checked_add(LABEL_STEP),
+            (None, Some(after)) => after.checked_sub(LABEL_STEP),
+            (Some(before), Some(after)) => Some(before + (after - before) / 2).filter(|middle| *middle != before),
+        }
+    }
+}
+
+/// The types that users made, as a statement sees them.
+#[derive(Clone, Debug, Default)]
+pub struct UserTypes {
+    pub enums: Vec<Arc<EnumType>>,
+}
+
+static NONE: LazyLock<UserTypes> = LazyLock::new(UserTypes::default);
+
+impl UserTypes {
+    pub fn none() -> &'static UserTypes {
+        &NONE
+    }
+    /// An enum, by its own OID or that of its arrays.
+    pub fn find(&self, oid: Oid) -> Option<&Arc<EnumType>> {
+        if !is_user_type(oid) {
+            return None;
+        }
+        self.enums.iter().find(|found| claim_of(found.oid) == claim_of(oid))
+    }
+    pub fn named(&self, schema: Oid, name: &str) -> Option<&Arc<EnumType>> {
+        self.enums.iter().find(|found| found.schema == schema && found.name == name)
+    }
+    pub fn label(&self, value: EnumValue) -> Option<&str> {
+        self.find(value.type_oid)?.label(value.position)
+    }
+}
+
+/// What stands for a type's name where nobody knows it.
+pub(crate) fn type_mark(oid: Oid) -> String {
+    format!("{MARK}t{}{MARK}", oid.0)
+}
+
+/// What stands for a label where nobody knows it.
+pub(crate) fn label_mark(value: EnumValue) -> String {
+    format!("{MARK}e{}.{}{MARK}", value.type_oid.0, value.position)
+}
+
+/// The type that a mark stands for.
+pub fn marked_type(mark: &str) -> Option<Oid> {
+    let digits = mark.strip_prefix(MARK)?.strip_suffix(MARK)?.strip_prefix('t')?;
+    digits.parse().ok().map(Oid)
+}
+
+/// The value that a mark stands for.
+pub(crate) fn marked_label(mark: &str) -> Option<EnumValue> {
+    let (type_oid, position) = mark.strip_prefix(MARK)?.strip_suffix(MARK)?.strip_prefix('e')?.split_once('.')?;
+    Some(EnumValue { type_oid: Oid(type_oid.parse().ok()?), position: position.parse().ok()? })
+}
+
+/// The enums that a stored expression has marks of.
+pub fn marked_types(text: &str) -> Vec<Oid> {
+    let parts = text.split(MARK).skip(1).step_by(2);
+    let oids = parts.filter_map(|part| {
+        let digits = part.get(1..)?.split('.').next()?;
+        digits.parse().ok().map(Oid)
+    });
+    oids.collect()
+}
+
+/// A text with names for the marks in it.
+pub fn spelled(text: &str, types: &UserTypes, type_name: &dyn Fn(&EnumType) -> String) -> String {
+    if !text.contains(MARK) {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    for (at, part) in text.split(MARK).enumerate() {
+        if at % 2 == 0 {
+            out.push_str(part);
+            continue;
+        }
+        let mark = format!("{MARK}{part}{MARK}");
+        if let Some(found) = marked_type(&mark).and_then(|oid| types.find(oid)) {
+            out.push_str(&type_name(found));
+        } else if let Some(label) = marked_label(&mark).and_then(|value| types.label(value)) {
+            out.push_str(&label.replace('\'', "''"));
+        } else {
+            out.push_str("???");
+        }
+    }
+    out
+}
+
+/// A label as a client's text gives it.
+pub(crate) fn label_text(value: EnumValue, types: &UserTypes) -> Text {
+    match types.label(value) {
+        Some(label) => Text::from(label),
+        None => Text::from(label_mark(value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mood(labels: &[(i64, &str)]) -> EnumType {
+        let labels = labels.iter().map(|(position, text)| Label { position: *position, text: (*text).to_owned() });
+        EnumType {
+            oid: enum_of_claim(Oid(16400)),
+            schema: Oid(2200),
+            schema_name: "public".into(),
+            name: "mood".into(),
+            labels: labels.collect(),
+        }
+    }
+
+    #[test]
+    fn positions_leave_the_others_where_they_are() {
+        let two = mood(&[(LABEL_STEP, "a"), (2 * LABEL_STEP, "c")]);
+        assert_eq!(two.position_at(2), Some(3 * LABEL_STEP));
+        assert_eq!(two.position_at(0), Some(0));
+        assert_eq!(two.position_at(1), Some(LABEL_STEP + LABEL_STEP / 2));
+        assert_eq!(mood(&[(7, "a"), (8, "b")]).position_at(1), None);
+        assert_eq!(mood(&[(i64::MAX, "a")]).position_at(1), None);
+    }
+
+    #[test]
+    fn marks_are_spelled() {
+        let types = UserTypes { enums: vec![Arc::new(mood(&[(LABEL_STEP, "it's")]))] };
+        let oid = types.enums[0].oid;
+        let text = format!("'{}'::{}", label_mark(types.enums[0].value(LABEL_STEP)), type_mark(oid));
+        assert_eq!(spelled(&text, &types, &|found| found.name.clone()), "'it''s'::mood");
+        assert_eq!(marked_types(&text), [oid, oid]);
+        assert_eq!(crate::element_of(crate::array_of(oid).expect("enums have arrays")), Some(oid));
+        assert!(crate::is_array(crate::array_of(oid).expect("enums have arrays")) && !crate::is_array(oid));
+    }
+}
