@@ -191,14 +191,13 @@ fn of_type(user_type: Object, oid: Oid, table: &Table, found: &mut Vec<(Oid, Obj
         return;
     }
     let names = |text: &str| marked_types(text).into_iter().any(|marked| claim_of(marked) == claim_of(oid));
-    for (at, column) in table.live_columns() {
-        if is_user_type(column.type_oid) && claim_of(column.type_oid) == claim_of(oid) {
-            // An array is of a type of its own.
-            found.push((table.oid, Object::Column(table.oid, at), Object::Type(column.type_oid), false));
-        }
+    let is_of = |type_oid: Oid| is_user_type(type_oid) && claim_of(type_oid) == claim_of(oid);
+    for (at, column) in table.live_columns().filter(|(_, column)| is_of(column.type_oid)) {
+        // An array is of a type of its own.
+        found.push((table.oid, Object::Column(table.oid, at), Object::Type(column.type_oid), false));
     }
     let mut push = |at: Oid, object: Object| found.push((at, object, user_type, false));
-    for (at, column) in table.live_columns() {
+    for (at, column) in table.live_columns().filter(|(_, column)| !is_of(column.type_oid)) {
         if column.generated.as_deref().is_some_and(names) {
             push(table.oid, Object::Column(table.oid, at));
         } else if column.default.as_deref().is_some_and(names) {
