@@ -15,6 +15,7 @@ mod query;
 mod rules;
 mod scope;
 mod view;
+mod view_text;
 mod window;
 mod with;
 
@@ -24,6 +25,7 @@ pub use names::{
     Mentioned, RelationNames, is_user_type_name, mentioned, mentioned_in, mentioned_in_query, regclass_name,
 };
 pub use print::print_expr;
+pub use view_text::view_text;
 pub use window::{FRAME_ROW, window_exprs, window_exprs_mut};
 
 use crate::catalog::Found;

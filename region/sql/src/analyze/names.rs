@@ -57,6 +57,15 @@ pub fn mentioned_in_query(query: &Query) -> Mentioned {
     names.found
 }
 
+/// The names in FROM that are not those of common table expressions, each with whether it has an alias.
+pub fn named_tables(query: &Query) -> Vec<(QualifiedName, bool)> {
+    let mut names = Collector { named: Some(Named::default()), ..Collector::default() };
+    names.query(query);
+    let Named { mut tables, commons } = names.named.unwrap_or_default();
+    tables.retain(|(name, _)| name.schema().is_some() || !commons.contains(name.last()));
+    tables
+}
+
 /// The relation that text names as `regclass` reads it: `t`, `s.t`, `"T"`. `None` for an OID and for what is no name.
 pub fn regclass_name(text: &str) -> Option<(Option<String>, String)> {
     let mut parts: Vec<String> = Vec::new();
@@ -115,6 +124,14 @@ pub fn is_user_type_name(name: &TypeName) -> bool {
 struct Collector {
     found: Mentioned,
     depth: usize,
+    /// Only if somebody asks.
+    named: Option<Named>,
+}
+
+#[derive(Default)]
+struct Named {
+    tables: Vec<(QualifiedName, bool)>,
+    commons: HashSet<String>,
 }
 
 impl Collector {
@@ -170,6 +187,9 @@ impl Collector {
     fn with(&mut self, with: &Option<With>) {
         for common in with.iter().flat_map(|with| &with.tables) {
             self.statement(&common.statement);
+            if let Some(named) = &mut self.named {
+                named.commons.insert(common.name.text.clone());
+            }
         }
     }
 
@@ -235,7 +255,12 @@ impl Collector {
 
     fn table_here(&mut self, table: &TableExpr) {
         match table {
-            TableExpr::Table { name, .. } => self.name(name),
+            TableExpr::Table { name, alias, .. } => {
+                self.name(name);
+                if let Some(named) = &mut self.named {
+                    named.tables.push((name.clone(), alias.name.is_some()));
+                }
+            }
             TableExpr::Query { query, .. } => self.query(query),
             TableExpr::Function { call, alias, .. } => {
                 alias.types.iter().flatten().for_each(|name| self.type_name(name));

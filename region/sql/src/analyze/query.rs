@@ -724,8 +724,10 @@ pub(super) fn output_name(expr: &tree::Expr) -> (String, u8) {
         K::Exists(_) => named("exists", 2),
         K::Subquery(query) => match leftmost(&query.body).and_then(|select| select.targets.first()) {
             Some(tree::Target::Expr { alias: Some(alias), .. }) => named(&alias.text, 2),
-            Some(tree::Target::Expr { expr, alias: None }) => output_name(expr),
-            _ => named("?column?", 0),
+            // Whatever the subquery calls its column, that is its name.
+            Some(tree::Target::Expr { expr, alias: None }) => (output_name(expr).0, 2),
+            Some(tree::Target::Star { .. }) => named("?column?", 0),
+            None => named("column1", 2),
         },
         _ => named("?column?", 0),
     }

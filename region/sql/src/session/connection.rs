@@ -289,6 +289,7 @@ impl SqlSession {
             Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
                 let prepared = self.prepare(&Arc::new(parsed.clone()), None).await?;
                 let mut portal = Portal::new(Arc::new(prepared), Vec::new(), vec![]);
+                self.change_first(&mut portal).await?;
                 self.show_row_description(&portal, client);
                 match self.run_portal(&mut portal, 0, client).await? {
                     Progress::Done | Progress::Suspended => Ok(()),

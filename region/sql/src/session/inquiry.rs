@@ -44,13 +44,13 @@ fn answered(session: &SessionEnvironment, call: SystemCall, arguments: &[Datum])
         },
         S::ViewDefinition => match first {
             Some(Datum::Text(name)) => match session.relation_by_text(name)? {
-                Some(oid) => or_null(view_definition(catalog()?, oid)),
+                Some(oid) => or_null(view_definition(catalog()?, oid, &|oid| session.relation_shown(oid))),
                 None => {
                     let message = format!("relation \"{name}\" does not exist");
                     return Err(PgError::new(sqlstate::UNDEFINED_TABLE, message));
                 }
             },
-            _ => or_null(view_definition(catalog()?, object)),
+            _ => or_null(view_definition(catalog()?, object, &|oid| session.relation_shown(oid))),
         },
         S::Description | S::ShortDescription => or_null(description(session, object, arguments)?),
         S::SharedDescription => or_null(catalog()?.roles.get(object).and_then(|role| role.comment.clone())),

@@ -528,6 +528,14 @@ impl SqlSession {
         }
     }
 
+    /// A change runs to its end before anything of it is shown: if it fails, there were no rows.
+    pub(super) async fn change_first(&mut self, portal: &mut Portal) -> PgResult<()> {
+        let PreparedKind::Planned(cached) = &portal.prepared.kind else { return Ok(()) };
+        let changes =
+            cached.plan.command != Command::Select || cached.plan.commons.iter().any(|common| common.modifies);
+        if changes && cached.plan.returns_rows { self.keep_rest(portal).await } else { Ok(()) }
+    }
+
     /// Runs a planned portal, or goes on with it, and shows at most `max_rows` rows (0: all) and the command tag.
     pub(super) async fn run_portal(
         &mut self,
@@ -536,6 +544,7 @@ impl SqlSession {
         client: &mut dyn Client,
     ) -> PgResult<Progress> {
         let limit = if max_rows == 0 { u64::MAX } else { u64::from(max_rows) };
+        self.change_first(portal).await?;
         let mut environment = self.environment();
         let types = output_types(portal);
         let writes = portal_writes(portal);

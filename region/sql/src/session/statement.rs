@@ -334,6 +334,7 @@ impl SqlSession {
         let values = self.evaluate_arguments(&name.text, &prepared, arguments)?;
         let mut portal = Portal::new(prepared, values, vec![]);
         if self.describes_rows {
+            self.change_first(&mut portal).await?;
             self.show_row_description(&portal, client);
         }
         match self.execute_portal(&mut portal, 0, client).await? {

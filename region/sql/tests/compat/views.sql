@@ -114,3 +114,10 @@ create schema pg_x;
 drop schema nosuch;
 drop schema if exists nosuch;
 drop table y;
+
+-- Who has another search path sees names with their schemas.
+create schema elsewhere;
+create table elsewhere.plain (id int, n int);
+create view looked_at as select p.id, p.n from elsewhere.plain p;
+select count(*) from looked_at;
+select (select 1)::text, (select null::date)::text, (values (2))::int8;

@@ -126,8 +126,10 @@ impl<'a> Grammar<'a> {
             (false, false) => (0..depth).rev().collect(),
         };
         for at in order {
+            // Further in, a merged column's bare name would be somebody else's.
+            let fits = |(name, of): &&(String, Kind)| *of == kind && (at + 1 == depth || name.contains('.'));
             let fitting: Vec<String> =
-                self.scopes[at].columns.iter().filter(|(_, of)| *of == kind).map(|(name, _)| name.clone()).collect();
+                self.scopes[at].columns.iter().filter(fits).map(|(name, _)| name.clone()).collect();
             if let Some(name) = fitting.choose(&mut self.random) {
                 self.coverage.note(if at + 1 < depth { "outer column" } else { "column" });
                 return Some(Node::leaf(Sort::Value(kind), name.as_str()));

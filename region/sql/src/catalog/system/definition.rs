@@ -1,4 +1,5 @@
 //! SQL text of catalog objects, as `pg_get_indexdef` and its like give it.
+use crate::analyze::view_text;
 use crate::catalog::{CatalogSnapshot, ConstraintKind, ForeignKey, Index, ReferentialAction, Table};
 use trivet_types::Oid;
 use trivet_types::functions::string::quote_identifier;
@@ -157,10 +158,10 @@ fn foreign_key_definition(
     Some(text)
 }
 
-/// The query of a view, ended as PostgreSQL ends it.
-pub fn view_definition(catalog: &CatalogSnapshot, oid: Oid) -> Option<String> {
-    let view = catalog.table(oid)?.view()?;
-    Some(format!(" {};", view.query.trim().trim_end_matches(';').trim_end()))
+/// The query of a view, ended as PostgreSQL ends it. `shown` writes a relation's name as the reader would.
+pub fn view_definition(catalog: &CatalogSnapshot, oid: Oid, shown: &dyn Fn(Oid) -> Option<String>) -> Option<String> {
+    let text = view_text(catalog.table(oid)?.view()?, shown);
+    Some(format!(" {};", text.trim().trim_end_matches(';').trim_end()))
 }
 
 /// A stored expression with the names of relations that it has by OID: `nextval('16384'::regclass)`.

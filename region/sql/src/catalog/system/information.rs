@@ -355,7 +355,7 @@ impl Information<'_> {
         let shown = views.map(|of| {
             let mut values = self.of_table(of);
             values.extend([
-                ("view_definition", definition::view_definition(self.catalog, of.oid).into()),
+                ("view_definition", definition::view_definition(self.catalog, of.oid, &|_| None).into()),
                 ("check_option", "NONE".into()),
                 ("is_updatable", yes_no(false)),
                 ("is_insertable_into", yes_no(false)),

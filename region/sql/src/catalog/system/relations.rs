@@ -659,7 +659,7 @@ fn views_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
                     ("schemaname", of.schema_name.as_str().into()),
                     ("viewname", of.name.as_str().into()),
                     ("viewowner", name_of(&catalog.roles, of.owner)),
-                    ("definition", definition::view_definition(catalog, of.oid).into()),
+                    ("definition", definition::view_definition(catalog, of.oid, &|_| None).into()),
                 ],
             )
         })
