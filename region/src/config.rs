@@ -82,11 +82,13 @@ pub struct StorageSection {
     pub cache_mb: usize,
     pub row_cache_mb: usize,
     pub write_buffer_mb: usize,
+    /// Where statements put what is larger than `work_mem`; `tmp` in the data directory if it is not given.
+    pub temporary_dir: Option<PathBuf>,
 }
 
 impl Default for StorageSection {
     fn default() -> StorageSection {
-        StorageSection { cache_mb: 192, row_cache_mb: 160, write_buffer_mb: 64 }
+        StorageSection { cache_mb: 192, row_cache_mb: 160, write_buffer_mb: 64, temporary_dir: None }
     }
 }
 

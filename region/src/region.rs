@@ -21,7 +21,7 @@ use trivet_log::Index;
 use trivet_node::config::ConfigFile;
 use trivet_node::http::{self, HttpOptions};
 use trivet_node::{Node, NodeHandle, NodeOptions, prometheus};
-use trivet_sql::{SharedEngine, SqlEngine};
+use trivet_sql::{EngineOptions, SharedEngine, SqlEngine};
 use trivet_storage::{RocksOptions, RocksStore, Store, StoreError};
 use trivet_txn::{Applier, RegionDatabase, RegionMachine, RegionState, Rules, stored_state};
 
@@ -102,7 +102,10 @@ impl Region {
         let background = CancellationToken::new();
         spawn_horizon(database.clone(), background.clone());
 
-        let engine = SqlEngine::new(database.clone(), common.node.name.clone());
+        let temporary = extra.storage.temporary_dir.clone().unwrap_or_else(|| common.node.data_dir.join("tmp"));
+        let options = EngineOptions { temporary_folder: Some(temporary.clone()), automatic_statistics: true };
+        let engine = SqlEngine::with_options(database.clone(), common.node.name.clone(), options)
+            .with_context(|| format!("cannot use the folder for temporary files {}", temporary.display()))?;
         spawn_lock_release(engine.clone(), background.clone());
         let gateway = listen(&extra, &common.tls.key, engine, background.clone()).await?;
         let sql_address = gateway

@@ -13,6 +13,7 @@ pub mod planted;
 pub mod sequence;
 pub mod session;
 pub mod settings;
+pub mod statistics;
 pub mod typed;
 
-pub use session::{LoginRole, SharedEngine, SqlEngine, index_builder};
+pub use session::{EngineOptions, LoginRole, SharedEngine, SqlEngine, index_builder};

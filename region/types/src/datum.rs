@@ -126,6 +126,9 @@ impl Record {
     pub fn with_shape(values: Vec<Datum>, shape: Arc<RecordShape>) -> Record {
         Record { values: Arc::new(values), shape: Some(shape) }
     }
+    pub fn shape(&self) -> Option<&Arc<RecordShape>> {
+        self.shape.as_ref()
+    }
     pub fn field_name(&self, at: usize) -> String {
         let name = self.shape.as_ref().and_then(|shape| shape.names.get(at));
         name.cloned().unwrap_or_else(|| format!("f{}", at + 1))

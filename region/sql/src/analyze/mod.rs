@@ -24,7 +24,7 @@ pub use group::{GROUPED_ROW, same_expr};
 pub use names::{
     Mentioned, RelationNames, is_user_type_name, mentioned, mentioned_in, mentioned_in_query, regclass_name,
 };
-pub use print::print_expr;
+pub use print::{print_expr, print_names};
 pub use view_text::view_text;
 pub use window::{FRAME_ROW, window_exprs, window_exprs_mut};
 

@@ -6,15 +6,25 @@ use trivet_types::{Datum, Environment, NoEnvironment, display_name, oid, text};
 
 /// Column names by (relation, column).
 pub fn print_expr(expr: &Expr, columns: &dyn Fn(usize, usize) -> String) -> String {
-    let print = |expr: &Expr| print_expr(expr, columns);
+    print_names(expr, &|_, relation, column| columns(relation, column), &|_| None, &|_| None)
+}
+
+/// Column names by (queries out, relation, column); grouping keys and aggregates by number, if somebody knows them.
+pub fn print_names(
+    expr: &Expr,
+    columns: &dyn Fn(usize, usize, usize) -> String,
+    keys: &dyn Fn(usize) -> Option<String>,
+    aggregates: &dyn Fn(usize) -> Option<String>,
+) -> String {
+    let print = |expr: &Expr| print_names(expr, columns, keys, aggregates);
     let list = |exprs: &[Expr]| exprs.iter().map(print).collect::<Vec<_>>().join(", ");
     let joined = |exprs: &[Expr], word: &str| format!("({})", exprs.iter().map(print).collect::<Vec<_>>().join(word));
     match &expr.kind {
         ExprKind::Constant(datum) => constant(datum, expr, &NoEnvironment::default()),
         ExprKind::Parameter(index) => format!("${}", index + 1),
-        ExprKind::Column { relation, column, .. } => columns(*relation, *column),
-        ExprKind::Aggregate(index) => format!("aggregate{index}"),
-        ExprKind::GroupKey(index) => format!("key{index}"),
+        ExprKind::Column { up, relation, column } => columns(*up, *relation, *column),
+        ExprKind::Aggregate(index) => aggregates(*index).unwrap_or_else(|| format!("aggregate{index}")),
+        ExprKind::GroupKey(index) => keys(*index).unwrap_or_else(|| format!("key{index}")),
         ExprKind::Window(index) => format!("window{index}"),
         ExprKind::Grouping(list) => format!("GROUPING({})", joined(list, ", ")),
         ExprKind::GroupingValue(index) => format!("grouping{index}"),

@@ -7,6 +7,7 @@ use super::{
     system::{self, VirtualTable},
 };
 use crate::sequence::BlockCache;
+use crate::statistics::Statistics;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -34,16 +35,13 @@ pub struct DescriptorCache {
     user_types: Mutex<Option<(u64, Arc<UserTypes>)>>,
     /// The next OID to try; 0 before the first.
     oids: AtomicU32,
+    /// What is believed of tables' contents, for `pg_stats` and `pg_class`.
+    pub statistics: Arc<Statistics>,
 }
 
 impl Default for DescriptorCache {
     fn default() -> DescriptorCache {
-        DescriptorCache {
-            tables: Cache::new(4096),
-            sequences: BlockCache::default(),
-            user_types: Mutex::default(),
-            oids: AtomicU32::new(0),
-        }
+        DescriptorCache::new(Arc::default())
     }
 }
 
@@ -52,6 +50,16 @@ const OID_STEP: u32 = 4;
 const OID_MAX: u32 = trivet_types::user::CLAIMED_OID_END;
 
 impl DescriptorCache {
+    pub fn new(statistics: Arc<Statistics>) -> DescriptorCache {
+        DescriptorCache {
+            tables: Cache::new(4096),
+            sequences: BlockCache::default(),
+            user_types: Mutex::default(),
+            oids: AtomicU32::new(0),
+            statistics,
+        }
+    }
+
     /// An OID that this region has not tried before. Begins after the greatest that is claimed.
     pub async fn next_oid(&self, transaction: &mut dyn Transaction, database: &dyn Database) -> PgResult<Oid> {
         if self.oids.load(Ordering::Relaxed) == 0 {

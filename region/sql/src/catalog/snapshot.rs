@@ -5,6 +5,7 @@ use super::{
 };
 use crate::layout::after;
 use crate::sequence::SequenceState;
+use crate::statistics::TableStatistics;
 use std::collections::HashMap;
 use std::sync::Arc;
 use trivet_storage::{KeyRange, Row};
@@ -24,6 +25,8 @@ pub struct CatalogSnapshot {
     pub user_types: Arc<UserTypes>,
     /// Where sequences stand.
     pub sequences: HashMap<Oid, SequenceState>,
+    /// What this region believes of tables' contents.
+    pub statistics: HashMap<Oid, Arc<TableStatistics>>,
     by_oid: HashMap<Oid, usize>,
     /// Index OID to its table's position.
     indexes: HashMap<Oid, usize>,
@@ -61,6 +64,7 @@ impl CatalogSnapshot {
             });
             snapshot.tables.push(table);
         }
+        snapshot.statistics = cache.statistics.all();
         Ok(snapshot)
     }
 

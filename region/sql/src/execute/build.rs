@@ -2,18 +2,32 @@
 use super::aggregate::AggregateOperator;
 use super::change::{DeleteOperator, InsertOperator, UpdateOperator};
 use super::common::{CommonScan, RecursiveOperator, WorkingScan};
-use super::join::{HashJoin, NestedLoop};
+use super::distinct::{Distinct, Unique};
+use super::join::{HashJoin, MergeJoin, NestedLoop};
 use super::lock::LockOperator;
 use super::rows::{FunctionOperator, FunctionsOperator, ValuesOperator, VirtualOperator};
 use super::scan::ScanOperator;
-use super::shape::{Cut, Distinct, Filter, Limit, Project, ProjectSet, SetOperator, Sort};
+use super::set::SetOperator;
+use super::shape::{Cut, Filter, Limit, Project, ProjectSet};
+use super::sort::Sort;
 use super::subplan::ApplyOperator;
+use super::watch::{Watch, Watched, WatchedOperator};
 use super::window::WindowOperator;
 use super::{Arc, Operator};
 use crate::plan::Node;
 use trivet_types::Oid;
 
-pub(crate) fn operator(node: &Node) -> Box<dyn Operator> {
+/// The operator of a node, and those of its inputs; all of them watched, if somebody wants to know how they do.
+pub(crate) fn operator(node: &Node, watch: Option<&Arc<Watch>>) -> Box<dyn Operator> {
+    let inner = unwatched(node, watch);
+    match watch {
+        None => inner,
+        Some(watch) => Box::new(WatchedOperator::new(inner, Watched::node(node), watch)),
+    }
+}
+
+fn unwatched(node: &Node, watch: Option<&Arc<Watch>>) -> Box<dyn Operator> {
+    let operator = |node: &Node| operator(node, watch);
     match node {
         Node::Values { rows, .. } => Box::new(ValuesOperator::new(Arc::clone(rows))),
         Node::Scan(scan) => Box::new(ScanOperator::new(Arc::clone(scan))),
@@ -22,10 +36,10 @@ pub(crate) fn operator(node: &Node) -> Box<dyn Operator> {
             Box::new(FunctionOperator::new(procedure, Arc::clone(arguments), *ordinality, *width))
         }
         Node::Functions { calls, ordinality } => Box::new(FunctionsOperator::new(Arc::clone(calls), *ordinality)),
-        Node::Common { slot } => Box::new(CommonScan { slot: *slot, at: 0 }),
+        Node::Common { slot } => Box::new(CommonScan::new(*slot)),
         Node::Working { slot } => Box::new(WorkingScan { slot: *slot, at: 0 }),
         Node::Recursive { slot, base, step, all, types } => {
-            Box::new(RecursiveOperator::new(*slot, base, step, *all, types))
+            Box::new(RecursiveOperator::new(*slot, operator(base), step, *all, types))
         }
         Node::Window { input, window } => Box::new(WindowOperator::new(operator(input), Arc::clone(window))),
         Node::Filter { input, predicate } => {
@@ -33,13 +47,15 @@ pub(crate) fn operator(node: &Node) -> Box<dyn Operator> {
         }
         Node::Project { input, exprs } => Box::new(Project { input: operator(input), exprs: Arc::clone(exprs) }),
         Node::ProjectSet { input, exprs } => Box::new(ProjectSet::new(operator(input), Arc::clone(exprs))),
-        Node::NestedLoop { .. } => Box::new(NestedLoop::new(node)),
-        Node::HashJoin { .. } => Box::new(HashJoin::new(node)),
+        Node::NestedLoop { left, .. } => Box::new(NestedLoop::new(node, operator(left))),
+        Node::HashJoin { left, right, .. } => Box::new(HashJoin::new(node, operator(left), operator(right))),
+        Node::MergeJoin { left, right, .. } => Box::new(MergeJoin::new(node, operator(left), operator(right))),
         Node::Apply { input, subplans } => Box::new(ApplyOperator::new(operator(input), Arc::clone(subplans))),
         Node::Aggregate { input, keys, calls, sets } => {
             Box::new(AggregateOperator::new(operator(input), Arc::clone(keys), Arc::clone(calls), sets.clone()))
         }
         Node::Sort { input, keys, limit } => Box::new(Sort::new(operator(input), Arc::clone(keys), limit.clone())),
+        Node::Unique { input, columns } => Box::new(Unique::new(operator(input), Arc::clone(columns))),
         Node::Distinct { input, columns } => Box::new(Distinct::new(operator(input), Arc::clone(columns))),
         Node::Limit { input, limit, offset, ties, subplans } => {
             let subplans = Arc::clone(subplans);

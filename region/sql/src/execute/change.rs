@@ -1,9 +1,10 @@
 //! INSERT, UPDATE, DELETE. An operator works to its end when it is first asked, or batch by batch if it returns rows.
 use super::lock::{replace_columns, row_id_at};
 use super::scan::decode_all;
+use super::spill::{RowReader, RowStore};
 use super::subplan::Subqueries;
 use super::write::{check_row, delete_row, insert_row, update_row};
-use super::{Arc, BATCH_ROWS, Context, Operator, Row, gather};
+use super::{Arc, BATCH_ROWS, Context, Operator, Row};
 use crate::catalog::Table;
 use crate::layout::{RowId, row_key};
 use crate::plan::{Compiled, ConflictNode, DeleteNode, InsertNode, TableRules, UpdateNode};
@@ -17,7 +18,7 @@ use trivet_types::{Datum, PgError, PgResult, SqlState, sqlstate};
 struct Input {
     operator: Box<dyn Operator>,
     gathers: bool,
-    gathered: Option<std::vec::IntoIter<Row>>,
+    gathered: Option<(RowStore, RowReader)>,
 }
 
 impl Input {
@@ -30,9 +31,11 @@ impl Input {
             return self.operator.next(context, BATCH_ROWS).await;
         }
         if self.gathered.is_none() {
-            self.gathered = Some(gather(&mut *self.operator, context).await?.into_iter());
+            let rows = RowStore::gather(&mut *self.operator, context).await?;
+            self.gathered = Some((rows, RowReader::default()));
         }
-        Ok(self.gathered.as_mut().expect("gathered above").by_ref().take(BATCH_ROWS).collect())
+        let (rows, reader) = self.gathered.as_mut().expect("gathered above");
+        reader.next(rows, BATCH_ROWS).await
     }
 }
 

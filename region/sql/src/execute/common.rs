@@ -2,7 +2,11 @@
 //!
 //! What is shared is an operator and the rows that it gave so far: whoever reads further than these asks it for more. So a
 //! LIMIT over an endless recursion ends, and a data change is carried on where its readers left it (`finish_changes`).
-use super::shape::RowTable;
+//! Shared rows go to disk when they are many; those of a recursion's round stay in memory and count against the statement.
+use super::distinct::RowTable;
+use super::memory::{Held, entry_bytes, row_bytes};
+use super::spill::{RowReader, RowStore};
+use super::watch::Watch;
 use super::{Arc, BATCH_ROWS, Context, Operator, Row, build};
 use crate::plan::{Node, Plan};
 use async_trait::async_trait;
@@ -19,16 +23,17 @@ pub(crate) struct Commons {
 struct Common {
     /// Away while it runs.
     operator: Option<Box<dyn Operator>>,
-    rows: Vec<Row>,
+    /// Made with the first rows.
+    rows: Option<RowStore>,
     ended: bool,
     modifies: bool,
 }
 
 impl Commons {
-    pub fn new(plan: &Plan) -> Commons {
+    pub fn new(plan: &Plan, watch: Option<&Arc<Watch>>) -> Commons {
         let common = |common: &crate::plan::CommonPlan| Common {
-            operator: Some(build::operator(&common.root)),
-            rows: Vec::new(),
+            operator: Some(build::operator(&common.root, watch)),
+            rows: None,
             ended: false,
             modifies: common.modifies,
         };
@@ -62,7 +67,9 @@ async fn advance(context: &mut Context<'_>, slot: usize, wanted: usize) -> PgRes
         return Ok(false);
     }
     table.operator = Some(operator);
-    table.rows.extend(rows);
+    let store = table.rows.get_or_insert_with(|| RowStore::new(context.memory));
+    store.extend(rows).await?;
+    store.finish().await?;
     Ok(true)
 }
 
@@ -77,21 +84,26 @@ pub(crate) async fn finish_changes(context: &mut Context<'_>) -> PgResult<()> {
 }
 
 pub(crate) struct CommonScan {
-    pub slot: usize,
-    pub at: usize,
+    slot: usize,
+    reader: RowReader,
+}
+
+impl CommonScan {
+    pub fn new(slot: usize) -> CommonScan {
+        CommonScan { slot, reader: RowReader::default() }
+    }
 }
 
 #[async_trait]
 impl Operator for CommonScan {
     async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
         loop {
-            let rows = &context.commons.tables[self.slot].rows;
-            if self.at < rows.len() {
-                let end = (self.at + wanted).min(rows.len());
-                let batch = rows[self.at..end].to_vec();
-                self.at = end;
-                context.breathe(batch.len()).await;
-                return Ok(batch);
+            if let Some(rows) = &context.commons.tables[self.slot].rows {
+                let batch = self.reader.next(rows, wanted).await?;
+                if !batch.is_empty() {
+                    context.breathe(batch.len()).await;
+                    return Ok(batch);
+                }
             }
             if !advance(context, self.slot, wanted).await? {
                 return Ok(Vec::new());
@@ -125,18 +137,29 @@ pub(crate) struct RecursiveOperator {
     seen: Option<RowTable>,
     running: Box<dyn Operator>,
     found: Vec<Row>,
+    /// The rows of two rounds.
+    held: Option<Held>,
+    held_seen: Option<Held>,
     ended: bool,
 }
 
 impl RecursiveOperator {
-    pub fn new(slot: usize, base: &Node, step: &Arc<Node>, all: bool, types: &Arc<Vec<Oid>>) -> RecursiveOperator {
+    pub fn new(
+        slot: usize,
+        base: Box<dyn Operator>,
+        step: &Arc<Node>,
+        all: bool,
+        types: &Arc<Vec<Oid>>,
+    ) -> RecursiveOperator {
         RecursiveOperator {
             slot,
             step: Arc::clone(step),
             types: Arc::clone(types),
             seen: (!all).then(RowTable::default),
-            running: build::operator(base),
+            running: base,
             found: Vec::new(),
+            held: None,
+            held_seen: None,
             ended: false,
         }
     }
@@ -149,14 +172,21 @@ impl Operator for RecursiveOperator {
             let mut rows = self.running.next(context, wanted).await?;
             if rows.is_empty() {
                 tokio::task::yield_now().await;
+                if let Some(held) = &mut self.held {
+                    held.shrink_to(self.found.iter().map(|row| row_bytes(row)).sum());
+                }
                 self.ended = self.found.is_empty();
                 context.commons.working[self.slot] = Arc::new(std::mem::take(&mut self.found));
-                self.running = build::operator(&self.step);
+                self.running = context.build(&self.step);
                 continue;
             }
             if let Some(seen) = &mut self.seen {
                 rows.retain(|row| seen.insert(row.clone(), &self.types).1);
+                let held = self.held_seen.get_or_insert_with(|| context.memory.hold());
+                held.grow(rows.iter().map(|row| entry_bytes(row)).sum())?;
             }
+            let held = self.held.get_or_insert_with(|| context.memory.hold());
+            held.grow(rows.iter().map(|row| row_bytes(row)).sum())?;
             self.found.extend(rows.iter().cloned());
             if !rows.is_empty() {
                 return Ok(rows);

@@ -57,6 +57,8 @@ impl DefaultValue {
             touched: &mut None,
             locks: &crate::advisory::LockRules::default(),
             since_breath: 0,
+            memory: super::memory::unbounded(),
+            watch: None,
         };
         self.evaluate(&mut context).await
     }

@@ -68,6 +68,8 @@ impl RowInserter {
             touched: &mut touched,
             locks: &crate::advisory::LockRules::default(),
             since_breath: 0,
+            memory: super::memory::unbounded(),
+            watch: None,
         };
         for (at, (mut given, id)) in rows.into_iter().zip(first..).enumerate() {
             self.failed_at = at as u64;
@@ -103,6 +105,8 @@ impl RowInserter {
             touched: &mut None,
             locks: &crate::advisory::LockRules::default(),
             since_breath: 0,
+            memory: super::memory::unbounded(),
+            watch: None,
         };
         foreign::settle(&mut context).await
     }

@@ -8,27 +8,37 @@
 //!
 //! **Own writes.** A statement must not meet rows that it wrote itself. A row never moves, so a scan that goes forward over
 //! a table can be updated behind its back; whatever else reads a table that the statement writes is read to its end first
-//! (`gather`).
+//! (`change::Input`).
+//!
+//! **Memory.** Operators that keep rows count them (`memory`), and have ways to go on through files (`spill`).
 mod aggregate;
 mod build;
 mod change;
 mod common;
 mod defaults;
+mod distinct;
 mod foreign;
 mod inserter;
 mod join;
 mod lock;
+mod memory;
 mod rows;
 mod scan;
+mod set;
 mod shape;
+mod sort;
+mod spill;
 mod subplan;
+mod watch;
 mod window;
 mod write;
 
 pub use defaults::DefaultValue;
 pub(crate) use foreign::{ForeignWork, Reference};
 pub use inserter::RowInserter;
+pub use memory::Limits;
 pub(crate) use scan::decode_all as stored_row;
+pub(crate) use watch::{Found, Watch, Watched};
 pub(crate) use write::shown_key;
 
 use crate::advisory::LockRules;
@@ -38,6 +48,7 @@ use crate::plan::{EvalContext, Plan};
 use crate::sequence::SessionSequences;
 use async_trait::async_trait;
 use common::Commons;
+use memory::StatementMemory;
 use std::collections::HashSet;
 use std::sync::Arc;
 use trivet_txn::{Database, LockStrength, LockWait, Locked, Transaction};
@@ -70,6 +81,9 @@ pub(crate) struct Context<'a> {
     pub since_breath: usize,
     /// Rows that this statement has changed, if parts of it may meet each other's: each is changed once.
     pub touched: &'a mut Option<HashSet<(StorageId, RowId)>>,
+    pub memory: &'a Arc<StatementMemory>,
+    /// EXPLAIN ANALYZE.
+    pub watch: Option<&'a Arc<Watch>>,
 }
 
 impl Context<'_> {
@@ -91,6 +105,18 @@ impl Context<'_> {
         }
     }
 
+    /// The operator of a node that runs within this statement.
+    pub fn build(&self, node: &crate::plan::Node) -> Box<dyn Operator> {
+        build::operator(node, self.watch)
+    }
+
+    /// Something worth knowing about a node, if somebody wants to.
+    pub fn note(&self, what: Watched, change: impl FnOnce(&mut Found)) {
+        if let Some(watch) = self.watch {
+            watch.note(what, change);
+        }
+    }
+
     pub fn eval(&self) -> EvalContext<'_> {
         EvalContext { environment: self.environment, parameters: self.parameters, outer: self.outer }
     }
@@ -102,14 +128,19 @@ pub(crate) trait Operator: Send {
     async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>>;
 }
 
-/// All rows that are left.
-pub(crate) async fn gather(operator: &mut dyn Operator, context: &mut Context<'_>) -> PgResult<Vec<Row>> {
+/// All rows that are left, in memory: what they take is added to `held`.
+pub(crate) async fn gather(
+    operator: &mut dyn Operator,
+    context: &mut Context<'_>,
+    held: &mut memory::Held,
+) -> PgResult<Vec<Row>> {
     let mut all = Vec::new();
     loop {
         let rows = operator.next(context, BATCH_ROWS).await?;
         if rows.is_empty() {
             return Ok(all);
         }
+        held.grow(rows.iter().map(|row| memory::row_bytes(row)).sum())?;
         all.extend(rows);
         tokio::task::yield_now().await;
     }
@@ -130,6 +161,8 @@ pub struct Run {
     commons: Commons,
     touched: Option<HashSet<(StorageId, RowId)>>,
     locks: LockRules,
+    memory: Arc<StatementMemory>,
+    watch: Option<Arc<Watch>>,
     begun: bool,
     ended: bool,
 }
@@ -143,10 +176,10 @@ impl Run {
         database: Arc<dyn Database>,
         sequences: Arc<SessionSequences>,
     ) -> Run {
-        let root = build::operator(&plan.root);
+        let root = build::operator(&plan.root, None);
         let outer = vec![Datum::Null; plan.outer_count];
         let foreign = ForeignWork::new(Arc::clone(&plan.related));
-        let commons = Commons::new(&plan);
+        let commons = Commons::new(&plan, None);
         Run {
             plan,
             parameters,
@@ -161,9 +194,25 @@ impl Run {
             touched: commons.modify().then(HashSet::new),
             commons,
             locks: LockRules::default(),
+            memory: Arc::clone(memory::unbounded()),
+            watch: None,
             begun: false,
             ended: false,
         }
+    }
+
+    /// What the statement may take, and where its temporary files go. Before the first rows.
+    pub fn limit_memory(&mut self, limits: Limits, folder: Arc<std::path::PathBuf>) {
+        self.memory = Arc::new(StatementMemory::new(limits, folder));
+    }
+
+    /// Have every node watched. Before the first rows.
+    pub(crate) fn watched(&mut self) -> Arc<Watch> {
+        let watch = Arc::new(Watch::default());
+        self.root = build::operator(&self.plan.root, Some(&watch));
+        self.commons = Commons::new(&self.plan, Some(&watch));
+        self.watch = Some(Arc::clone(&watch));
+        watch
     }
 
     /// The next rows; `None` at the end. A change without RETURNING yields none and is done when this returns.
@@ -185,6 +234,8 @@ impl Run {
             locks: &self.locks,
             since_breath: 0,
             touched: &mut self.touched,
+            memory: &self.memory,
+            watch: self.watch.as_ref(),
         };
         if !self.begun {
             self.begun = true;
@@ -208,6 +259,10 @@ impl Run {
 
     pub fn set_locks(&mut self, rules: LockRules) {
         self.locks = rules;
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Rows changed so far.

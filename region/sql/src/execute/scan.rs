@@ -1,4 +1,5 @@
 //! Reading a table: whole, by an index's range, by unique keys.
+use super::watch::Watched;
 use super::{Arc, BATCH_ROWS, Context, Operator, Row};
 use crate::catalog::Table;
 use crate::layout::{ROW_KEY_BYTES, RowDecoder, RowId, after, row_id_of, row_key, table_range};
@@ -54,7 +55,9 @@ impl ScanOperator {
     fn pass(&self, context: &Context<'_>, row_id: RowId, value: &Bytes, out: &mut Vec<Row>) -> PgResult<()> {
         let row = decode(&self.scan, row_id, value)?;
         match &self.scan.filter {
-            Some(filter) if !filter.test(context.eval(), &row)? => {}
+            Some(filter) if !filter.test(context.eval(), &row)? => {
+                context.note(Watched::of(&self.scan), |found| found.removed += 1);
+            }
             _ => out.push(row),
         }
         Ok(())

@@ -1,15 +1,12 @@
-//! What changes the shape of a stream of rows: filter, projection, order, distinctness, limits, set operations.
+//! What changes the shape of a stream of rows: filter, projection, limits.
 use super::rows::call_set;
+use super::sort::{compare_keys, key_of};
 use super::subplan::Subqueries;
-use super::{Arc, BATCH_ROWS, Context, Operator, Row, gather};
-use crate::parser::tree::SetOperation;
-use crate::plan::{Compiled, EvalContext, SetTarget, SortKey, Subplan, row_count};
-use crate::planted::{self, Bug};
+use super::watch::Watched;
+use super::{Arc, BATCH_ROWS, Context, Operator, Row};
+use crate::plan::{Compiled, SetTarget, SortKey, Subplan, row_count};
 use async_trait::async_trait;
-use hashbrown::HashTable;
-use std::cmp::Ordering;
-use std::hash::{BuildHasher, Hasher};
-use trivet_types::{Datum, Oid, PgResult, compare, hash_into, same};
+use trivet_types::{Datum, PgResult};
 
 pub(crate) struct Filter {
     pub input: Box<dyn Operator>,
@@ -25,12 +22,15 @@ impl Operator for Filter {
                 return Ok(rows);
             }
             let mut kept = Vec::with_capacity(rows.len());
+            let count = rows.len();
             let eval = context.eval();
             for row in rows {
                 if self.predicate.test(eval, &row)? {
                     kept.push(row);
                 }
             }
+            let removed = (count - kept.len()) as u64;
+            context.note(Watched::of(&self.predicate), |found| found.removed += removed);
             if !kept.is_empty() {
                 return Ok(kept);
             }
@@ -227,268 +227,5 @@ impl Operator for Limit {
             }
         }
         self.tied(context, wanted).await
-    }
-}
-
-fn key_of(keys: &[SortKey], eval: EvalContext<'_>, row: &[Datum]) -> PgResult<Vec<Datum>> {
-    keys.iter().map(|key| key.expr.eval(eval, row)).collect()
-}
-
-/// Order of two rows' keys.
-pub(crate) fn compare_keys(left: &[Datum], right: &[Datum], keys: &[SortKey]) -> Ordering {
-    for ((left, right), key) in left.iter().zip(right).zip(keys) {
-        let nulls_first = key.nulls_first != planted::on(Bug::NullsOrder);
-        let order = match (left.is_null(), right.is_null()) {
-            (true, true) => Ordering::Equal,
-            (true, false) => {
-                if nulls_first {
-                    Ordering::Less
-                } else {
-                    Ordering::Greater
-                }
-            }
-            (false, true) => {
-                if nulls_first {
-                    Ordering::Greater
-                } else {
-                    Ordering::Less
-                }
-            }
-            (false, false) => {
-                let order = compare(key.type_oid, left, right);
-                if key.descending { order.reverse() } else { order }
-            }
-        };
-        if order.is_ne() {
-            return order;
-        }
-    }
-    Ordering::Equal
-}
-
-pub(crate) struct Sort {
-    input: Box<dyn Operator>,
-    keys: Arc<Vec<SortKey>>,
-    limit: Option<Arc<Compiled>>,
-    sorted: Option<std::vec::IntoIter<(Vec<Datum>, Row)>>,
-}
-
-impl Sort {
-    pub fn new(input: Box<dyn Operator>, keys: Arc<Vec<SortKey>>, limit: Option<Arc<Compiled>>) -> Sort {
-        Sort { input, keys, limit, sorted: None }
-    }
-
-    async fn sort(&mut self, context: &mut Context<'_>) -> PgResult<()> {
-        let limit = match &self.limit {
-            Some(limit) => row_count(limit, context.eval(), &[], "LIMIT")?,
-            None => None,
-        };
-        let mut rows: Vec<(Vec<Datum>, Row)> = Vec::new();
-        loop {
-            let batch = self.input.next(context, BATCH_ROWS).await?;
-            if batch.is_empty() {
-                break;
-            }
-            let eval = context.eval();
-            for row in batch {
-                if planted::on(Bug::LimitBeforeOrder) && limit == Some(rows.len()) {
-                    break;
-                }
-                let key = self.keys.iter().map(|key| key.expr.eval(eval, &row)).collect::<PgResult<Vec<_>>>()?;
-                rows.push((key, row));
-            }
-            // With a LIMIT only its rows can matter.
-            if let Some(limit) = limit {
-                if rows.len() > limit.saturating_mul(2).saturating_add(BATCH_ROWS) {
-                    rows.sort_by(|left, right| compare_keys(&left.0, &right.0, &self.keys));
-                    rows.truncate(limit);
-                }
-            }
-            tokio::task::yield_now().await;
-        }
-        rows.sort_by(|left, right| compare_keys(&left.0, &right.0, &self.keys));
-        self.sorted = Some(rows.into_iter());
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Operator for Sort {
-    async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
-        if self.sorted.is_none() {
-            self.sort(context).await?;
-        }
-        let sorted = self.sorted.as_mut().expect("sorted above");
-        Ok(sorted.by_ref().take(wanted).map(|(_, row)| row).collect())
-    }
-}
-
-/// Rows by the values of some columns, NULLs being equal.
-pub(crate) struct RowTable {
-    table: HashTable<usize>,
-    pub rows: Vec<Row>,
-    hasher: foldhash::fast::RandomState,
-}
-
-impl Default for RowTable {
-    fn default() -> RowTable {
-        RowTable { table: HashTable::new(), rows: Vec::new(), hasher: foldhash::fast::RandomState::default() }
-    }
-}
-
-impl RowTable {
-    fn hash(&self, key: &[Datum], types: &[Oid]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        key.iter().zip(types).for_each(|(value, type_oid)| hash_into(*type_oid, value, &mut hasher));
-        hasher.finish()
-    }
-
-    pub fn find(&self, key: &[Datum], types: &[Oid]) -> Option<usize> {
-        let hash = self.hash(key, types);
-        self.table.find(hash, |at| same_row(&self.rows[*at], key, types)).copied()
-    }
-
-    /// The place of the key, and whether it is new.
-    pub fn insert(&mut self, key: Row, types: &[Oid]) -> (usize, bool) {
-        let hash = self.hash(&key, types);
-        if let Some(at) = self.table.find(hash, |at| same_row(&self.rows[*at], &key, types)) {
-            return (*at, false);
-        }
-        let at = self.rows.len();
-        self.rows.push(key);
-        let (rows, hasher) = (&self.rows, &self.hasher);
-        self.table.insert_unique(hash, at, |at| {
-            let mut state = hasher.build_hasher();
-            rows[*at].iter().zip(types).for_each(|(value, type_oid)| hash_into(*type_oid, value, &mut state));
-            state.finish()
-        });
-        (at, true)
-    }
-}
-
-fn same_row(left: &[Datum], right: &[Datum], types: &[Oid]) -> bool {
-    left.iter().zip(right).zip(types).all(|((left, right), type_oid)| same(*type_oid, left, right))
-}
-
-pub(crate) struct Distinct {
-    input: Box<dyn Operator>,
-    columns: Arc<Vec<(usize, Oid)>>,
-    types: Vec<Oid>,
-    seen: RowTable,
-}
-
-impl Distinct {
-    pub fn new(input: Box<dyn Operator>, columns: Arc<Vec<(usize, Oid)>>) -> Distinct {
-        let types = columns.iter().map(|(_, type_oid)| *type_oid).collect();
-        Distinct { input, columns, types, seen: RowTable::default() }
-    }
-}
-
-#[async_trait]
-impl Operator for Distinct {
-    async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
-        loop {
-            let rows = self.input.next(context, wanted).await?;
-            if rows.is_empty() {
-                return Ok(rows);
-            }
-            let mut kept = Vec::new();
-            for row in rows {
-                let key = self.columns.iter().map(|(column, _)| row[*column].clone()).collect();
-                if self.seen.insert(key, &self.types).1 {
-                    kept.push(row);
-                }
-            }
-            if !kept.is_empty() {
-                return Ok(kept);
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-pub(crate) struct SetOperator {
-    operation: SetOperation,
-    all: bool,
-    left: Box<dyn Operator>,
-    right: Box<dyn Operator>,
-    types: Arc<Vec<Oid>>,
-    left_ended: bool,
-    seen: RowTable,
-    result: Option<std::vec::IntoIter<Row>>,
-}
-
-impl SetOperator {
-    pub fn new(
-        operation: SetOperation,
-        all: bool,
-        left: Box<dyn Operator>,
-        right: Box<dyn Operator>,
-        types: Arc<Vec<Oid>>,
-    ) -> SetOperator {
-        SetOperator { operation, all, left, right, types, left_ended: false, seen: RowTable::default(), result: None }
-    }
-
-    async fn union(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
-        loop {
-            let input = if self.left_ended { &mut self.right } else { &mut self.left };
-            let rows = input.next(context, wanted).await?;
-            if rows.is_empty() {
-                if self.left_ended {
-                    return Ok(rows);
-                }
-                self.left_ended = true;
-                continue;
-            }
-            if self.all {
-                return Ok(rows);
-            }
-            let mut fresh = rows;
-            fresh.retain(|row| self.seen.insert(row.clone(), &self.types).1);
-            if !fresh.is_empty() {
-                return Ok(fresh);
-            }
-        }
-    }
-
-    /// INTERSECT and EXCEPT count how often each row is on the right.
-    async fn counted(&mut self, context: &mut Context<'_>) -> PgResult<Vec<Row>> {
-        let mut counts: Vec<usize> = Vec::new();
-        for row in gather(&mut *self.right, context).await? {
-            let (at, fresh) = self.seen.insert(row, &self.types);
-            if fresh {
-                counts.push(0);
-            }
-            counts[at] += 1;
-        }
-        let mut emitted = RowTable::default();
-        let mut result = Vec::new();
-        for row in gather(&mut *self.left, context).await? {
-            let found = self.seen.find(&row, &self.types);
-            let there = found.is_some_and(|at| counts[at] > 0);
-            if self.all && !(planted::on(Bug::ExceptAllCounts) && self.operation == SetOperation::Except) {
-                if let Some(at) = found.filter(|_| there) {
-                    counts[at] -= 1;
-                }
-            }
-            let keep = there == (self.operation == SetOperation::Intersect);
-            if keep && (self.all || emitted.insert(row.clone(), &self.types).1) {
-                result.push(row);
-            }
-        }
-        Ok(result)
-    }
-}
-
-#[async_trait]
-impl Operator for SetOperator {
-    async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
-        if self.operation == SetOperation::Union {
-            return self.union(context, wanted).await;
-        }
-        if self.result.is_none() {
-            self.result = Some(self.counted(context).await?.into_iter());
-        }
-        Ok(self.result.as_mut().expect("computed above").by_ref().take(wanted).collect())
     }
 }

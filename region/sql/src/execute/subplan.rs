@@ -1,6 +1,7 @@
 //! Subqueries in expressions: their values become further slots of the row.
-use super::shape::RowTable;
-use super::{Arc, BATCH_ROWS, Context, Operator, Row, build};
+use super::distinct::RowTable;
+use super::memory::{Held, entry_bytes};
+use super::{Arc, BATCH_ROWS, Context, Operator, Row};
 use crate::plan::{Subplan, SubplanKind, nested_array};
 use crate::planted::{self, Bug};
 use async_trait::async_trait;
@@ -18,6 +19,8 @@ pub(crate) struct Subqueries {
     subplans: Arc<Vec<Subplan>>,
     /// Values of subqueries that depend on nothing, and rows of those that are compared with.
     constant: Vec<Option<Constant>>,
+    /// What these rows take.
+    held: Vec<Held>,
 }
 
 enum Constant {
@@ -61,7 +64,7 @@ impl ApplyOperator {
 impl Subqueries {
     pub fn new(subplans: Arc<Vec<Subplan>>) -> Subqueries {
         let constant = subplans.iter().map(|_| None).collect();
-        Subqueries { subplans, constant }
+        Subqueries { subplans, constant, held: Vec::new() }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -109,7 +112,12 @@ impl Subqueries {
                 let functions = functions.collect::<PgResult<Vec<Function>>>()?;
                 let answer = if subplan.constant {
                     if self.constant[at].is_none() {
-                        let rows = super::gather(&mut *build::operator(&subplan.root), context).await?;
+                        let mut held = context.memory.hold();
+                        let rows = super::gather(&mut *context.build(&subplan.root), context, &mut held).await?;
+                        if hashed.is_some() {
+                            held.grow(rows.iter().map(|row| entry_bytes(row)).sum())?;
+                        }
+                        self.held.push(held);
                         self.constant[at] = Some(Constant::Rows(Listed::new(rows, hashed.clone())));
                     }
                     let Some(Constant::Rows(rows)) = &self.constant[at] else {
@@ -128,7 +136,7 @@ impl Subqueries {
                     }
                     answer
                 } else {
-                    let mut operator = build::operator(&subplan.root);
+                    let mut operator = context.build(&subplan.root);
                     let mut answer = Answer::new(*all);
                     'rows: loop {
                         let rows = operator.next(context, BATCH_ROWS).await?;
@@ -211,7 +219,7 @@ async fn sleep(length: &Datum, now: i64) -> PgResult<Datum> {
 }
 
 async fn run(subplan: &Subplan, kind: &SubplanKind, context: &mut Context<'_>) -> PgResult<Datum> {
-    let mut operator = build::operator(&subplan.root);
+    let mut operator = context.build(&subplan.root);
     match kind {
         SubplanKind::Exists => Ok(Datum::Bool(!operator.next(context, 1).await?.is_empty())),
         SubplanKind::Scalar => {
@@ -243,7 +251,8 @@ async fn run(subplan: &Subplan, kind: &SubplanKind, context: &mut Context<'_>) -
             }
         }
         SubplanKind::Array(element) => {
-            let rows = super::gather(&mut *operator, context).await?;
+            let mut held = context.memory.hold();
+            let rows = super::gather(&mut *operator, context, &mut held).await?;
             let values: Vec<Datum> = rows.into_iter().map(|row| row.into_iter().next().unwrap_or_default()).collect();
             if values.iter().any(|value| matches!(value, Datum::Array(_))) {
                 return nested_array(*element, &values);

@@ -1,9 +1,12 @@
-//! Window functions: the whole input, sorted by partition and order, each partition by itself.
+//! Window functions: the whole input, sorted by partition and order (on disk if it is large), each partition by itself. A
+//! partition's rows are in memory and count against the statement's bound.
 //!
 //! Words: *peers* are rows of a partition that are equal by the order; a *frame* is a range of a partition's rows, less what
 //! EXCLUDE leaves out. An aggregate whose frame only grows is carried on; for any other frame it is computed anew.
-use super::shape::compare_keys;
-use super::{Arc, BATCH_ROWS, Context, Operator, Row, gather};
+use super::memory::{Held, row_bytes};
+use super::sort::{Keyed, Sorted, Sorter, compare_keys, key_of};
+use super::watch::Watched;
+use super::{Arc, BATCH_ROWS, Context, Operator, Row};
 use crate::parser::tree::{FrameExclude, FrameUnit};
 use crate::plan::{
     Compiled, EvalContext, FrameBoundNode, FrameNode, FrameOffsetNode, SortKey, WindowCallNode, WindowNode,
@@ -19,50 +22,66 @@ use trivet_types::{Datum, Interval, PgError, PgResult, SqlState, compare};
 pub(crate) struct WindowOperator {
     input: Box<dyn Operator>,
     node: Arc<WindowNode>,
-    result: Option<std::vec::IntoIter<Row>>,
+    /// Partition columns, then the order.
+    keys: Arc<Vec<SortKey>>,
+    sorted: Option<Sorted>,
+    /// The first row of the next partition.
+    ahead: Option<Keyed>,
+    result: std::vec::IntoIter<Row>,
+    held: Option<Held>,
 }
 
 impl WindowOperator {
     pub fn new(input: Box<dyn Operator>, node: Arc<WindowNode>) -> WindowOperator {
-        WindowOperator { input, node, result: None }
+        let keys = Arc::new(node.partition.iter().chain(&node.order).cloned().collect());
+        WindowOperator { input, node, keys, sorted: None, ahead: None, result: Vec::new().into_iter(), held: None }
     }
 
-    async fn compute(&mut self, context: &mut Context<'_>) -> PgResult<Vec<Row>> {
-        let input = gather(&mut *self.input, context).await?;
-        let eval = context.eval();
-        let keys: Vec<&SortKey> = self.node.partition.iter().chain(&self.node.order).collect();
-        let mut rows: Vec<(Vec<Datum>, Row)> = Vec::with_capacity(input.len());
-        for row in input {
-            let key = keys.iter().map(|key| key.expr.eval(eval, &row)).collect::<PgResult<Vec<_>>>()?;
-            rows.push((key, row));
-        }
-        let split = self.node.partition.len();
-        let order = |left: &[Datum], right: &[Datum]| {
-            compare_keys(&left[..split], &right[..split], &self.node.partition)
-                .then_with(|| compare_keys(&left[split..], &right[split..], &self.node.order))
-        };
-        if !keys.is_empty() {
-            rows.sort_by(|left, right| order(&left.0, &right.0));
-        }
-        let mut start = 0;
-        while start < rows.len() {
-            let mut end = start + 1;
-            while end < rows.len()
-                && compare_keys(&rows[start].0[..split], &rows[end].0[..split], &self.node.partition).is_eq()
-            {
-                end += 1;
+    async fn sort(&mut self, context: &mut Context<'_>) -> PgResult<()> {
+        let mut sorter = Sorter::new(context.memory, Arc::clone(&self.keys), None);
+        loop {
+            let rows = self.input.next(context, BATCH_ROWS).await?;
+            if rows.is_empty() {
+                break;
             }
-            let values = {
-                let partition = Partition::new(&rows[start..end], split, &self.node.order, context.eval());
-                let calls = self.node.calls.iter().map(|call| partition.values(call));
-                calls.collect::<PgResult<Vec<_>>>()?
-            };
-            for (number, (_, row)) in rows[start..end].iter_mut().enumerate() {
-                row.extend(values.iter().map(|values| values[number].clone()));
+            for row in rows {
+                let key = key_of(&self.keys, context.eval(), &row)?;
+                sorter.push(key, row).await?;
             }
-            start = end;
             tokio::task::yield_now().await;
         }
+        let (mut sorted, facts) = sorter.finish().await?;
+        context.note(Watched::of(&self.node), |found| found.sort = Some(facts));
+        self.ahead = sorted.next().await?;
+        self.sorted = Some(sorted);
+        self.held = Some(context.memory.hold());
+        Ok(())
+    }
+
+    /// The rows of the next partition, with their values; none: the end.
+    async fn partition(&mut self, context: &mut Context<'_>) -> PgResult<Vec<Row>> {
+        let (Some(sorted), Some(held)) = (&mut self.sorted, &mut self.held) else { return Ok(Vec::new()) };
+        let Some(first) = self.ahead.take() else { return Ok(Vec::new()) };
+        let split = self.node.partition.len();
+        held.clear();
+        let mut rows: Vec<Keyed> = vec![first];
+        while let Some(next) = sorted.next().await? {
+            if compare_keys(&rows[0].0[..split], &next.0[..split], &self.node.partition).is_ne() {
+                self.ahead = Some(next);
+                break;
+            }
+            held.grow(row_bytes(&next.0) + row_bytes(&next.1))?;
+            rows.push(next);
+        }
+        let values = {
+            let partition = Partition::new(&rows, split, &self.node.order, context.eval());
+            let calls = self.node.calls.iter().map(|call| partition.values(call));
+            calls.collect::<PgResult<Vec<_>>>()?
+        };
+        for (number, (_, row)) in rows.iter_mut().enumerate() {
+            row.extend(values.iter().map(|values| values[number].clone()));
+        }
+        tokio::task::yield_now().await;
         Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 }
@@ -70,11 +89,23 @@ impl WindowOperator {
 #[async_trait]
 impl Operator for WindowOperator {
     async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
-        if self.result.is_none() {
-            self.result = Some(self.compute(context).await?.into_iter());
+        if self.sorted.is_none() {
+            self.sort(context).await?;
         }
-        let rows = self.result.as_mut().expect("computed above");
-        Ok(rows.by_ref().take(wanted.min(BATCH_ROWS)).collect())
+        let mut batch = Vec::new();
+        while batch.len() < wanted.min(BATCH_ROWS) {
+            match self.result.next() {
+                Some(row) => batch.push(row),
+                None => {
+                    let rows = self.partition(context).await?;
+                    if rows.is_empty() {
+                        break;
+                    }
+                    self.result = rows.into_iter();
+                }
+            }
+        }
+        Ok(batch)
     }
 }
 

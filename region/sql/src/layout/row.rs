@@ -45,6 +45,25 @@ fn take_varint(from: &mut &[u8]) -> Result<u64, Damaged> {
     Err(Damaged("a length is too long"))
 }
 
+/// Append a value in its stored form. No NULL, array or record: these are the affair of whoever holds them.
+pub(crate) fn put_stored(datum: &Datum, out: &mut BytesMut) {
+    put_value(datum, out);
+}
+
+/// The next value in its stored form, out of `row`, whose end `rest` is.
+pub(crate) fn take_stored(type_oid: Oid, rest: &mut &[u8], row: &Bytes) -> Result<Datum, Damaged> {
+    let length = match form(type_oid) {
+        Form::Fixed(width) => width,
+        Form::Variable => take_varint(rest)? as usize,
+    };
+    if length > rest.len() {
+        return Err(Damaged("a value is cut"));
+    }
+    let (bytes, after) = rest.split_at(length);
+    *rest = after;
+    value(type_oid, bytes, row)
+}
+
 /// How a column is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Form {

@@ -390,6 +390,9 @@ pub enum JoinKind {
     Right,
     Full,
     Cross,
+    /// The planner's own: left rows that match something, and that match nothing.
+    Semi,
+    Anti,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -507,11 +510,11 @@ pub enum Statement {
     },
     CloseCursor(Option<Name>),
     Vacuum {
-        tables: Vec<QualifiedName>,
+        tables: Vec<AnalyzedTable>,
         analyze: bool,
     },
     Analyze {
-        tables: Vec<QualifiedName>,
+        tables: Vec<AnalyzedTable>,
     },
     Checkpoint,
     LockTable {
@@ -535,6 +538,13 @@ pub struct Declare {
     pub hold: bool,
     /// `None`: if the plan can go backward without further ado.
     pub scroll: Option<bool>,
+}
+
+/// A table of ANALYZE; no columns: all of them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AnalyzedTable {
+    pub name: QualifiedName,
+    pub columns: Vec<Name>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -379,14 +379,19 @@ fn analyze(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     Ok(Statement::Analyze { tables: table_list(rest)? })
 }
 
-/// Tables, each with an optional list of columns, which is passed over.
-fn table_list(rest: &mut Cursor<'_, '_>) -> PgResult<Vec<QualifiedName>> {
+/// Tables, each with an optional list of columns.
+fn table_list(rest: &mut Cursor<'_, '_>) -> PgResult<Vec<AnalyzedTable>> {
     let mut tables = Vec::new();
     while !rest.at_end() {
-        tables.push(rest.qualified_name()?);
+        let name = rest.qualified_name()?;
+        let mut columns = Vec::new();
         if rest.peek_is(&Token::LParen) {
-            rest.parenthesized_items()?;
+            for item in rest.parenthesized_items()? {
+                let mut inside = Cursor { source: rest.source, tokens: item, at: 0 };
+                columns.push(inside.name()?);
+            }
         }
+        tables.push(AnalyzedTable { name, columns });
         if !rest.eat_token(&Token::Comma) {
             break;
         }

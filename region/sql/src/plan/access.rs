@@ -4,11 +4,12 @@
 //! index: equalities on its leading columns, then one range on the next. A unique index with all columns fixed is a
 //! point lookup. The conditions stay in the filter unless the lookup implies them exactly, so a probe may be wide but
 //! never narrow.
+use super::cost::{self, PlanSettings};
 use super::expr::{Compiled, EvalContext};
+use super::selectivity::TableView;
 use crate::catalog::{Index, Table};
 use crate::layout::{StorageId, encode_column, index_prefix, prefix_end};
 use bytes::Bytes;
-use std::sync::Arc;
 use trivet_storage::KeyRange;
 use trivet_types::{Datum, Oid, PgResult, oid};
 
@@ -61,42 +62,112 @@ pub struct Steering {
     pub column: usize,
     pub comparison: Comparison,
     pub value: Compiled,
+    /// The value, if it is known while planning.
+    pub known: Option<Datum>,
+    /// ANY: how many elements are expected.
+    pub elements: f64,
+}
+
+/// An access with what is expected of it.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    pub access: Access,
+    /// Rows that it comes across.
+    pub rows: f64,
+    pub cost: f64,
 }
 
 /// Probes beyond this many are not worth planning: the filter does it.
 const PROBES_MAX: usize = 1000;
 
-/// The best index for the conditions.
-pub fn choose(table: &Table, steering: &[Steering]) -> Access {
-    let mut best: Option<(u32, &Index, Probe)> = None;
-    for index in table.indexes.iter().filter(|index| index.is_plain()) {
-        let probe = probe_of(table, index, steering);
-        let complete = probe.equal.len() == index.keys.len();
+/// A scan is expected to come across no fewer rows.
+const SCAN_ROWS_MIN: f64 = 300.0;
+
+/// The cheapest way to the rows that the conditions leave.
+pub fn choose(view: &TableView, steering: &[Steering], settings: &PlanSettings) -> Chosen {
+    let rows = view.rows();
+    // A small table may have grown since it was looked at.
+    let scan = cost::SEEK + rows.max(SCAN_ROWS_MIN) * cost::SCAN_ROW + PlanSettings::penalty(settings.sequential_scan);
+    // Nobody knows how large a table without statistics is: any index is better than all of it.
+    let unknown = if view.statistics.is_some() { 0.0 } else { cost::DISABLED / 1000.0 };
+    let mut best: Option<(f64, u32, Chosen)> = None;
+    for index in view.table.indexes.iter().filter(|index| index.is_plain()) {
+        let probe = probe_of(&view.table, index, steering);
         let ranged = probe.lower.is_some() || probe.upper.is_some();
         if probe.equal.is_empty() && !ranged {
             continue;
         }
-        let score = if complete && index.unique {
+        let unique_point = index.unique && probe.equal.len() == index.keys.len();
+        let fixed = probe.equal.len() as u32 * 10;
+        let score = if unique_point {
             1000
         } else {
-            probe.equal.len() as u32 * 10
-                + u32::from(ranged) * 5
-                + u32::from(probe.lower.is_some() && probe.upper.is_some())
+            fixed + u32::from(ranged) * 5 + u32::from(probe.lower.is_some() && probe.upper.is_some())
         };
-        if best.as_ref().is_none_or(|(other, _, _)| score > *other) {
-            best = Some((score, index, probe));
+        let chosen = expected(view, index, probe, unique_point, steering, settings);
+        let is_better = best.as_ref().is_none_or(|(other, other_score, _)| match view.statistics {
+            None => score > *other_score,
+            Some(_) => chosen.cost < *other || (chosen.cost == *other && score > *other_score),
+        });
+        if is_better {
+            best = Some((chosen.cost, score, chosen));
         }
     }
     match best {
-        None => Access::Full,
-        Some((_, index, probe)) => Access::Index {
-            storage: index.storage,
-            name: index.name.clone(),
-            unique_point: index.unique && probe.equal.len() == index.keys.len(),
-            probe,
-            reverse: false,
-        },
+        Some((cost, _, chosen)) if cost <= scan + unknown => chosen,
+        _ => Chosen { access: Access::Full, rows, cost: scan },
     }
+}
+
+/// What an index with a probe comes across, and what that costs.
+fn expected(
+    view: &TableView,
+    index: &Index,
+    probe: Probe,
+    unique_point: bool,
+    steering: &[Steering],
+    settings: &PlanSettings,
+) -> Chosen {
+    let (mut rows, mut probes) = (view.rows(), 1.0);
+    let steers = |column: usize, comparison: &[Comparison]| {
+        steering.iter().find(|steering| steering.column == column && comparison.contains(&steering.comparison))
+    };
+    for (source, key) in probe.equal.iter().zip(&index.keys) {
+        let wanted = if source.each { Comparison::AnyOf } else { Comparison::Equal };
+        let steering = steers(key.column, &[wanted]);
+        let known = steering.and_then(|steering| steering.known.as_ref()).filter(|_| !source.each);
+        let count = if source.each { steering.map_or(1.0, |steering| steering.elements.max(1.0)) } else { 1.0 };
+        probes *= count;
+        rows *= (view.equal(key.column, known) * count).min(1.0);
+    }
+    if let (Some(_), Some(key)) = (probe.range_column, index.keys.get(probe.equal.len())) {
+        let bound = |is_there: bool, comparisons: &[Comparison]| {
+            is_there.then(|| steers(key.column, comparisons).and_then(|steering| steering.known.as_ref()))
+        };
+        let lower = bound(probe.lower.is_some(), &[Comparison::Greater, Comparison::GreaterOrEqual]);
+        let upper = bound(probe.upper.is_some(), &[Comparison::Less, Comparison::LessOrEqual]);
+        rows *= view.between(key.column, lower, upper);
+    }
+    if unique_point {
+        rows = rows.min(probes);
+    }
+    let rows = rows.max(if unique_point { 0.5 } else { 1.0 });
+    let entry = if unique_point { cost::FETCH } else { cost::SEEK };
+    let cost = probes * entry + rows * (cost::ENTRY + cost::FETCH) + PlanSettings::penalty(settings.index_scan);
+    let (storage, name) = (index.storage, index.name.clone());
+    Chosen { access: Access::Index { storage, name, unique_point, probe, reverse: false }, rows, cost }
+}
+
+/// What reading all of an index in its order costs.
+pub fn ordered_cost(
+    view: &TableView,
+    access: &Access,
+    steering: &[Steering],
+    settings: &PlanSettings,
+) -> Option<Chosen> {
+    let Access::Index { name, probe, .. } = access else { return None };
+    let index = view.table.indexes.iter().find(|index| index.name == *name)?;
+    Some(expected(view, index, probe.clone(), false, steering, settings))
 }
 
 /// An order that a query wants: columns, each with whether it descends, NULLs being where an index has them.
@@ -293,21 +364,4 @@ fn bounded(prefix: &[u8], probe: &Probe, context: EvalContext<'_>) -> PgResult<O
         }
     }
     Ok((start < end || end.is_empty()).then_some(KeyRange { start, end }))
-}
-
-/// Rough number of rows that an access yields, to order joins by.
-pub fn estimate(table: &Arc<Table>, access: &Access) -> f64 {
-    let all = if table.row_estimate >= 0.0 { f64::from(table.row_estimate).max(1.0) } else { 1000.0 };
-    match access {
-        Access::Full => all,
-        Access::Index { unique_point: true, probe, .. } => {
-            if probe.equal.iter().any(|source| source.each) {
-                10.0
-            } else {
-                1.0
-            }
-        }
-        Access::Index { probe, .. } if !probe.equal.is_empty() => (all / 100.0).clamp(2.0, 50.0),
-        Access::Index { .. } => (all / 3.0).max(1.0),
-    }
 }

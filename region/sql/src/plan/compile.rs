@@ -407,7 +407,9 @@ fn moves_sequence(procedure: &trivet_types::registry::Procedure) -> Option<bool>
 /// The types of `= ANY (subquery)` if a hash table answers it.
 fn hashed_types(procedures: &[&'static trivet_types::registry::Procedure], all: bool) -> Option<Vec<Oid>> {
     let hashable = |procedure: &&trivet_types::registry::Procedure| match procedure.arguments {
-        [left, right] if super::from::is_equality(procedure) && super::from::hash_compatible(*left, *right) => {
+        [left, right]
+            if super::condition::is_equality(procedure) && super::condition::hash_compatible(*left, *right) =>
+        {
             (!trivet_types::is_pseudo(*left)).then_some(*left)
         }
         _ => None,

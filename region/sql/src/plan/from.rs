@@ -1,208 +1,56 @@
-//! FROM and WHERE: scans, and the joins that combine them.
-use super::access::{Access, Comparison, Steering, choose, choose_ordered, estimate};
+//! FROM and WHERE: scans, and the joins that combine them, in the order and by the methods that `search` found.
+use super::access::{Chosen, Steering, choose, choose_ordered, ordered_cost};
 use super::compile::{Compilation, Layout, conjunction, conjuncts};
+use super::condition::{Condition, equality_sides, implied, steers};
+use super::cost;
 use super::expr::Compiled;
-use super::node::{Node, ScanNode};
+use super::node::{Node, ScanNode, SortKey};
 use super::planner::Planner;
-use crate::analyze::window_exprs;
+use super::search::{Method, Possible, Side};
+use super::selectivity::TableView;
+use super::visit::{lateral_needs, members};
 use crate::parser::tree::JoinKind;
 use crate::typed::{Expr, ExprKind, From, Relation, RelationSource};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use trivet_types::registry::{Procedure, Volatility, registry};
-use trivet_types::{Datum, Oid, PgError, PgResult, oid};
+use trivet_types::{Datum, Oid, PgError, PgResult};
 
 /// A planned part of FROM.
 pub struct Part {
     pub node: Node,
     pub layout: Layout,
-    pub rows: f64,
+    pub(super) side: Side,
 }
 
-/// Every column of the query `depth` levels out that an expression uses, its subqueries included.
-pub fn visit_columns(expr: &Expr, depth: usize, visit: &mut dyn FnMut(usize, usize)) {
-    match &expr.kind {
-        ExprKind::Column { up, relation, column } if *up == depth => visit(*relation, *column),
-        ExprKind::Subquery(subquery) => visit_query(&subquery.query, depth + 1, visit),
-        _ => {}
-    }
-    expr.children().into_iter().for_each(|child| visit_columns(child, depth, visit));
+/// What is joined to a planned left side.
+#[derive(Clone)]
+struct Join<'f> {
+    kind: JoinKind,
+    right: &'f From,
+    /// The right side's relations.
+    members: &'f BTreeSet<usize>,
+    /// Conditions on the right side alone.
+    inner: Vec<Condition>,
+    /// Conditions on both.
+    matching: Vec<Condition>,
 }
 
-/// Every column of the query `depth` levels out that a query uses.
-pub fn visit_query(query: &crate::typed::Query, depth: usize, visit: &mut dyn FnMut(usize, usize)) {
-    use crate::typed::Body;
-    query.targets.iter().for_each(|target| visit_columns(&target.expr, depth, visit));
-    query.limit.iter().chain(&query.offset).for_each(|expr| visit_columns(expr, depth, visit));
-    query.windows.iter().flat_map(window_exprs).for_each(|expr| visit_columns(expr, depth, visit));
-    match &query.body {
-        Body::Select { from, filter, grouping } => {
-            from.iter().for_each(|part| visit_from(part, depth, visit));
-            filter.iter().for_each(|expr| visit_columns(expr, depth, visit));
-            if let Some(grouping) = grouping {
-                grouping.keys.iter().chain(&grouping.having).for_each(|expr| visit_columns(expr, depth, visit));
-                for aggregate in &grouping.aggregates {
-                    aggregate
-                        .arguments
-                        .iter()
-                        .chain(&aggregate.filter)
-                        .for_each(|expr| visit_columns(expr, depth, visit));
-                    aggregate.order_by.iter().for_each(|(expr, _, _)| visit_columns(expr, depth, visit));
-                }
-            }
-        }
-        Body::Values(rows) => rows.iter().flatten().for_each(|expr| visit_columns(expr, depth, visit)),
-        Body::Set { left, right, .. } => {
-            visit_query(left, depth + 1, visit);
-            visit_query(right, depth + 1, visit);
-        }
-    }
-    for relation in &query.relations {
-        match &relation.source {
-            RelationSource::Query(inner) => visit_query(inner, depth + 1, visit),
-            RelationSource::Function { arguments, .. } => {
-                arguments.iter().for_each(|expr| visit_columns(expr, depth, visit));
-            }
-            RelationSource::Scalar { value, .. } => visit_columns(value, depth, visit),
-            RelationSource::Functions { calls, .. } => {
-                calls.iter().for_each(|(call, _)| visit_columns(call, depth, visit));
-            }
-            _ => {}
-        }
-    }
+/// A semi or anti join gives the left row alone.
+fn half(kind: JoinKind, left: Layout, both: Layout) -> Layout {
+    if matches!(kind, JoinKind::Semi | JoinKind::Anti) { left } else { both }
 }
 
-/// Every column of a stored relation that a query, or one within it, uses.
-pub fn used_columns(query: &crate::typed::Query, visit: &mut dyn FnMut(trivet_types::Oid, usize)) {
-    let mut used = Vec::new();
-    visit_query(query, 0, &mut |relation, column| used.push((relation, column)));
-    for (relation, column) in used {
-        let source = query.relations.get(relation).map(|relation| &relation.source);
-        match source {
-            Some(RelationSource::Table(table)) => visit(table.oid, column),
-            Some(RelationSource::Query(_)) => {
-                if let Some(view) = query.relations[relation].view {
-                    visit(view, column);
-                }
-            }
-            _ => {}
-        }
-    }
-    for relation in &query.relations {
-        match &relation.source {
-            // What a view reads is the view's affair.
-            RelationSource::Query(inner) if relation.view.is_none() => used_columns(inner, visit),
-            _ => {}
-        }
-    }
-    if let crate::typed::Body::Set { left, right, .. } = &query.body {
-        used_columns(left, visit);
-        used_columns(right, visit);
-    }
-    for_each_expr(query, &mut |expr| {
-        expr.any(&mut |part| {
-            if let ExprKind::Subquery(subquery) = &part.kind {
-                used_columns(&subquery.query, visit);
-            }
-            false
-        });
-    });
-}
-
-/// The queries in a query's expressions.
-pub fn for_each_subquery(query: &crate::typed::Query, visit: &mut dyn FnMut(&crate::typed::Query)) {
-    for_each_expr(query, &mut |expr| {
-        expr.any(&mut |part| {
-            if let ExprKind::Subquery(subquery) = &part.kind {
-                visit(&subquery.query);
-            }
-            false
-        });
-    });
-}
-
-/// The expressions of a query's own clauses.
-fn for_each_expr(query: &crate::typed::Query, visit: &mut dyn FnMut(&Expr)) {
-    use crate::typed::Body;
-    query.targets.iter().for_each(|target| visit(&target.expr));
-    query.limit.iter().chain(&query.offset).for_each(&mut *visit);
-    match &query.body {
-        Body::Select { from, filter, grouping } => {
-            from.iter().for_each(|part| for_each_condition(part, visit));
-            filter.iter().for_each(&mut *visit);
-            if let Some(grouping) = grouping {
-                grouping.keys.iter().chain(&grouping.having).for_each(&mut *visit);
-                for aggregate in &grouping.aggregates {
-                    aggregate.arguments.iter().chain(&aggregate.filter).for_each(&mut *visit);
-                }
-            }
-        }
-        Body::Values(rows) => rows.iter().flatten().for_each(visit),
-        Body::Set { .. } => {}
-    }
-}
-
-fn for_each_condition(from: &From, visit: &mut dyn FnMut(&Expr)) {
-    if let From::Join { left, right, condition, .. } = from {
-        for_each_condition(left, visit);
-        for_each_condition(right, visit);
-        condition.iter().for_each(visit);
-    }
-}
-
-fn visit_from(from: &From, depth: usize, visit: &mut dyn FnMut(usize, usize)) {
-    if let From::Join { left, right, condition, .. } = from {
-        visit_from(left, depth, visit);
-        visit_from(right, depth, visit);
-        condition.iter().for_each(|expr| visit_columns(expr, depth, visit));
-    }
-}
-
-/// Relations of the current query that an expression uses.
-fn used_relations(expr: &Expr, depth: usize, out: &mut BTreeSet<usize>) {
-    visit_columns(expr, depth, &mut |relation, _| {
-        out.insert(relation);
-    });
-}
-
-fn query_relations(query: &crate::typed::Query, depth: usize, out: &mut BTreeSet<usize>) {
-    visit_query(query, depth, &mut |relation, _| {
-        out.insert(relation);
-    });
-}
-
-fn from_relations(from: &From, depth: usize, out: &mut BTreeSet<usize>) {
-    visit_from(from, depth, &mut |relation, _| {
-        out.insert(relation);
-    });
-}
-
-/// The relations that a part of FROM consists of.
-fn members(from: &From, out: &mut BTreeSet<usize>) {
-    match from {
-        From::Relation(relation) => {
-            out.insert(*relation);
-        }
-        From::Join { left, right, .. } => {
-            members(left, out);
-            members(right, out);
-        }
-    }
-}
-
-/// A condition with the relations it needs.
-struct Condition {
-    expr: Expr,
-    needs: BTreeSet<usize>,
-    has_subquery: bool,
-}
-
-impl Condition {
-    fn new(expr: Expr) -> Condition {
-        let mut needs = BTreeSet::new();
-        used_relations(&expr, 0, &mut needs);
-        let has_subquery = expr.any(&mut |part| matches!(part.kind, ExprKind::Subquery(_)));
-        Condition { expr, needs, has_subquery }
+/// The two sides of an equality of a left and a right row, if it is one: (left side, right side).
+fn hash_sides<'e>(condition: &'e Condition, left: &Layout, right: &BTreeSet<usize>) -> Option<(&'e Expr, &'e Expr)> {
+    let (a, b, of_a, of_b) = equality_sides(&condition.expr)?;
+    let in_left = |used: &BTreeSet<usize>| used.iter().all(|relation| left.has(*relation));
+    let in_right = |used: &BTreeSet<usize>| used.iter().all(|relation| right.contains(relation));
+    if in_left(&of_a) && in_right(&of_b) {
+        Some((a, b))
+    } else if in_left(&of_b) && in_right(&of_a) {
+        Some((b, a))
+    } else {
+        None
     }
 }
 
@@ -244,99 +92,37 @@ impl Planner {
         let mut conditions: Vec<Condition> = terms.into_iter().map(Condition::new).collect();
         if items.is_empty() {
             let node = Node::Values { rows: Arc::new(vec![vec![]]), width: 0 };
-            let mut part = Part { node, layout: Layout::empty(beside.lateral), rows: 1.0 };
-            self.filter_rest(&mut part, conditions)?;
+            let side = Side { rows: 1.0, cost: 1.0, width: 0.0 };
+            let mut part = Part { node, layout: Layout::empty(beside.lateral), side };
+            self.filter_rest(relations, &mut part, conditions)?;
             return Ok(part);
         }
-        let mut remaining: Vec<usize> = (0..items.len()).collect();
+        let steps = self.join_order(relations, &items, &conditions)?;
         let mut current: Option<Part> = None;
         let mut have: BTreeSet<usize> = BTreeSet::new();
-        while !remaining.is_empty() {
-            let choice = self.next_item(relations, &items, &remaining, &conditions, &have)?;
-            let at = remaining.remove(choice);
+        for step in steps {
+            let item = items[step.item];
             let mut added = BTreeSet::new();
-            members(items[at], &mut added);
+            members(item, &mut added);
             let ready: BTreeSet<usize> = have.union(&added).copied().collect();
             let (now, later): (Vec<_>, Vec<_>) = conditions
                 .into_iter()
                 .partition(|condition| condition.needs.is_subset(&ready) && !condition.has_subquery);
             conditions = later;
             current = Some(match current {
-                None => self.item(relations, items[at], now, beside)?,
-                Some(left) => self.join_next(relations, left, items[at], &added, now)?,
+                None => self.item(relations, item, now, beside)?,
+                Some(left) => {
+                    let (inner, matching): (Vec<_>, Vec<_>) =
+                        now.into_iter().partition(|condition| condition.needs.is_subset(&added));
+                    let join = Join { kind: JoinKind::Inner, right: item, members: &added, inner, matching };
+                    self.join_two(relations, left, join, Some(step.method))?
+                }
             });
             have = ready;
         }
         let mut part = current.expect("there is at least one item");
-        self.filter_rest(&mut part, conditions)?;
+        self.filter_rest(relations, &mut part, conditions)?;
         Ok(part)
-    }
-
-    /// Which part to add next: the one that is looked up best from what is there.
-    fn next_item(
-        &mut self,
-        relations: &[Relation],
-        items: &[&From],
-        remaining: &[usize],
-        conditions: &[Condition],
-        have: &BTreeSet<usize>,
-    ) -> PgResult<usize> {
-        let mut best: Option<(usize, f64)> = None;
-        for (choice, at) in remaining.iter().enumerate() {
-            let mut own = BTreeSet::new();
-            members(items[*at], &mut own);
-            let mut needs = BTreeSet::new();
-            for relation in &own {
-                lateral_needs(&relations[*relation], &mut needs);
-            }
-            if let From::Join { .. } = items[*at] {
-                from_relations(items[*at], 0, &mut needs);
-            }
-            if !needs.iter().all(|relation| have.contains(relation) || own.contains(relation)) {
-                continue;
-            }
-            let connected = conditions.iter().any(|condition| {
-                condition.needs.iter().any(|relation| own.contains(relation))
-                    && condition.needs.iter().any(|relation| have.contains(relation))
-            });
-            let mut cost = match items[*at] {
-                From::Relation(relation) => {
-                    let ready: BTreeSet<usize> = have.iter().chain(&own).copied().collect();
-                    let usable = conditions
-                        .iter()
-                        .filter(|condition| condition.needs.is_subset(&ready) && !condition.has_subquery);
-                    self.rough_rows(relations, *relation, &usable.map(|condition| &condition.expr).collect::<Vec<_>>())
-                }
-                _ => 1000.0,
-            };
-            if !have.is_empty() && !connected {
-                cost *= 1000.0;
-            }
-            if best.is_none_or(|(_, other)| cost < other) {
-                best = Some((choice, cost));
-            }
-        }
-        best.map(|(choice, _)| choice)
-            .ok_or_else(|| PgError::internal("the parts of FROM depend on each other in a circle"))
-    }
-
-    fn rough_rows(&mut self, relations: &[Relation], relation: usize, conditions: &[&Expr]) -> f64 {
-        match &relations[relation].source {
-            RelationSource::Table(table) => {
-                let placeholder = |steering: (usize, Comparison, &Expr)| Steering {
-                    column: steering.0,
-                    comparison: steering.1,
-                    value: Compiled::Constant(Datum::Null),
-                };
-                let steering: Vec<Steering> =
-                    conditions.iter().filter_map(|condition| steer(condition, relation).map(placeholder)).collect();
-                estimate(table, &choose(table, &steering))
-            }
-            RelationSource::Scalar { .. } => 1.0,
-            RelationSource::Function { .. } | RelationSource::Functions { .. } => 100.0,
-            RelationSource::Virtual(_) => 400.0,
-            RelationSource::Query(_) | RelationSource::Common { .. } => 500.0,
-        }
     }
 
     /// One part alone; `beside` says whether it may look at a row beside it.
@@ -350,16 +136,12 @@ impl Planner {
         match item {
             From::Relation(relation) => self.relation(relations, *relation, conditions, beside),
             From::Join { kind, left, right, condition } => {
-                let mut part =
-                    self.outer_join(relations, *kind, left, right, condition.as_ref(), &conditions, beside)?;
-                // What was pushed down may stand here too: an outer join lets NULLs through.
-                self.filter_rest(&mut part, conditions)?;
-                Ok(part)
+                self.outer_join(relations, *kind, left, right, condition.as_ref(), conditions, beside)
             }
         }
     }
 
-    /// Left, right or full: the condition decides what matches, not what passes.
+    /// Left, right, full, semi or anti: the condition decides what matches, not what passes.
     #[allow(clippy::too_many_arguments)]
     fn outer_join(
         &mut self,
@@ -368,7 +150,7 @@ impl Planner {
         left: &From,
         right: &From,
         condition: Option<&Expr>,
-        above: &[Condition],
+        above: Vec<Condition>,
         beside: &Layout,
     ) -> PgResult<Part> {
         // RIGHT is LEFT with the sides exchanged; the layout keeps the written order's names, not places.
@@ -379,14 +161,10 @@ impl Planner {
         let (mut left_members, mut right_members) = (BTreeSet::new(), BTreeSet::new());
         members(left, &mut left_members);
         members(right, &mut right_members);
-        // Conditions from above on the preserved side may be tested early.
-        let pushed: Vec<Expr> = if kind == JoinKind::Left {
-            let fits = |condition: &&Condition| condition.needs.is_subset(&left_members) && !condition.has_subquery;
-            above.iter().filter(fits).map(|condition| condition.expr.clone()).collect()
-        } else {
-            Vec::new()
-        };
-        let left = self.join_list(relations, vec![left], pushed, beside)?;
+        // Conditions from above on the preserved side are tested early: a row that fails them is in no joined row that passes.
+        let (pushed, above): (Vec<_>, Vec<_>) = above.into_iter().partition(|condition| {
+            kind != JoinKind::Full && condition.needs.is_subset(&left_members) && !condition.has_subquery
+        });
         let mut terms = Vec::new();
         if let Some(condition) = condition {
             conjuncts(condition.clone(), &mut terms);
@@ -394,103 +172,164 @@ impl Planner {
         let conditions: Vec<Condition> = terms.into_iter().map(Condition::new).collect();
         // Conditions on the null-extended side alone choose what can match: test them in its scan.
         let (inner, matching): (Vec<_>, Vec<_>) = conditions.into_iter().partition(|condition| {
-            kind == JoinKind::Left && !condition.has_subquery && condition.needs.is_subset(&right_members)
+            kind != JoinKind::Full && !condition.has_subquery && condition.needs.is_subset(&right_members)
         });
-        self.join_two(relations, kind, left, right, &right_members, inner, matching)
+        let join = Join { kind, right, members: &right_members, inner, matching };
+        let looked_up = match kind {
+            JoinKind::Semi if !beside.lateral => self.semi_by_lookup(relations, left, &pushed, &join, beside)?,
+            _ => None,
+        };
+        let mut part = match looked_up {
+            Some(part) => part,
+            None => {
+                let pushed = pushed.into_iter().map(|condition| condition.expr).collect();
+                let left = self.join_list(relations, vec![left], pushed, beside)?;
+                self.join_two(relations, left, join, None)?
+            }
+        };
+        // The others wait: an outer join lets NULLs through.
+        self.filter_rest(relations, &mut part, above)?;
+        Ok(part)
     }
 
-    /// Add a part to an inner join.
-    fn join_next(
-        &mut self,
-        relations: &[Relation],
-        left: Part,
-        item: &From,
-        added: &BTreeSet<usize>,
-        conditions: Vec<Condition>,
-    ) -> PgResult<Part> {
-        let (inner, matching): (Vec<_>, Vec<_>) =
-            conditions.into_iter().partition(|condition| condition.needs.is_subset(added));
-        self.join_two(relations, JoinKind::Inner, left, item, added, inner, matching)
-    }
-
-    /// Join by index lookup, by hash, or by comparing all with all.
-    #[allow(clippy::too_many_arguments)]
+    /// Join by index lookup, by hash, by merging, or by comparing all with all: as was chosen, or as costs least.
     fn join_two(
         &mut self,
         relations: &[Relation],
-        kind: JoinKind,
         left: Part,
-        right: &From,
-        right_members: &BTreeSet<usize>,
-        inner: Vec<Condition>,
-        matching: Vec<Condition>,
+        join: Join<'_>,
+        method: Option<Method>,
     ) -> PgResult<Part> {
         let mut needs = BTreeSet::new();
-        right_members.iter().for_each(|relation| lateral_needs(&relations[*relation], &mut needs));
-        let needs_left = needs.iter().any(|relation| !right_members.contains(relation) && left.layout.has(*relation));
-        if needs_left && kind == JoinKind::Full {
+        join.members.iter().for_each(|relation| lateral_needs(&relations[*relation], &mut needs));
+        let needs_left = needs.iter().any(|relation| !join.members.contains(relation) && left.layout.has(*relation));
+        if needs_left && join.kind == JoinKind::Full {
             return Err(PgError::unsupported("FULL JOIN of a lateral relation"));
         }
-        if matching.iter().any(|condition| condition.has_subquery) {
-            return self.nested_loop(relations, kind, left, right, inner, matching, needs_left);
-        }
-        if let (From::Relation(relation), false) = (right, kind == JoinKind::Full) {
-            if let RelationSource::Table(table) = &relations[*relation].source {
-                let usable: Vec<&Expr> = inner.iter().chain(&matching).map(|condition| &condition.expr).collect();
-                let placeholder = |found: (usize, Comparison, &Expr)| Steering {
-                    column: found.0,
-                    comparison: found.1,
-                    value: Compiled::Constant(Datum::Null),
+        let has_subquery = join.matching.iter().any(|condition| condition.has_subquery);
+        let hashable =
+            join.matching.iter().any(|condition| hash_sides(condition, &left.layout, join.members).is_some());
+        let method = match method {
+            _ if has_subquery => Method::Nested,
+            _ if needs_left => Method::Lookup,
+            Some(Method::Hash | Method::HashLeft | Method::Merge) if !hashable => Method::Nested,
+            Some(method) => method,
+            None => {
+                let of = |conditions: &'_ [Condition]| -> Vec<Expr> {
+                    conditions.iter().map(|condition| condition.expr.clone()).collect()
                 };
-                let steering: Vec<Steering> =
-                    usable.iter().filter_map(|condition| steer(condition, *relation).map(placeholder)).collect();
-                let from_left = matching.iter().any(|condition| {
-                    steer(&condition.expr, *relation).is_some_and(|(_, comparison, _)| comparison == Comparison::Equal)
-                });
-                let access = choose(table, &steering);
-                let looked_up = matches!(&access, Access::Index { probe, .. } if !probe.equal.is_empty());
-                if looked_up && from_left && left.rows <= 200.0 {
-                    return self.nested_loop(relations, kind, left, right, inner, matching, true);
-                }
+                let (own, joining) = (of(&join.inner), of(&join.matching));
+                let (own, joining): (Vec<&Expr>, Vec<&Expr>) = (own.iter().collect(), joining.iter().collect());
+                let right = self.item_side(relations, join.right, &own);
+                let rows = self.joined_rows(relations, join.kind, left.side, right, &join.matching);
+                let possible = Possible { hashable, is_lateral: false, has_subquery };
+                self.method(relations, join.kind, left.side, join.right, right, &own, &joining, rows, possible).0
             }
+        };
+        match method {
+            Method::Lookup => self.nested_loop(relations, left, join, !has_subquery),
+            Method::Nested => self.nested_loop(relations, left, join, needs_left),
+            Method::Hash | Method::HashLeft | Method::Merge => self.keyed_join(relations, left, join, method),
         }
-        if needs_left {
-            return self.nested_loop(relations, kind, left, right, inner, matching, true);
-        }
-        let equalities =
-            matching.iter().filter(|condition| self.hash_sides(condition, &left.layout, right_members).is_some());
-        if equalities.count() > 0 {
-            return self.hash_join(relations, kind, left, right, right_members, inner, matching);
-        }
-        self.nested_loop(relations, kind, left, right, inner, matching, false)
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn nested_loop(
+    /// A semi join of a table, by looking it up for each different row of the right side, if that is cheaper than going through
+    /// the table. Each left row comes once: it has one key, and each key comes once.
+    fn semi_by_lookup(
         &mut self,
         relations: &[Relation],
+        left: &From,
+        own: &[Condition],
+        join: &Join<'_>,
+        beside: &Layout,
+    ) -> PgResult<Option<Part>> {
+        let From::Relation(table) = left else { return Ok(None) };
+        let here = BTreeSet::from([*table]);
+        let mut keys: Vec<Expr> = Vec::with_capacity(join.matching.len());
+        for condition in &join.matching {
+            let Some((a, b, of_a, of_b)) = equality_sides(&condition.expr) else { return Ok(None) };
+            if of_a == here && of_b.is_subset(join.members) {
+                keys.push(b.clone());
+            } else if of_b == here && of_a.is_subset(join.members) {
+                keys.push(a.clone());
+            } else {
+                return Ok(None);
+            }
+        }
+        let exprs = |conditions: &[Condition]| -> Vec<Expr> {
+            conditions.iter().map(|condition| condition.expr.clone()).collect()
+        };
+        let (own_exprs, joining, inner) = (exprs(own), exprs(&join.matching), exprs(&join.inner));
+        let (own_exprs, joining): (Vec<&Expr>, Vec<&Expr>) = (own_exprs.iter().collect(), joining.iter().collect());
+        let Some((lookup, entries)) = self.lookup_cost(relations, *table, &own_exprs, &joining) else {
+            return Ok(None);
+        };
+        let right = self.item_side(relations, join.right, &inner.iter().collect::<Vec<_>>());
+        let left_side = self.item_side(relations, left, &own_exprs);
+        let settings = self.settings;
+        let different = self.group_rows(relations, &keys, right.rows);
+        let each = cost::START + lookup + entries * cost::ROW;
+        let looked_up = right.cost
+            + right.rows * cost::HASH_ROW
+            + different * each
+            + cost::PlanSettings::penalty(settings.nested_loop);
+        let hashed = left_side.cost + right.cost + settings.hash_cost(left_side.rows, right.rows, right.width);
+        if keys.is_empty() || looked_up >= hashed {
+            return Ok(None);
+        }
+        let mut part = self.alone(relations, join.right, join.inner.clone(), beside)?;
+        let width = part.layout.width;
+        let mut compiled: Vec<Compiled> = (0..width).map(Compiled::Slot).collect();
+        for key in &keys {
+            compiled.push(self.compile_plain(key, &part.layout)?);
+        }
+        let columns = keys.iter().enumerate().map(|(at, key)| (width + at, key.type_oid)).collect();
+        let node = Node::Project { input: Box::new(part.node), exprs: Arc::new(compiled) };
+        part.node = Node::Distinct { input: Box::new(node), columns: Arc::new(columns) };
+        part.layout.width += keys.len();
+        part.side = Side { rows: different, cost: right.cost + right.rows * cost::HASH_ROW, ..part.side };
+        let next = Join {
+            kind: JoinKind::Inner,
+            right: left,
+            members: &here,
+            inner: own.to_vec(),
+            matching: join.matching.clone(),
+        };
+        self.nested_loop(relations, part, next, true).map(Some)
+    }
+
+    fn joined_rows(
+        &self,
+        relations: &[Relation],
         kind: JoinKind,
-        left: Part,
-        right: &From,
-        inner: Vec<Condition>,
-        matching: Vec<Condition>,
-        lateral: bool,
-    ) -> PgResult<Part> {
+        left: Side,
+        right: Side,
+        matching: &[Condition],
+    ) -> f64 {
+        let fraction: f64 = matching.iter().map(|condition| self.selectivity(relations, &condition.expr)).product();
+        let product = left.rows * right.rows * fraction;
+        let rows = match kind {
+            JoinKind::Inner | JoinKind::Cross => product,
+            JoinKind::Left => product.max(left.rows),
+            JoinKind::Right => product.max(right.rows),
+            JoinKind::Full => product.max(left.rows).max(right.rows),
+            JoinKind::Semi => product.min(left.rows),
+            JoinKind::Anti => (left.rows - product).max(left.rows / 10.0),
+        };
+        rows.max(1.0)
+    }
+
+    fn nested_loop(&mut self, relations: &[Relation], left: Part, join: Join<'_>, lateral: bool) -> PgResult<Part> {
         let before = self.requests();
+        let kind = join.kind;
         // In a lateral join all conditions can go into the right side, which sees the left row.
         let (inside, outside): (Vec<_>, Vec<_>) = if lateral {
-            inner.into_iter().chain(matching).partition(|condition| !condition.has_subquery)
+            join.inner.into_iter().chain(join.matching).partition(|condition| !condition.has_subquery)
         } else {
-            (inner, matching)
+            (join.inner, join.matching)
         };
         let beside = Layout::empty(lateral || left.layout.lateral);
-        let right = match right {
-            From::Relation(_) => self.item(relations, right, inside, &beside)?,
-            join => {
-                let terms = inside.into_iter().map(|condition| condition.expr).collect();
-                self.join_list(relations, vec![join], terms, &beside)?
-            }
-        };
+        let right = self.alone(relations, join.right, inside, &beside)?;
         let sets = self.answer(&left.layout, before)?;
         let (left_width, right_width) = (left.layout.width, right.layout.width);
         let mut layout = left.layout.joined(&right.layout);
@@ -500,96 +339,151 @@ impl Planner {
         for condition in &outside {
             compiled.push(self.compile(&condition.expr, &layout, &mut compilation)?);
         }
-        let rows = (left.rows * right.rows / if outside.is_empty() { 1.0 } else { 10.0 }).max(1.0);
+        let is_lateral = !sets.is_empty();
+        let rows = if lateral {
+            match kind {
+                JoinKind::Semi | JoinKind::Anti => left.side.rows / 2.0,
+                _ => left.side.rows * right.side.rows,
+            }
+        } else {
+            self.joined_rows(relations, kind, left.side, right.side, &outside)
+        };
+        let rows = rows.max(if kind == JoinKind::Left { left.side.rows } else { 1.0 });
+        let once = if is_lateral { left.side.rows * (cost::START + right.side.cost) } else { right.side.cost };
+        let pairs = if is_lateral { 0.0 } else { left.side.rows * right.side.rows * 0.6 };
+        let side = Side { rows, cost: left.side.cost + once + pairs + rows, width: left.side.width + right.side.width };
+        let sets = Arc::new(sets);
+        let listed: Vec<&Expr> = outside.iter().map(|condition| &condition.expr).collect();
+        self.note_join(&sets, side, &[], &listed);
         let node = Node::NestedLoop {
             kind,
             left: Box::new(left.node),
             right: Arc::new(right.node),
             condition: conjunction(compiled).map(Arc::new),
             subplans: Arc::new(compilation.subplans),
-            lateral: !sets.is_empty(),
-            sets: Arc::new(sets),
+            lateral: is_lateral,
+            sets,
             left_width,
             right_width,
         };
-        Ok(Part { node, layout, rows })
+        Ok(Part { node, layout: half(kind, left.layout, layout), side })
     }
 
-    /// The two sides of an equality that can be hashed, if it is one: (left side, right side).
-    fn hash_sides<'e>(
-        &self,
-        condition: &'e Condition,
-        left: &Layout,
-        right: &BTreeSet<usize>,
-    ) -> Option<(&'e Expr, &'e Expr)> {
-        let ExprKind::Call { procedure, arguments } = &condition.expr.kind else { return None };
-        let [a, b] = arguments.as_slice() else { return None };
-        if !is_equality(procedure) || !hash_compatible(a.type_oid, b.type_oid) {
-            return None;
-        }
-        let only = |expr: &Expr, test: &dyn Fn(usize) -> bool| {
-            let mut used = BTreeSet::new();
-            used_relations(expr, 0, &mut used);
-            !used.is_empty() && used.iter().all(|relation| test(*relation))
-        };
-        let in_left = |relation: usize| left.has(relation);
-        let in_right = |relation: usize| right.contains(&relation);
-        if only(a, &in_left) && only(b, &in_right) {
-            Some((a, b))
-        } else if only(b, &in_left) && only(a, &in_right) {
-            Some((b, a))
-        } else {
-            None
-        }
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn hash_join(
+    /// A side of a join by itself, under conditions of its own.
+    fn alone(
         &mut self,
         relations: &[Relation],
-        kind: JoinKind,
-        left: Part,
-        right: &From,
-        right_members: &BTreeSet<usize>,
-        inner: Vec<Condition>,
-        matching: Vec<Condition>,
+        from: &From,
+        conditions: Vec<Condition>,
+        beside: &Layout,
     ) -> PgResult<Part> {
-        let beside = Layout::empty(left.layout.lateral);
-        let right = match right {
-            From::Relation(_) => self.item(relations, right, inner, &beside)?,
+        match from {
+            From::Relation(_) => self.item(relations, from, conditions, beside),
             join => {
-                let terms = inner.into_iter().map(|condition| condition.expr).collect();
-                self.join_list(relations, vec![join], terms, &beside)?
-            }
-        };
-        let (mut left_keys, mut right_keys, mut rest) = (Vec::new(), Vec::new(), Vec::new());
-        let mut layout = left.layout.joined(&right.layout);
-        layout.lateral = left.layout.lateral;
-        for condition in &matching {
-            match self.hash_sides(condition, &left.layout, right_members) {
-                Some((a, b)) => {
-                    left_keys.push((self.compile_plain(a, &left.layout)?, a.type_oid));
-                    right_keys.push((self.compile_plain(b, &right.layout)?, b.type_oid));
-                }
-                None => rest.push(self.compile_plain(&condition.expr, &layout)?),
+                let terms = conditions.into_iter().map(|condition| condition.expr).collect();
+                self.join_list(relations, vec![join], terms, beside)
             }
         }
-        let rows = left.rows.max(right.rows);
-        let node = Node::HashJoin {
-            kind,
-            left_width: left.layout.width,
-            right_width: right.layout.width,
-            left: Box::new(left.node),
-            right: Box::new(right.node),
-            left_keys: Arc::new(left_keys),
-            right_keys: Arc::new(right_keys),
-            condition: conjunction(rest).map(Arc::new),
+    }
+
+    /// A join by equalities: by hash of one side or the other, or of both sides sorted.
+    fn keyed_join(&mut self, relations: &[Relation], left: Part, join: Join<'_>, method: Method) -> PgResult<Part> {
+        let beside = Layout::empty(left.layout.lateral);
+        let right = self.alone(relations, join.right, join.inner, &beside)?;
+        let rows = self.joined_rows(relations, join.kind, left.side, right.side, &join.matching);
+        // The table is of the right side: to have it of the left one, the sides change places.
+        let swaps =
+            method == Method::HashLeft && matches!(join.kind, JoinKind::Inner | JoinKind::Cross | JoinKind::Left);
+        let lateral = left.layout.lateral;
+        let mut sided = Vec::new();
+        let mut rest_conditions = Vec::new();
+        for condition in &join.matching {
+            match hash_sides(condition, &left.layout, join.members) {
+                Some((a, b)) => sided.push((condition, a, b)),
+                None => rest_conditions.push(&condition.expr),
+            }
+        }
+        let (mut left_keys, mut right_keys) = (Vec::new(), Vec::new());
+        for (_, a, b) in &sided {
+            left_keys.push((self.compile_plain(a, &left.layout)?, a.type_oid));
+            right_keys.push((self.compile_plain(b, &right.layout)?, b.type_oid));
+        }
+        let (kind, left, right) = match (swaps, join.kind) {
+            (false, kind) => (kind, left, right),
+            (true, JoinKind::Left) => (JoinKind::Right, right, left),
+            (true, kind) => (kind, right, left),
         };
-        Ok(Part { node, layout, rows })
+        if swaps {
+            std::mem::swap(&mut left_keys, &mut right_keys);
+        }
+        let mut layout = left.layout.joined(&right.layout);
+        layout.lateral = lateral;
+        let mut rest = Vec::new();
+        for condition in &rest_conditions {
+            rest.push(self.compile_plain(condition, &layout)?);
+        }
+        let (left_width, right_width) = (left.layout.width, right.layout.width);
+        let (left_keys, right_keys) = (Arc::new(left_keys), Arc::new(right_keys));
+        let condition = conjunction(rest).map(Arc::new);
+        let settings = self.settings;
+        let work = match method {
+            Method::Merge => {
+                settings.sort_cost(left.side.rows, left.side.width)
+                    + settings.sort_cost(right.side.rows, right.side.width)
+                    + left.side.rows
+                    + right.side.rows
+            }
+            _ => settings.hash_cost(left.side.rows, right.side.rows, right.side.width),
+        };
+        let cost = left.side.cost + right.side.cost + work + rows;
+        let side = Side { rows, cost, width: left.side.width + right.side.width };
+        // Shown with the side that is gone through first.
+        let shown = |(condition, a, b): &(&Condition, &Expr, &Expr)| {
+            let mut expr = condition.expr.clone();
+            if let ExprKind::Call { arguments, .. } = &mut expr.kind {
+                let (first, second) = if swaps { (*b, *a) } else { (*a, *b) };
+                *arguments = vec![first.clone(), second.clone()];
+            }
+            expr
+        };
+        let shown: Vec<Expr> = if self.explains { sided.iter().map(shown).collect() } else { Vec::new() };
+        let equalities: Vec<&Expr> = shown.iter().collect();
+        self.note_join(&left_keys, side, &equalities, &rest_conditions);
+        let (left_layout, left_node, right_node) = (left.layout, Box::new(left.node), Box::new(right.node));
+        let node = if method == Method::Merge {
+            let left_exprs: Vec<&Expr> = sided.iter().map(|(_, a, _)| *a).collect();
+            let right_exprs: Vec<&Expr> = sided.iter().map(|(_, _, b)| *b).collect();
+            Node::MergeJoin {
+                kind,
+                left: Box::new(self.sorted_by(*left_node, &left_keys, &left_exprs)),
+                right: Box::new(self.sorted_by(*right_node, &right_keys, &right_exprs)),
+                left_keys,
+                right_keys,
+                condition,
+                left_width,
+                right_width,
+            }
+        } else {
+            let (left, right) = (left_node, right_node);
+            Node::HashJoin { kind, left, right, left_keys, right_keys, condition, left_width, right_width }
+        };
+        Ok(Part { node, layout: half(kind, left_layout, layout), side })
+    }
+
+    fn sorted_by(&mut self, node: Node, keys: &[(Compiled, Oid)], shown: &[&Expr]) -> Node {
+        let key = |(expr, type_oid): &(Compiled, Oid)| SortKey {
+            expr: expr.clone(),
+            type_oid: *type_oid,
+            descending: false,
+            nulls_first: false,
+        };
+        let keys = Arc::new(keys.iter().map(key).collect());
+        self.note_list(&keys, "Sort Key", shown);
+        Node::Sort { input: Box::new(node), keys, limit: None }
     }
 
     /// What no join took: a filter on top, with its subqueries beneath.
-    fn filter_rest(&mut self, part: &mut Part, conditions: Vec<Condition>) -> PgResult<()> {
+    fn filter_rest(&mut self, relations: &[Relation], part: &mut Part, conditions: Vec<Condition>) -> PgResult<()> {
         if conditions.is_empty() {
             return Ok(());
         }
@@ -604,11 +498,14 @@ impl Planner {
             }
             let exprs: Vec<&Expr> = group.iter().map(|condition| &condition.expr).collect();
             let (beneath, compiled) = self.compile_over(node, &mut part.layout, &exprs)?;
-            let predicate = conjunction(compiled).expect("there is a condition");
-            node = Node::Filter { input: Box::new(beneath), predicate: Arc::new(predicate) };
+            let predicate = Arc::new(conjunction(compiled).expect("there is a condition"));
+            let fraction: f64 = exprs.iter().map(|expr| self.selectivity(relations, expr)).product();
+            part.side.cost += part.side.rows;
+            part.side.rows = (part.side.rows * fraction).max(1.0);
+            self.note_filter(&predicate, part.side, &exprs);
+            node = Node::Filter { input: Box::new(beneath), predicate };
         }
         part.node = node;
-        part.rows = (part.rows / 3.0).max(1.0);
         Ok(())
     }
 
@@ -633,19 +530,23 @@ impl Planner {
                 let value_layout = Layout::empty(beside.lateral);
                 let mut steering = Vec::new();
                 for condition in &conditions {
-                    if let Some((column, comparison, value)) = steer(&condition.expr, at) {
-                        let value = self.compile_plain(value, &value_layout)?;
-                        steering.push(Steering { column, comparison, value });
+                    for steer in steers(&condition.expr, at) {
+                        let compiled = self.compile_plain(&steer.value, &value_layout)?;
+                        steering.push(Planner::steering(steer.column, steer.comparison, &steer.value, compiled));
                     }
                 }
-                let mut access = choose(table, &steering);
+                let view = self.view(table);
+                let mut chosen = choose(&view, &steering, &self.settings);
+                let exprs: Vec<&Expr> = conditions.iter().map(|condition| &condition.expr).collect();
+                let fraction: f64 = exprs.iter().map(|expr| self.selectivity(relations, expr)).product();
+                let rows = (view.rows() * fraction).clamp(1.0, chosen.rows.max(1.0));
                 if let Some(wanted) = self.wanted_order.take() {
-                    if let Some(ordered) = choose_ordered(table, &steering, &wanted, &access) {
-                        access = ordered;
+                    if let Some(ordered) = self.ordered_access(&view, &steering, &wanted, &chosen, rows) {
+                        chosen = ordered;
                         self.is_ordered = true;
                     }
                 }
-                let rows = estimate(table, &access);
+                let (access, cost) = (chosen.access, chosen.cost);
                 let mut terms = Vec::with_capacity(conditions.len());
                 let mut one_implied = false;
                 for condition in &conditions {
@@ -658,8 +559,10 @@ impl Planner {
                 let needed = self.needed_columns(at, relation.columns.len());
                 let decode = needed.iter().rposition(|needed| *needed).map_or(0, |last| last + 1);
                 let filter = conjunction(terms);
-                let scan = ScanNode { table: Arc::clone(table), access, filter, needed, decode };
-                Ok(Part { node: Node::Scan(Arc::new(scan)), layout, rows })
+                let width = view.width(&needed) + 8.0;
+                let scan = Arc::new(ScanNode { table: Arc::clone(table), access, filter, needed, decode });
+                self.note_scan(&scan, relation, at, &exprs, Side { rows, cost, width });
+                Ok(Part { node: Node::Scan(scan), layout, side: Side { rows, cost, width } })
             }
             RelationSource::Virtual(table) => {
                 self.needs_catalog = true;
@@ -667,11 +570,15 @@ impl Planner {
                 let terms = conditions.iter().map(|condition| self.compile_plain(&condition.expr, &layout));
                 let terms = terms.collect::<PgResult<Vec<_>>>()?;
                 let filter = conjunction(terms).map(Arc::new);
-                Ok(Part { node: Node::Virtual { table, filter }, layout, rows: 400.0 })
+                let side = Side { rows: 400.0, cost: 2000.0, width: 8.0 * relation.columns.len() as f64 };
+                Ok(Part { node: Node::Virtual { table, filter }, layout, side })
             }
             source => {
                 let (node, width, rows) = match source {
-                    RelationSource::Query(query) => (self.subquery(query)?, relation.columns.len(), 500.0),
+                    RelationSource::Query(query) => {
+                        let side = self.query_side(query, 0);
+                        (self.subquery(query)?, relation.columns.len(), side.rows)
+                    }
                     RelationSource::Common { id, working } => {
                         (self.common(*id, *working)?, relation.columns.len(), 500.0)
                     }
@@ -706,125 +613,36 @@ impl Planner {
                         return Err(PgError::internal("stored relations are planned above"));
                     }
                 };
-                let mut part = Part { node, layout: source_layout(width), rows };
-                self.filter_rest(&mut part, conditions)?;
+                let side = Side {
+                    rows,
+                    cost: self.item_side(relations, &From::Relation(at), &[]).cost,
+                    width: 8.0 * width as f64,
+                };
+                let mut part = Part { node, layout: source_layout(width), side };
+                self.filter_rest(relations, &mut part, conditions)?;
                 Ok(part)
             }
         }
     }
-}
 
-/// Relations of the same query that a lateral relation looks at.
-fn lateral_needs(relation: &Relation, out: &mut BTreeSet<usize>) {
-    match &relation.source {
-        RelationSource::Query(query) => query_relations(query, 1, out),
-        RelationSource::Function { arguments, .. } => arguments.iter().for_each(|expr| used_relations(expr, 0, out)),
-        RelationSource::Scalar { value, .. } => used_relations(value, 0, out),
-        RelationSource::Functions { calls, .. } => calls.iter().for_each(|(call, _)| used_relations(call, 0, out)),
-        _ => {}
-    }
-}
-
-pub(super) fn is_equality(procedure: &Procedure) -> bool {
-    registry().operators_named("=").iter().any(|operator| operator.procedure == procedure.oid)
-}
-
-/// Values of the two types are equal exactly if they hash and compare the same.
-pub(super) fn hash_compatible(left: Oid, right: Oid) -> bool {
-    let family = |type_oid: Oid| match type_oid {
-        oid::INT2 | oid::INT4 | oid::INT8 | oid::OID | oid::REGCLASS | oid::REGTYPE | oid::REGPROC => 1,
-        oid::TEXT | oid::VARCHAR | oid::NAME => 2,
-        oid::FLOAT4 | oid::FLOAT8 => 3,
-        _ => 0,
-    };
-    left == right || (family(left) != 0 && family(left) == family(right))
-}
-
-/// The column of this relation that an expression is, looking through changes of name.
-fn plain_column(expr: &Expr, relation: usize) -> Option<usize> {
-    match &expr.kind {
-        ExprKind::Column { up: 0, relation: of, column } if *of == relation => Some(*column),
-        ExprKind::Relabel(operand) => plain_column(operand, relation),
-        _ => None,
-    }
-}
-
-/// Can a value be computed before the relation's row is known, and once for all rows?
-fn is_stable_value(expr: &Expr, relation: usize) -> bool {
-    !expr.any(&mut |part| match &part.kind {
-        ExprKind::Column { up: 0, relation: of, .. } => *of == relation,
-        ExprKind::Subquery(_) | ExprKind::Aggregate(_) | ExprKind::GroupKey(_) => true,
-        ExprKind::Call { procedure, .. } => procedure.volatility() == Volatility::Volatile || procedure.returns_set(),
-        _ => false,
-    })
-}
-
-/// `column op value` as something an index can use: (column, comparison, value).
-fn steer(condition: &Expr, relation: usize) -> Option<(usize, Comparison, &Expr)> {
-    match &condition.kind {
-        ExprKind::Call { procedure, arguments } => {
-            let [left, right] = arguments.as_slice() else { return None };
-            let comparison = comparison_of(procedure)?;
-            let (column, value, comparison) = match (plain_column(left, relation), plain_column(right, relation)) {
-                (Some(column), _) if is_stable_value(right, relation) => (column, right, comparison),
-                (_, Some(column)) if is_stable_value(left, relation) => (column, left, swapped(comparison)),
-                _ => return None,
-            };
-            index_compatible(left.type_oid, right.type_oid).then_some((column, comparison, value))
+    /// An index that gives the rows in the order that the query wants, if that is cheaper than sorting what was chosen.
+    fn ordered_access(
+        &self,
+        view: &TableView,
+        steering: &[Steering],
+        wanted: &[(usize, bool)],
+        chosen: &Chosen,
+        rows: f64,
+    ) -> Option<Chosen> {
+        let access = choose_ordered(&view.table, steering, wanted, &chosen.access)?;
+        let ordered = ordered_cost(view, &access, steering, &self.settings)?;
+        if view.statistics.is_some() {
+            let share = (self.wanted_rows / rows).min(1.0);
+            let sorted = chosen.cost + self.settings.sort_cost(rows, 64.0);
+            if sorted < ordered.cost * share {
+                return None;
+            }
         }
-        ExprKind::Quantified { procedure, left, right, all: false } => {
-            let column = plain_column(left, relation)?;
-            let element = trivet_types::element_of(right.type_oid)?;
-            let usable = comparison_of(procedure) == Some(Comparison::Equal)
-                && is_stable_value(right, relation)
-                && index_compatible(left.type_oid, element);
-            usable.then_some((column, Comparison::AnyOf, right.as_ref()))
-        }
-        _ => None,
+        Some(Chosen { access, ..ordered })
     }
-}
-
-/// Both sides have the column's representation, or integers of another width, which a probe converts.
-fn index_compatible(left: Oid, right: Oid) -> bool {
-    let integer = |type_oid| matches!(type_oid, oid::INT2 | oid::INT4 | oid::INT8);
-    let text = |type_oid| matches!(type_oid, oid::TEXT | oid::VARCHAR | oid::NAME);
-    left == right || (integer(left) && integer(right)) || (text(left) && text(right))
-}
-
-fn comparison_of(procedure: &Procedure) -> Option<Comparison> {
-    let named =
-        |name: &str| registry().operators_named(name).iter().any(|operator| operator.procedure == procedure.oid);
-    if named("=") {
-        Some(Comparison::Equal)
-    } else if named("<") {
-        Some(Comparison::Less)
-    } else if named("<=") {
-        Some(Comparison::LessOrEqual)
-    } else if named(">") {
-        Some(Comparison::Greater)
-    } else if named(">=") {
-        Some(Comparison::GreaterOrEqual)
-    } else {
-        None
-    }
-}
-
-fn swapped(comparison: Comparison) -> Comparison {
-    match comparison {
-        Comparison::Less => Comparison::Greater,
-        Comparison::LessOrEqual => Comparison::GreaterOrEqual,
-        Comparison::Greater => Comparison::Less,
-        Comparison::GreaterOrEqual => Comparison::LessOrEqual,
-        other => other,
-    }
-}
-
-/// A point lookup on one column finds only rows for which the condition that steers it holds: no need to test that again.
-fn implied(access: &Access, table: &crate::catalog::Table, condition: &Expr, relation: usize) -> bool {
-    let Access::Index { name, unique_point: true, probe, .. } = access else { return false };
-    let Some((column, comparison, _)) = steer(condition, relation) else { return false };
-    let [source] = probe.equal.as_slice() else { return false };
-    let steers = comparison == if source.each { Comparison::AnyOf } else { Comparison::Equal };
-    let index = table.indexes.iter().find(|index| index.name == *name);
-    steers && index.is_some_and(|index| index.keys[0].column == column)
 }

@@ -42,6 +42,9 @@ pub struct Plan {
     pub reads_beside_writes: bool,
     /// Common table expressions that run once, for all that read them.
     pub commons: Vec<CommonPlan>,
+    /// What EXPLAIN shows besides, if it was planned for that.
+    pub notes: super::notes::Notes,
+    pub settings: super::cost::PlanSettings,
 }
 
 #[derive(Debug)]
@@ -270,6 +273,17 @@ pub enum Node {
         left_width: usize,
         right_width: usize,
     },
+    /// Both inputs are sorted by their keys, ascending with NULLs last.
+    MergeJoin {
+        kind: JoinKind,
+        left: Box<Node>,
+        right: Box<Node>,
+        left_keys: Arc<Vec<(Compiled, Oid)>>,
+        right_keys: Arc<Vec<(Compiled, Oid)>>,
+        condition: Option<Arc<Compiled>>,
+        left_width: usize,
+        right_width: usize,
+    },
     Apply {
         input: Box<Node>,
         subplans: Arc<Vec<Subplan>>,
@@ -291,6 +305,11 @@ pub enum Node {
     },
     /// First row of each group of equal values.
     Distinct {
+        input: Box<Node>,
+        columns: Arc<Vec<(usize, Oid)>>,
+    },
+    /// As `Distinct`, of rows that come sorted by these columns.
+    Unique {
         input: Box<Node>,
         columns: Arc<Vec<(usize, Oid)>>,
     },
@@ -334,6 +353,22 @@ pub enum Node {
     },
 }
 
+impl Plan {
+    /// The table that the main statement changes.
+    pub fn changed_table(&self) -> Option<&Arc<Table>> {
+        let mut node = &self.root;
+        loop {
+            match node {
+                Node::Insert { insert, .. } => return Some(&insert.table),
+                Node::Update { update, .. } => return Some(&update.table),
+                Node::Delete { delete, .. } => return Some(&delete.table),
+                Node::Project { input, .. } | Node::Apply { input, .. } | Node::Cut { input, .. } => node = input,
+                _ => return None,
+            }
+        }
+    }
+}
+
 impl Node {
     /// PostgreSQL's `ExecSupportsBackwardScan`, for the plans that it would make of the same query.
     pub fn scans_backward(&self) -> bool {
@@ -362,6 +397,7 @@ impl Node {
             | Node::Window { input, .. }
             | Node::Sort { input, .. }
             | Node::Distinct { input, .. }
+            | Node::Unique { input, .. }
             | Node::Limit { input, .. }
             | Node::Cut { input, .. }
             | Node::Lock { input, .. }
@@ -369,7 +405,8 @@ impl Node {
             | Node::Update { input, .. }
             | Node::Delete { input, .. } => vec![input],
             Node::NestedLoop { left, right, .. } => vec![left, right],
-            Node::HashJoin { left, right, .. } | Node::Set { left, right, .. } => vec![left, right],
+            Node::HashJoin { left, right, .. } | Node::MergeJoin { left, right, .. } => vec![left, right],
+            Node::Set { left, right, .. } => vec![left, right],
         }
     }
 }

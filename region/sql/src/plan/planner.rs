@@ -1,10 +1,15 @@
 //! From a typed statement to a plan.
 use super::compile::{Compilation, Layout, Request, apply, conjunction};
+use super::cost::PlanSettings;
 use super::expr::Compiled;
-use super::from::{visit_columns, visit_query};
 use super::node::*;
+use super::notes::{NamesOf, Notes};
+use super::rewrite::rewritten;
+use super::selectivity::known_value;
+use super::visit::{visit_columns, visit_query};
 use super::window::skips_null;
 use crate::planted::{self, Bug};
+use crate::statistics::Statistics;
 use crate::typed::{self, Body, DistinctOn, Expr, ExprKind, Query, RelationSource, Statement, Target};
 use std::sync::Arc;
 use trivet_types::registry::Body as ProcedureBody;
@@ -21,6 +26,15 @@ pub struct Planner {
     pub(super) common_bodies: Vec<typed::Common>,
     pub(super) common_slots: Vec<Option<usize>>,
     pub(super) commons: Vec<CommonPlan>,
+    pub(super) settings: PlanSettings,
+    pub(super) statistics: Arc<Statistics>,
+    /// For EXPLAIN: keep notes.
+    pub(super) explains: bool,
+    pub(super) notes: Notes,
+    /// The names of the queries around, innermost last.
+    pub(super) names: Vec<NamesOf>,
+    /// How many rows the query at hand is asked for, as far as is known.
+    pub(super) wanted_rows: f64,
     /// What the only table of the query at hand should give its rows in the order of, and whether it does.
     pub(super) wanted_order: Option<Vec<(usize, bool)>>,
     pub(super) is_ordered: bool,
@@ -31,9 +45,23 @@ pub struct Planner {
     reads_beside_writes: bool,
 }
 
+/// What a plan is made by, besides its statement.
+#[derive(Clone, Debug, Default)]
+pub struct Planning {
+    pub settings: PlanSettings,
+    pub statistics: Arc<Statistics>,
+    /// Keep what EXPLAIN shows.
+    pub explains: bool,
+}
+
 /// Plan a statement.
-pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>) -> PgResult<Plan> {
-    let mut planner = Planner::new();
+pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>, planning: &Planning) -> PgResult<Plan> {
+    let mut planner = Planner {
+        settings: planning.settings,
+        statistics: Arc::clone(&planning.statistics),
+        explains: planning.explains,
+        ..Planner::new()
+    };
     let statement = match statement {
         Statement::With(commons, statement) => {
             planner.take_commons(commons)?;
@@ -82,6 +110,8 @@ pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>) 
         advances: planner.advances,
         reads_beside_writes: planner.reads_beside_writes || planner.commons.iter().any(|common| common.modifies),
         commons: planner.commons,
+        notes: planner.notes,
+        settings: planner.settings,
     })
 }
 
@@ -165,9 +195,12 @@ impl Planner {
 
     /// A query, one level in. Its rows are its visible targets.
     pub(super) fn subquery(&mut self, query: &Query) -> PgResult<Node> {
+        let query = &*rewritten(query);
         self.levels.push(Vec::new());
         self.note_needed(query, &[]);
+        self.enter_names(query);
         let result = self.query(query);
+        self.leave_names();
         self.needed.pop();
         let left = self.levels.pop().expect("pushed above");
         let node = result?;
@@ -180,13 +213,15 @@ impl Planner {
     fn query(&mut self, query: &Query) -> PgResult<Node> {
         match &query.body {
             Body::Select { from, filter, grouping } => {
-                self.wanted_order = index_order(query);
+                self.wanted_order = index_order(query, !self.settings.sort);
+                self.wanted_rows = wanted_rows(query);
                 self.is_ordered = false;
                 let mut part = self.from_where(&query.relations, from, filter.as_ref())?;
                 self.wanted_order = None;
                 let is_ordered = std::mem::take(&mut self.is_ordered);
                 if let Some(grouping) = grouping {
-                    (part.node, part.layout) = self.grouping(part.node, part.layout, grouping)?;
+                    let rows = self.group_rows(&query.relations, &grouping.keys, part.side.rows);
+                    (part.node, part.layout) = self.grouping(part.node, part.layout, grouping, rows)?;
                 }
                 if !query.windows.is_empty() {
                     (part.node, part.layout) = self.windows(part.node, part.layout, &query.windows)?;
@@ -257,7 +292,13 @@ impl Planner {
         parts.pop().ok_or_else(|| PgError::internal("VALUES without rows"))
     }
 
-    fn grouping(&mut self, node: Node, mut layout: Layout, grouping: &typed::Grouping) -> PgResult<(Node, Layout)> {
+    fn grouping(
+        &mut self,
+        node: Node,
+        mut layout: Layout,
+        grouping: &typed::Grouping,
+        rows: f64,
+    ) -> PgResult<(Node, Layout)> {
         let mut compilation = Compilation::default();
         let mut keys = Vec::with_capacity(grouping.keys.len());
         for key in &grouping.keys {
@@ -280,11 +321,18 @@ impl Planner {
                 Some(Arc::new(GroupingSets { sets, groupings }))
             }
         };
-        let mut node = Node::Aggregate { input: Box::new(input), keys: Arc::new(keys), calls: Arc::new(calls), sets };
+        let keys = Arc::new(keys);
+        self.note(&keys, |note| note.rows = Some(rows));
+        if !grouping.keys.is_empty() {
+            let shown: Vec<&Expr> = grouping.keys.iter().collect();
+            self.note_list(&keys, "Group Key", &shown);
+        }
+        let mut node = Node::Aggregate { input: Box::new(input), keys, calls: Arc::new(calls), sets };
         let ignored = grouping.keys.is_empty() && planted::on(Bug::HavingWithoutGroups);
         if let Some(having) = grouping.having.as_ref().filter(|_| !ignored) {
             let (beneath, mut compiled) = self.compile_over(node, &mut grouped, &[having])?;
             let predicate = Arc::new(compiled.remove(0));
+            self.note_having(&predicate, having, rows);
             node = Node::Filter { input: Box::new(beneath), predicate };
         }
         Ok((node, grouped))
@@ -380,6 +428,11 @@ impl Planner {
             Arc::new(query.sort.iter().map(key).collect::<Vec<_>>())
         };
         let (limit, offset, subplans) = self.limits(query)?;
+        let sort_keys = sort_keys();
+        if !query.sort.is_empty() {
+            self.note_sort(&sort_keys, query);
+        }
+        let sort_keys = || Arc::clone(&sort_keys);
         match &query.distinct {
             Some(DistinctOn::All) => {
                 let columns =
@@ -393,8 +446,11 @@ impl Planner {
                 if !query.sort.is_empty() {
                     node = Node::Sort { input: Box::new(node), keys: sort_keys(), limit: None };
                 }
-                let columns = on.iter().map(|at| (*at, type_of(*at))).collect();
-                node = Node::Distinct { input: Box::new(node), columns: Arc::new(columns) };
+                let (input, columns) = (Box::new(node), on.iter().map(|at| (*at, type_of(*at))));
+                let columns = Arc::new(columns.collect());
+                // What it is distinct on comes first in the order: equal rows stand together.
+                let sorted = !query.sort.is_empty();
+                node = if sorted { Node::Unique { input, columns } } else { Node::Distinct { input, columns } };
             }
             None if !query.sort.is_empty() && !is_ordered => {
                 // With a plain LIMIT only the first rows need to be kept.
@@ -588,24 +644,27 @@ impl Planner {
 
     pub(super) fn update(&mut self, update: &typed::Update) -> PgResult<Node> {
         self.note_table(update.table.oid);
+        let query = rewritten(&update.query);
         self.levels.push(Vec::new());
         let mut more: Vec<&Expr> = update.assignments.iter().map(|(_, expr)| expr).collect();
         more.extend(update.returning.iter().flatten().map(|target| &target.expr));
-        self.note_needed(&update.query, &more);
-        let result = self.update_node(update);
+        self.note_needed(&query, &more);
+        self.enter_names(&query);
+        let result = self.update_node(update, &query);
+        self.leave_names();
         self.needed.pop();
         self.levels.pop();
         result
     }
 
-    fn update_node(&mut self, update: &typed::Update) -> PgResult<Node> {
-        let Body::Select { from, filter, .. } = &update.query.body else {
+    fn update_node(&mut self, update: &typed::Update, query: &Query) -> PgResult<Node> {
+        let Body::Select { from, filter, .. } = &query.body else {
             return Err(PgError::internal("UPDATE reads like a SELECT"));
         };
-        let part = self.from_where(&update.query.relations, from, filter.as_ref())?;
+        let part = self.from_where(&query.relations, from, filter.as_ref())?;
         let (node, mut layout) = (part.node, part.layout);
         let offset = layout.offset(0).ok_or_else(|| PgError::internal("the updated table has no place"))?;
-        let recheck = self.recheck(filter.as_ref(), &update.query, &layout)?;
+        let recheck = self.recheck(filter.as_ref(), query, &layout)?;
         let exprs: Vec<&Expr> = update.assignments.iter().map(|(_, expr)| expr).collect();
         let (node, compiled) = self.compile_over(node, &mut layout, &exprs)?;
         let assignments: Vec<(usize, Compiled)> =
@@ -626,23 +685,26 @@ impl Planner {
 
     pub(super) fn delete(&mut self, delete: &typed::Delete) -> PgResult<Node> {
         self.note_table(delete.table.oid);
+        let query = rewritten(&delete.query);
         self.levels.push(Vec::new());
         let more: Vec<&Expr> = delete.returning.iter().flatten().map(|target| &target.expr).collect();
-        self.note_needed(&delete.query, &more);
-        let result = self.delete_node(delete);
+        self.note_needed(&query, &more);
+        self.enter_names(&query);
+        let result = self.delete_node(delete, &query);
+        self.leave_names();
         self.needed.pop();
         self.levels.pop();
         result
     }
 
-    fn delete_node(&mut self, delete: &typed::Delete) -> PgResult<Node> {
-        let Body::Select { from, filter, .. } = &delete.query.body else {
+    fn delete_node(&mut self, delete: &typed::Delete, query: &Query) -> PgResult<Node> {
+        let Body::Select { from, filter, .. } = &query.body else {
             return Err(PgError::internal("DELETE reads like a SELECT"));
         };
-        let part = self.from_where(&delete.query.relations, from, filter.as_ref())?;
+        let part = self.from_where(&query.relations, from, filter.as_ref())?;
         let layout = part.layout;
         let offset = layout.offset(0).ok_or_else(|| PgError::internal("the table has no place"))?;
-        let recheck = self.recheck(filter.as_ref(), &delete.query, &layout)?;
+        let recheck = self.recheck(filter.as_ref(), query, &layout)?;
         let rules = self.rules(&delete.rules)?;
         let (table, joined) = (Arc::clone(&delete.table), delete.query.relations.len() > 1);
         self.returning(&delete.returning, layout, |returning| {
@@ -653,14 +715,14 @@ impl Planner {
 }
 
 /// The order that an index may give a query: plain columns of its only table, for as many rows as a LIMIT asks for.
-fn index_order(query: &Query) -> Option<Vec<(usize, bool)>> {
+pub(super) fn index_order(query: &Query, even_without_limit: bool) -> Option<Vec<(usize, bool)>> {
     let Body::Select { from, grouping: None, .. } = &query.body else { return None };
     let one = matches!(from.as_slice(), [typed::From::Relation(0)]) && query.relations.len() == 1;
     let sets = |expr: &Expr| {
         expr.any(&mut |part| matches!(&part.kind, ExprKind::Call { procedure, .. } if procedure.returns_set()))
     };
     if !one
-        || query.limit.is_none()
+        || (query.limit.is_none() && !even_without_limit)
         || query.sort.is_empty()
         || query.distinct.is_some()
         || !query.windows.is_empty()
@@ -675,6 +737,16 @@ fn index_order(query: &Query) -> Option<Vec<(usize, bool)>> {
         _ => None,
     };
     query.sort.iter().map(column).collect()
+}
+
+/// How many rows a query's LIMIT asks for; a hundred, if that is not known yet.
+fn wanted_rows(query: &Query) -> f64 {
+    let number = |expr: &Option<Expr>| expr.as_ref().and_then(known_value).and_then(Datum::as_i64);
+    match (&query.limit, number(&query.limit)) {
+        (None, _) => f64::INFINITY,
+        (Some(_), Some(limit)) => (limit + number(&query.offset).unwrap_or(0)).max(1) as f64,
+        (Some(_), None) => 100.0,
+    }
 }
 
 /// Drop the columns that were only there to sort by: they are the last.

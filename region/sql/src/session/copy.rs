@@ -154,6 +154,7 @@ async fn from_client(
         }
     }
     SqlSession::cancellable(&cancel, inserter.finish(&mut *active.transaction)).await?;
+    session.engine.note_changes(&table, rows);
     Ok(rows)
 }
 

@@ -4,7 +4,9 @@ use crate::advisory::{self, Waits};
 use crate::catalog::{DATABASE_NAME, DescriptorCache, Role, find_role};
 use crate::layout::RowIndexBuilder;
 use crate::settings::Settings;
+use crate::statistics::Statistics;
 use async_trait::async_trait;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trivet_gateway::{Engine, Session, Startup};
@@ -25,17 +27,60 @@ pub struct SqlEngine {
     pub(super) waits: Arc<Waits>,
     /// This region's name, for `trivet_region()` and messages.
     pub(super) region: String,
+    /// Where temporary files are made.
+    pub(super) temporary_folder: Arc<PathBuf>,
+    pub(super) statistics: Arc<Statistics>,
+}
+
+/// What a region may choose; the defaults are for an engine in memory.
+#[derive(Clone, Debug, Default)]
+pub struct EngineOptions {
+    /// Made at the start if need be; by default the system's.
+    pub temporary_folder: Option<PathBuf>,
+    /// Refresh the planner's statistics of a table when enough of it has changed.
+    pub automatic_statistics: bool,
 }
 
 impl SqlEngine {
     pub fn new(database: Arc<dyn Database>, region: impl Into<String>) -> Arc<SqlEngine> {
+        SqlEngine::of(database, region.into(), std::env::temp_dir(), EngineOptions::default())
+    }
+
+    /// With choices of its own. Fails if the folder for temporary files cannot be made or emptied.
+    pub fn with_options(
+        database: Arc<dyn Database>,
+        region: impl Into<String>,
+        options: EngineOptions,
+    ) -> std::io::Result<Arc<SqlEngine>> {
+        let folder = match &options.temporary_folder {
+            None => std::env::temp_dir(),
+            Some(folder) => {
+                std::fs::create_dir_all(folder)?;
+                // What a process that was killed left, where files cannot be made without a name. Nothing else is touched.
+                for entry in std::fs::read_dir(folder)? {
+                    let entry = entry?;
+                    let ours = entry.file_name().to_string_lossy().starts_with(".tmp");
+                    if ours && entry.file_type()?.is_file() {
+                        std::fs::remove_file(entry.path())?;
+                    }
+                }
+                folder.clone()
+            }
+        };
+        Ok(SqlEngine::of(database, region.into(), folder, options))
+    }
+
+    fn of(database: Arc<dyn Database>, region: String, folder: PathBuf, options: EngineOptions) -> Arc<SqlEngine> {
+        let statistics = Arc::new(Statistics::new(options.automatic_statistics));
         Arc::new(SqlEngine {
             database,
-            descriptors: Arc::default(),
+            descriptors: Arc::new(DescriptorCache::new(Arc::clone(&statistics))),
             plans: super::query::PlanCache::default(),
             texts: super::query::TextCache::default(),
             waits: Arc::default(),
-            region: region.into(),
+            region,
+            temporary_folder: Arc::new(folder),
+            statistics,
         })
     }
 

@@ -7,6 +7,7 @@
 //!   statement     what a statement that is not a query does
 //!   query         plans, portals, rows
 //!   copy          COPY
+//!   explain       EXPLAIN; `analyze_tables`, ANALYZE
 //!   environment   what functions may ask of a session; `inquiry`, of the catalog
 //!   access        privileges, and the tables that foreign keys lead to
 //! ```
@@ -15,6 +16,7 @@
 //! commit is refused with 40001 and nothing of it was sent, the output is taken back and the unit runs again with its row
 //! locks kept (T14). What cannot be repeated (COPY FROM STDIN, anything that changes the session) is never in such a unit.
 mod access;
+mod analyze_tables;
 mod block;
 mod connection;
 mod copy;
@@ -22,8 +24,9 @@ mod create_as;
 mod cursor;
 mod engine;
 mod environment;
+mod explain;
 mod inquiry;
 mod query;
 mod statement;
 
-pub use engine::{LoginRole, SharedEngine, SqlEngine, index_builder};
+pub use engine::{EngineOptions, LoginRole, SharedEngine, SqlEngine, index_builder};

@@ -6,13 +6,13 @@
 use super::connection::SqlSession;
 use super::cursor::{CursorState, Holding};
 use super::environment::{SessionEnvironment, search_path};
-use super::statement::{no_such_statement, text_column, text_row};
+use super::statement::{no_such_statement, text_column};
 use crate::analyze::{Analyzer, ParameterTypes, Relations, mentioned, with_room};
 use crate::catalog::{Catalog, CatalogSnapshot, Dependency, Found, Relied, descriptor_key};
 use crate::execute::{Row, Run};
 use crate::parser::Parsed;
 use crate::parser::tree::{self, Statement};
-use crate::plan::{Command, Plan, plan_statement};
+use crate::plan::{Command, Plan, PlanSettings, Planning, plan_statement};
 use bytes::{BufMut, Bytes, BytesMut};
 use quick_cache::sync::Cache;
 use std::collections::VecDeque;
@@ -23,8 +23,6 @@ use trivet_types::{Datum, Environment, Oid, PgError, PgResult, UserTypes, binary
 
 /// Plans that a region keeps.
 const PLANS_MAX: usize = 4096;
-/// What a suspended portal may keep of its result, in bytes.
-const KEPT_BYTES_MAX: usize = 512 << 20;
 
 /// What a plan was made of; equal keys give equal plans as long as what they rely on holds.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -36,6 +34,9 @@ struct PlanKey {
     format: String,
     /// Whose privileges were checked.
     user: Arc<str>,
+    planning: PlanSettings,
+    /// For EXPLAIN, with notes.
+    explains: bool,
 }
 
 pub(super) struct CachedPlan {
@@ -52,6 +53,9 @@ pub(super) struct CachedPlan {
     date_style: String,
     time_zone: String,
     user: Arc<str>,
+    planning: PlanSettings,
+    /// As of when the statistics were.
+    statistics_epoch: u64,
 }
 
 pub(super) struct PlanCache {
@@ -286,6 +290,8 @@ impl SqlSession {
             search_path: self.settings.value("search_path").to_owned(),
             format,
             user: self.current_user(),
+            planning: self.settings.planning(),
+            explains: false,
         }
     }
 
@@ -306,15 +312,18 @@ impl SqlSession {
                 && cached.date_style == settings.value("DateStyle")
                 && cached.time_zone == settings.value("TimeZone")
                 && cached.user == user
+                && cached.planning == settings.planning()
         };
+        let up_to_date =
+            |cached: &&Arc<CachedPlan>| !engine.statistics.changed_since(cached.statistics_epoch, &cached.plan.tables);
         let transaction = &mut *active.transaction;
-        if let Some(cached) = known.filter(same_settings) {
+        if let Some(cached) = known.filter(same_settings).filter(up_to_date) {
             if cached.relied.still_holds(transaction).await? {
                 return Ok(Arc::clone(cached));
             }
         }
         let key = self.plan_key(parsed, given_types);
-        if let Some(cached) = engine.plans.plans.get(&key) {
+        if let Some(cached) = engine.plans.plans.get(&key).filter(|cached| up_to_date(&cached)) {
             let active = self.open();
             if cached.relied.still_holds(&mut *active.transaction).await? {
                 return Ok(cached);
@@ -353,6 +362,13 @@ impl SqlSession {
         if types.is_some() {
             self.types.clone_from(&types);
         }
+        for found in relations.values() {
+            if let Found::Table(table) = found {
+                if engine.statistics.is_wanted(table.oid) {
+                    engine.refresh_statistics(Arc::clone(table));
+                }
+            }
+        }
         let depth = mentioned.depth;
         let analyze = |environment: &SessionEnvironment| {
             with_room(depth, || {
@@ -376,7 +392,13 @@ impl SqlSession {
         let (related, more) = self.related(&typed, &environment).await?;
         let dependencies: Vec<Dependency> = dependencies.into_iter().chain(access).chain(more).collect();
         let has_types = types.is_some() || related.values().any(|related| related.table.uses_user_types());
-        let plan = with_room(depth, || plan_statement(typed, related))?;
+        let planning = Planning {
+            settings: self.settings.planning(),
+            statistics: Arc::clone(&engine.statistics),
+            explains: key.explains,
+        };
+        let epoch = engine.statistics.epoch();
+        let plan = with_room(depth, || plan_statement(typed, related, &planning))?;
         let plan = Arc::new(plan);
         let columns = plan.returns_rows.then(|| plan.columns.iter().map(column).collect());
         let cached = Arc::new(CachedPlan {
@@ -393,8 +415,12 @@ impl SqlSession {
             date_style: self.settings.value("DateStyle").to_owned(),
             time_zone: self.settings.value("TimeZone").to_owned(),
             user: self.current_user(),
+            planning: self.settings.planning(),
+            statistics_epoch: epoch,
         });
-        engine.plans.plans.insert(key, Arc::clone(&cached));
+        if !key.explains {
+            engine.plans.plans.insert(key, Arc::clone(&cached));
+        }
         Ok(cached)
     }
 
@@ -596,10 +622,11 @@ impl SqlSession {
     }
 
     async fn keep_rest(&mut self, portal: &mut Portal) -> PgResult<()> {
+        let bytes_max = self.settings.limits().statement_bytes;
         let mut bytes: usize = portal.kept.iter().map(row_memory).sum();
         while let Some(rows) = self.next_rows(portal).await? {
             bytes += rows.iter().map(row_memory).sum::<usize>();
-            if bytes > KEPT_BYTES_MAX {
+            if bytes > bytes_max {
                 return Err(PgError::new(
                     sqlstate::OUT_OF_MEMORY,
                     "the rest of a paused result does not fit in memory",
@@ -621,6 +648,11 @@ impl SqlSession {
             let Some(run) = portal.run.as_mut() else { return Ok(None) };
             let active = self.open();
             let rows = run.next(&mut *active.transaction).await?;
+            if rows.is_none() && run.affected() > 0 {
+                if let Some(table) = run.plan().changed_table() {
+                    self.engine.note_changes(table, run.affected());
+                }
+            }
             Ok(rows)
         })
         .await
@@ -668,47 +700,33 @@ impl SqlSession {
             sequences,
         );
         run.set_locks(self.lock_rules());
+        run.limit_memory(self.settings.limits(), Arc::clone(&engine.temporary_folder));
         portal.run = Some(run);
         portal.begun = true;
         Ok(())
     }
 
-    pub(super) async fn explain(
-        &mut self,
-        statement: &Statement,
-        analyze: bool,
-        options: &[(String, String)],
-        client: &mut dyn Client,
-    ) -> PgResult<()> {
-        if let Some((name, _)) = options.iter().find(|(name, value)| name == "format" && value != "text") {
-            return Err(PgError::unsupported(format!("EXPLAIN with another {name} than text")));
-        }
-        let text = format!("{statement:?}");
-        let parsed = Parsed { statement: statement.clone(), text };
-        let prepared = self.prepare(&Arc::new(parsed), None).await?;
-        let PreparedKind::Planned(cached) = &prepared.kind else {
+    /// A statement planned for EXPLAIN, with notes; its plan is nobody else's.
+    pub(super) async fn prepare_explained(&mut self, parsed: &Arc<Parsed>) -> PgResult<(Arc<Prepared>, Arc<Plan>)> {
+        if !matches!(
+            parsed.statement,
+            Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_)
+        ) {
             return Err(PgError::unsupported("EXPLAIN of a statement without a plan"));
-        };
-        let cached = Arc::clone(cached);
-        let mut lines = crate::plan::explain(&cached.plan);
-        if analyze {
-            let began = std::time::Instant::now();
-            let mut portal = Portal::new(Arc::new(prepared), Vec::new(), vec![]);
-            let mut rows = 0;
-            while let Some(batch) = self.next_rows(&mut portal).await? {
-                rows += batch.len();
-            }
-            lines.push(format!("Rows: {rows}"));
-            lines.push(format!("Execution Time: {:.3} ms", began.elapsed().as_secs_f64() * 1000.0));
         }
-        if self.describes_rows {
-            client.row_description(&[text_column("QUERY PLAN")], &[Format::Text]);
-        }
-        for line in lines {
-            text_row(client, &[line]);
-        }
-        client.command_complete("EXPLAIN");
-        Ok(())
+        self.open().transaction.statement().await?;
+        let key = PlanKey { explains: true, ..self.plan_key(parsed, None) };
+        let cached = Box::pin(self.plan_anew(key, parsed, None)).await?;
+        let plan = Arc::clone(&cached.plan);
+        let kind = PreparedKind::Planned(cached);
+        Ok((Arc::new(Prepared { parsed: Some(Arc::clone(parsed)), given_types: None, kind }), plan))
+    }
+
+    /// Begin to run a portal with all its nodes watched.
+    pub(super) async fn begin_watched(&mut self, portal: &mut Portal) -> PgResult<Arc<crate::execute::Watch>> {
+        self.begin_run(portal).await?;
+        let run = portal.run.as_mut().ok_or_else(|| PgError::internal("a portal that began does not run"))?;
+        Ok(run.watched())
     }
 }
 

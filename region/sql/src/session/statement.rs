@@ -68,19 +68,19 @@ impl SqlSession {
                 Some(_) => "CLOSE CURSOR".into(),
                 None => return Err(no_such_cursor(name)),
             },
-            Statement::Explain { statement, analyze, verbose: _, options } => {
-                return self.explain(statement, *analyze, options, client).await;
+            Statement::Explain { statement, analyze, verbose, options } => {
+                return self.explain(statement, (*analyze, *verbose), options, client).await;
             }
-            Statement::Vacuum { tables, .. } => {
+            Statement::Vacuum { tables, analyze } => {
                 if !alone || self.block.is_explicit() {
                     let message = "VACUUM cannot run inside a transaction block";
                     return Err(PgError::new(sqlstate::ACTIVE_SQL_TRANSACTION, message));
                 }
-                self.check_tables(tables).await?;
+                self.analyze_tables(tables, *analyze, client).await?;
                 "VACUUM".into()
             }
             Statement::Analyze { tables } => {
-                self.check_tables(tables).await?;
+                self.analyze_tables(tables, true, client).await?;
                 "ANALYZE".into()
             }
             Statement::Checkpoint => "CHECKPOINT".into(),

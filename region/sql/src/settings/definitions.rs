@@ -10,6 +10,8 @@ pub(super) enum Kind {
     Milliseconds,
     /// Whole kilobytes; other units are converted.
     Kilobytes,
+    /// As `Kilobytes`, or -1: no bound.
+    KilobytesOrNone,
     Real,
     Choice(&'static [&'static str]),
     /// Taken as it is; several values are joined.
@@ -101,7 +103,10 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     )),
     setting("enable_hashjoin", "on", Kind::Bool, "Enables the planner's use of hash join plans."),
     setting("enable_indexscan", "on", Kind::Bool, "Enables the planner's use of index-scan plans."),
+    setting("enable_mergejoin", "on", Kind::Bool, "Enables the planner's use of merge join plans."),
+    setting("enable_nestloop", "on", Kind::Bool, "Enables the planner's use of nested-loop join plans."),
     setting("enable_seqscan", "on", Kind::Bool, "Enables the planner's use of sequential-scan plans."),
+    setting("enable_sort", "on", Kind::Bool, "Enables the planner's use of explicit sort steps."),
     setting("escape_string_warning", "on", Kind::Bool, "Warn about backslash escapes in ordinary string literals."),
     setting(
         "extra_float_digits",
@@ -221,6 +226,12 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         Kind::Choice(&["on", "remote_apply", "remote_write", "local"]),
         "Sets the current transaction's synchronization level.",
     ),
+    setting(
+        "temp_file_limit",
+        "-1",
+        Kind::KilobytesOrNone,
+        "Limits the total size of all temporary files used by each process.",
+    ),
     reported(setting(
         "TimeZone",
         "UTC",
@@ -245,6 +256,12 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         Kind::Bool,
         "Sets the current transaction's read-only status.",
     )),
+    setting(
+        "trivet.statement_memory",
+        "524288",
+        Kind::Kilobytes,
+        "Sets the maximum memory that one statement may hold before it is refused with an error.",
+    ),
     setting("work_mem", "4096", Kind::Kilobytes, "Sets the maximum memory to be used for query workspaces."),
     setting(
         "xmloption",

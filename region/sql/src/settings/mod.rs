@@ -11,6 +11,8 @@
 mod definitions;
 mod value;
 
+use crate::execute::Limits;
+use crate::plan::PlanSettings;
 use definitions::{DEFINITIONS, Definition};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
@@ -51,6 +53,8 @@ pub struct Settings {
     /// Reported settings that changed since `take_reports`.
     unreported: Vec<usize>,
     format: FormatSettings,
+    limits: Limits,
+    planning: PlanSettings,
 }
 
 impl Default for Settings {
@@ -65,8 +69,10 @@ impl Default for Settings {
             undo: Vec::new(),
             unreported: Vec::new(),
             format: FormatSettings::default(),
+            limits: Limits::default(),
+            planning: PlanSettings::default(),
         };
-        settings.refresh_format();
+        settings.refresh();
         settings
     }
 }
@@ -208,6 +214,16 @@ impl Settings {
         &self.format
     }
 
+    /// What bounds a statement's memory.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// What plans are made by.
+    pub fn planning(&self) -> PlanSettings {
+        self.planning
+    }
+
     pub fn mark(&self) -> SettingsMark {
         SettingsMark(self.undo.len())
     }
@@ -227,7 +243,7 @@ impl Settings {
             self.put(&undo.key, undo.current);
             self.put_lasting(&undo.key, undo.lasting);
         }
-        self.refresh_format();
+        self.refresh();
     }
 
     pub fn rollback(&mut self) {
@@ -243,7 +259,7 @@ impl Settings {
             };
             self.put(&undo.key, lasting);
         }
-        self.refresh_format();
+        self.refresh();
     }
 
     fn change(&mut self, key: Key, value: Option<String>, local: bool) {
@@ -256,7 +272,7 @@ impl Settings {
             self.put_lasting(&key, value);
         }
         self.undo.push(Undo { key, current, lasting });
-        self.refresh_format();
+        self.refresh();
     }
 
     fn put(&mut self, key: &Key, value: Option<String>) {
@@ -281,7 +297,24 @@ impl Settings {
         }
     }
 
-    fn refresh_format(&mut self) {
+    /// Keep at hand what every statement asks for.
+    fn refresh(&mut self) {
+        let kilobytes = |name| self.value(name).parse::<u64>().ok().map(|kilobytes| kilobytes << 10);
+        let bytes = |name, default| kilobytes(name).and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(default);
+        self.limits = Limits {
+            work_bytes: bytes("work_mem", Limits::WORK_BYTES),
+            statement_bytes: bytes("trivet.statement_memory", Limits::STATEMENT_BYTES),
+            temporary_bytes: kilobytes("temp_file_limit"),
+        };
+        self.planning = PlanSettings {
+            sequential_scan: self.is_on("enable_seqscan"),
+            index_scan: self.is_on("enable_indexscan"),
+            nested_loop: self.is_on("enable_nestloop"),
+            hash_join: self.is_on("enable_hashjoin"),
+            merge_join: self.is_on("enable_mergejoin"),
+            sort: self.is_on("enable_sort"),
+            work_bytes: self.limits.work_bytes,
+        };
         self.format = FormatSettings {
             time_zone: TimeZone::of_shown(self.value("TimeZone")).unwrap_or(TimeZone::UTC),
             extra_float_digits: self.value("extra_float_digits").parse().unwrap_or(1),

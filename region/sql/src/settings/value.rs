@@ -29,14 +29,18 @@ pub(super) fn canonical(definition: &Definition, values: &[String]) -> PgResult<
             })?;
             within(definition, number, 0, i64::from(i32::MAX), " ms")
         }
-        Kind::Kilobytes => {
+        Kind::Kilobytes | Kind::KilobytesOrNone => {
             let given = single()?;
+            let or_none = definition.kind == Kind::KilobytesOrNone;
+            if or_none && given == "-1" {
+                return Ok(given.to_owned());
+            }
             let units = [("TB", 1 << 30), ("GB", 1 << 20), ("MB", 1 << 10), ("kB", 1), ("", 1)];
             let number = with_unit(given, &units).ok_or_else(|| {
                 invalid(definition, given)
                     .hint("Valid units for this parameter are \"B\", \"kB\", \"MB\", \"GB\", and \"TB\".")
             })?;
-            within(definition, number, 64, i64::from(i32::MAX), " kB")
+            within(definition, number, if or_none { -1 } else { 64 }, i64::from(i32::MAX), " kB")
         }
         Kind::Real => {
             let given = single()?;
@@ -91,7 +95,7 @@ pub(super) fn canonical(definition: &Definition, values: &[String]) -> PgResult<
 pub(super) fn shown(definition: &Definition, value: &str) -> String {
     let units: &[(&str, i64)] = match definition.kind {
         Kind::Milliseconds => &[("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)],
-        Kind::Kilobytes => &[("TB", 1 << 30), ("GB", 1 << 20), ("MB", 1 << 10), ("kB", 1)],
+        Kind::Kilobytes | Kind::KilobytesOrNone => &[("TB", 1 << 30), ("GB", 1 << 20), ("MB", 1 << 10), ("kB", 1)],
         _ => return value.to_owned(),
     };
     match value.parse::<i64>() {

@@ -6,6 +6,8 @@ mod concurrency;
 mod conversation;
 mod definitions;
 mod limits;
+mod memory;
+mod plans;
 mod robustness;
 mod server;
 mod transcripts;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_util::sync::CancellationToken;
 use trivet_gateway::{GatewayConfig, GatewayHandle, ListenAddress, Trust, serve};
-use trivet_sql::{SharedEngine, SqlEngine, index_builder};
+use trivet_sql::{EngineOptions, SharedEngine, SqlEngine, index_builder};
 use trivet_storage::MemoryStore;
 use trivet_txn::Database;
 
@@ -19,7 +19,16 @@ impl Server {
 
     /// Over a database that others may use, too.
     pub async fn of(database: Arc<dyn Database>, region: &str) -> Server {
-        let engine = SqlEngine::new(database, region);
+        Server::serving(SqlEngine::new(database, region)).await
+    }
+
+    /// In memory, with choices of its own.
+    pub async fn with_options(options: EngineOptions) -> Server {
+        let database = trivet_txn::local_database(Arc::new(MemoryStore::new()), index_builder());
+        Server::serving(SqlEngine::with_options(database, "local", options).expect("a folder")).await
+    }
+
+    async fn serving(engine: Arc<SqlEngine>) -> Server {
         let address = "127.0.0.1:0".parse().expect("an address");
         let config = GatewayConfig { listen: vec![ListenAddress::Tcp(address)], ..GatewayConfig::default() };
         let shutdown = CancellationToken::new();

@@ -5,6 +5,7 @@ mod operator_class;
 mod relations;
 mod roles;
 mod rows;
+mod statistics;
 mod tables;
 
 pub use definition::{constraint_definition, index_definition, names_for_oids, view_definition};

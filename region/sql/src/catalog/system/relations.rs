@@ -152,7 +152,7 @@ fn classes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             (
                 "reltuples",
                 Datum::Float4(if is_table {
-                    of.row_estimate
+                    super::statistics::row_count(of, catalog)
                 } else if is_view {
                     0.0
                 } else {

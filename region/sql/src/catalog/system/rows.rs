@@ -1,5 +1,5 @@
 //! Rows of the virtual tables.
-use super::{VirtualTable, information, operator_class, relations, roles};
+use super::{VirtualTable, information, operator_class, relations, roles, statistics};
 use crate::catalog::{BTREE, CatalogSnapshot, DATABASE_NAME, HEAP, PG_CATALOG, POSTGRES_DATABASE, POSTGRES_ROLE};
 use trivet_types::registry::{
     Body, CASTS, CastContext, CastMethod, OPERATORS, Volatility, procedures as all_procedures,
@@ -107,7 +107,8 @@ pub fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot, facts: &SessionF
         return information::rows_of(table, catalog, facts);
     }
     let found = relations::rows_of(table, catalog).or_else(|| roles::rows_of(table, catalog));
-    if let Some(rows) = found.or_else(|| operator_class::rows_of(table)) {
+    if let Some(rows) = found.or_else(|| operator_class::rows_of(table)).or_else(|| statistics::rows_of(table, catalog))
+    {
         return rows;
     }
     match table.name {
