@@ -134,6 +134,8 @@ pub trait Transaction: Send {
     /// snapshot; 55P03 for NOWAIT; 40P01 for a deadlock. A lock that is to be certified although nothing is written
     /// to the key becomes a guard of the commit record.
     async fn lock(&mut self, key: &[u8], strength: LockStrength, wait: LockWait) -> PgResult<Locked>;
+    /// Lock within this region only: nothing is read, nothing is certified. For what other sessions here should wait for.
+    async fn lock_here(&mut self, key: &[u8], strength: LockStrength, wait: LockWait) -> PgResult<bool>;
     /// Lock a key that may not exist, for an insert of a unique entry: waits for others that insert it;
     /// returns the newest value, if a live one is there.
     async fn lock_for_insert(&mut self, key: &[u8]) -> PgResult<Option<Bytes>>;

@@ -406,6 +406,10 @@ impl Transaction for RegionTransaction {
         Ok(if newer { Locked::Newer(value) } else { Locked::Unchanged(value) })
     }
 
+    async fn lock_here(&mut self, key: &[u8], strength: LockStrength, wait: LockWait) -> PgResult<bool> {
+        self.acquire(key, strength, wait).await
+    }
+
     async fn lock_for_insert(&mut self, key: &[u8]) -> PgResult<Option<Bytes>> {
         self.live_snapshot().await?;
         self.acquire(key, LockStrength::Update, LockWait::Wait).await?;

@@ -12,6 +12,25 @@ pub struct FormatSettings {
     pub bytea_escape: bool,
     /// `DateStyle`'s order for ambiguous dates.
     pub date_order: DateOrder,
+    pub date_style: DateStyle,
+    pub interval_style: IntervalStyle,
+}
+
+/// How dates and timestamps are shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DateStyle {
+    Iso,
+    Sql,
+    Postgres,
+    German,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IntervalStyle {
+    Postgres,
+    PostgresVerbose,
+    SqlStandard,
+    Iso8601,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +47,8 @@ impl Default for FormatSettings {
             extra_float_digits: 1,
             bytea_escape: false,
             date_order: DateOrder::MonthDayYear,
+            date_style: DateStyle::Iso,
+            interval_style: IntervalStyle::Postgres,
         }
     }
 }
@@ -41,6 +62,8 @@ pub enum SystemCall {
     CurrentSetting,
     /// An array of (name, value, description).
     AllSettings,
+    /// An array of what `pg_prepared_statements` and `pg_cursors` show.
+    Inventory,
     CurrentUser,
     SessionUser,
     SetConfig,

@@ -248,7 +248,10 @@ impl Analyzer<'_> {
                 for name in names {
                     let undefined = |_| {
                         let message = format!("column \"{}\" does not exist", name.text);
-                        at(name.place, PgError::new(sqlstate::UNDEFINED_COLUMN, message))
+                        at(
+                            if clause.place.known().is_some() { clause.place } else { name.place },
+                            PgError::new(sqlstate::UNDEFINED_COLUMN, message),
+                        )
                     };
                     wanted.push(self.column_position(table, name).map_err(undefined)?);
                 }
@@ -278,10 +281,11 @@ impl Analyzer<'_> {
         };
         if clause.target.is_none() {
             let message = "ON CONFLICT DO UPDATE requires inference specification or constraint name";
-            return Err(PgError::new(sqlstate::SYNTAX_ERROR, message).hint("For example, ON CONFLICT (column_name)."));
+            let error = PgError::new(sqlstate::SYNTAX_ERROR, message).hint("For example, ON CONFLICT (column_name).");
+            return Err(at(clause.place, error));
         }
         let mut scope = Scope { no_aggregates: Some("UPDATE"), ..Scope::default() };
-        scope.add_table(table, alias, Some(&table.schema_name));
+        scope.add_target(table, alias);
         scope.add_table(table, "excluded", None);
         self.scopes.push(scope);
         let analyzed = self.assignments(table, assignments).and_then(|assignments| {
@@ -360,7 +364,7 @@ impl Analyzer<'_> {
             return Ok(None);
         }
         let mut scope = Scope { no_aggregates: Some("RETURNING"), ..Scope::default() };
-        scope.add_table(table, alias, Some(&table.schema_name));
+        scope.add_target(table, alias);
         self.scopes.push(scope);
         let result = self.returning_here(targets);
         self.scopes.pop();
@@ -383,7 +387,7 @@ impl Analyzer<'_> {
         let table = target_table(self, &update.table)?;
         let alias = update.alias.as_ref().map_or(table.name.as_str(), |alias| &alias.text).to_string();
         self.scopes.push(Scope { no_aggregates: Some("UPDATE"), ..Scope::default() });
-        self.scope().add_table(&table, &alias, Some(&table.schema_name));
+        self.scope().add_target(&table, &alias);
         let result = self.update_here(&table, update);
         self.scopes.pop();
         let (query, assignments, returning) = result?;
@@ -419,7 +423,7 @@ impl Analyzer<'_> {
         let table = target_table(self, &delete.table)?;
         let alias = delete.alias.as_ref().map_or(table.name.as_str(), |alias| &alias.text).to_string();
         self.scopes.push(Scope { no_aggregates: Some("DELETE"), ..Scope::default() });
-        self.scope().add_table(&table, &alias, Some(&table.schema_name));
+        self.scope().add_target(&table, &alias);
         let result = self.delete_here(delete);
         self.scopes.pop();
         let (query, returning) = result?;

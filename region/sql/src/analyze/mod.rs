@@ -186,6 +186,14 @@ impl<'a> Analyzer<'a> {
         result
     }
 
+    /// One of EXECUTE's arguments.
+    pub fn execute_argument(&mut self, expr: &tree::Expr, type_oid: Oid, what: &str) -> PgResult<Expr> {
+        self.scopes.push(Scope { no_aggregates: Some("EXECUTE parameters"), ..Scope::default() });
+        let result = self.expr(expr).and_then(|expr| assign(self, expr, type_oid, -1, what));
+        self.scopes.pop();
+        result
+    }
+
     /// An expression over one table's columns (relation 0): CHECK.
     pub fn over_table(&mut self, table: &Arc<crate::catalog::Table>, expr: &tree::Expr) -> PgResult<Expr> {
         self.scopes.push(Scope::over_table(table));

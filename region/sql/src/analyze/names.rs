@@ -176,6 +176,7 @@ impl Collector {
             Statement::Copy(copy) => match &copy.source {
                 CopySource::Table { name, .. } => self.name(name),
                 CopySource::Query(query) => self.query(query),
+                CopySource::Change(statement) => self.statement(statement),
             },
             Statement::CreateTableAs { query, .. } => self.query(query),
             Statement::Declare(Declare { query, .. }) => self.query(query),

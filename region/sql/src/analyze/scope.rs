@@ -78,6 +78,16 @@ impl Scope {
         self.add_relation(relation, schema)
     }
 
+    /// The table that a statement changes; an alias hides its name.
+    pub fn add_target(&mut self, table: &Arc<Table>, alias: &str) {
+        self.add_table(table, alias, Some(&table.schema_name));
+        if alias != table.name {
+            if let Some(added) = self.tables.last_mut() {
+                added.original = Some(table.name.clone());
+            }
+        }
+    }
+
     pub fn add_relation(&mut self, relation: Relation, schema: Option<&str>) -> usize {
         let at = self.relations.len();
         let columns = relation_columns(&relation, at);

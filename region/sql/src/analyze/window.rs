@@ -27,7 +27,8 @@ impl Analyzer<'_> {
     pub(super) fn named_windows(&mut self, windows: &[(tree::Name, tree::WindowDefinition)]) -> PgResult<()> {
         for (name, definition) in windows {
             if self.scope().named_windows.iter().any(|known| known.name == name.text) {
-                return Err(windowing(name.place, format!("window \"{}\" is already defined", name.text)));
+                let place = definition.places.parenthesis.known().map_or(name.place, Place);
+                return Err(windowing(place, format!("window \"{}\" is already defined", name.text)));
             }
             let spec = self.window_spec(definition, name.place)?;
             let has_frame = definition.frame.is_some();
@@ -133,9 +134,10 @@ impl Analyzer<'_> {
 
     fn window_spec(&mut self, definition: &tree::WindowDefinition, place: Place) -> PgResult<WindowSpec> {
         let mut spec = WindowSpec::default();
+        let place = definition.places.parenthesis.known().map_or(place, Place);
         if let Some(base) = &definition.base {
             let known = self.named_window(base)?;
-            let refuse = |what: &str| Err(windowing(base.place, format!("{what} of window \"{}\"", base.text)));
+            let refuse = |what: &str| Err(windowing(place, format!("{what} of window \"{}\"", base.text)));
             if !definition.partition_by.is_empty() {
                 return refuse("cannot override PARTITION BY clause");
             }
@@ -144,7 +146,7 @@ impl Analyzer<'_> {
             }
             if known.has_frame {
                 let message = format!("cannot copy window \"{}\" because it has a frame clause", base.text);
-                let error = windowing(base.place, message);
+                let error = windowing(place, message);
                 let bare = definition.order_by.is_empty() && definition.frame.is_none();
                 return Err(if bare { error.hint("Omit the parentheses in this OVER clause.") } else { error });
             }
@@ -157,7 +159,7 @@ impl Analyzer<'_> {
         self.scope().inside_window = inside;
         filled?;
         if let Some(frame) = &definition.frame {
-            spec.frame = self.frame(frame, &spec, place)?;
+            spec.frame = self.frame(frame, &spec, place, &definition.places)?;
         }
         Ok(spec)
     }
@@ -175,19 +177,27 @@ impl Analyzer<'_> {
         Ok(())
     }
 
-    fn frame(&mut self, frame: &tree::Frame, spec: &WindowSpec, place: Place) -> PgResult<Frame> {
+    fn frame(
+        &mut self,
+        frame: &tree::Frame,
+        spec: &WindowSpec,
+        place: Place,
+        places: &tree::WindowPlaces,
+    ) -> PgResult<Frame> {
         use tree::FrameBound as B;
         let refusal = match (&frame.start, &frame.end) {
-            (B::UnboundedFollowing, _) => Some("frame start cannot be UNBOUNDED FOLLOWING"),
-            (_, B::UnboundedPreceding) => Some("frame end cannot be UNBOUNDED PRECEDING"),
-            (B::CurrentRow, B::Preceding(_)) => Some("frame starting from current row cannot have preceding rows"),
+            (B::UnboundedFollowing, _) => Some((places.start, "frame start cannot be UNBOUNDED FOLLOWING")),
+            (_, B::UnboundedPreceding) => Some((places.end, "frame end cannot be UNBOUNDED PRECEDING")),
+            (B::CurrentRow, B::Preceding(_)) => {
+                Some((places.end, "frame starting from current row cannot have preceding rows"))
+            }
             (B::Following(_), B::Preceding(_) | B::CurrentRow) => {
-                Some("frame starting from following row cannot have preceding rows")
+                Some((places.end, "frame starting from following row cannot have preceding rows"))
             }
             _ => None,
         };
-        if let Some(refusal) = refusal {
-            return Err(PgError::new(WINDOWING_ERROR, refusal));
+        if let Some((place, refusal)) = refusal {
+            return Err(windowing(place, refusal));
         }
         let offsets = |bound: &B| matches!(bound, B::Preceding(_) | B::Following(_));
         if frame.unit == FrameUnit::Range && (offsets(&frame.start) || offsets(&frame.end)) && spec.order.len() != 1 {

@@ -127,8 +127,8 @@ impl RowReader {
             fields.clear();
             let line = &self.buffer[start..end];
             match self.options.format {
-                CopyFormat::Text => split_text(line, &self.options, fields)?,
                 CopyFormat::Csv => split_csv(line, &self.options, fields)?,
+                CopyFormat::Text | CopyFormat::Binary => split_text(line, &self.options, fields)?,
             }
             if let Err(error) = std::str::from_utf8(&fields.text) {
                 let wrong = &fields.text[error.valid_up_to()..];
@@ -205,10 +205,10 @@ impl RowReader {
         self.line += 1;
         let quoting = if self.options.format == CopyFormat::Csv { "unquoted" } else { "literal" };
         let (what, hint) = match (found, self.options.format) {
-            (LineEnd::Newline, CopyFormat::Text) => ("newline", "Use \"\\n\" to represent newline."),
             (LineEnd::Newline, CopyFormat::Csv) => ("newline", "Use quoted CSV field to represent newline."),
-            (_, CopyFormat::Text) => ("carriage return", "Use \"\\r\" to represent carriage return."),
+            (LineEnd::Newline, _) => ("newline", "Use \"\\n\" to represent newline."),
             (_, CopyFormat::Csv) => ("carriage return", "Use quoted CSV field to represent carriage return."),
+            (_, _) => ("carriage return", "Use \"\\r\" to represent carriage return."),
         };
         Err(PgError::new(sqlstate::BAD_COPY_FILE_FORMAT, format!("{quoting} {what} found in data")).hint(hint))
     }

@@ -1,9 +1,18 @@
 use super::*;
+use crate::parser::tree::{CopyOption, CopyValue, Place};
 use trivet_types::PgResult;
 
 fn options(given: &[(&str, &str)]) -> CopyOptions {
-    let given: Vec<_> = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    CopyOptions::parse(&given).expect("valid options")
+    CopyOptions::parse(&given_options(given), true).expect("valid options")
+}
+
+fn given_options(given: &[(&str, &str)]) -> Vec<CopyOption> {
+    let option = |(name, value): &(&str, &str)| CopyOption {
+        name: (*name).to_owned(),
+        value: CopyValue::Text((*value).to_owned()),
+        place: Place::default(),
+    };
+    given.iter().map(option).collect()
 }
 
 /// All rows of `data`, given in chunks of `chunk` bytes.
@@ -68,8 +77,7 @@ fn errors_are_postgresqls() {
         (vec![("quote", "x")], "COPY quote available only in CSV mode"),
         (vec![("null", "a"), ("null", "b")], "conflicting or redundant options"),
     ] {
-        let given: Vec<_> = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        assert_eq!(CopyOptions::parse(&given).expect_err(message).message, message);
+        assert_eq!(CopyOptions::parse(&given_options(&given), true).expect_err(message).message, message);
     }
 }
 
@@ -83,7 +91,7 @@ fn what_is_written_reads_back() {
     ] {
         let mut out = Vec::new();
         for field in awkward {
-            write_row(&options, [Some(field), None, Some(field)].into_iter(), &mut out);
+            write_row(&options, [Some(field), None, Some(field)].into_iter(), &[], &mut out);
         }
         let rows = read(&options, &out, 5).expect("own output");
         let expected: Vec<_> =

@@ -3,12 +3,17 @@ use super::options::{CopyFormat, CopyOptions};
 
 pub fn write_header<'a>(options: &CopyOptions, names: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
     if options.header {
-        write_row(options, names.map(Some), out);
+        write_row(options, names.map(Some), &[], out);
     }
 }
 
-/// Appends one line with its newline.
-pub fn write_row<'a>(options: &CopyOptions, fields: impl Iterator<Item = Option<&'a str>>, out: &mut Vec<u8>) {
+/// Appends one line with its newline. `quoted`: fields that CSV quotes whatever they are.
+pub fn write_row<'a>(
+    options: &CopyOptions,
+    fields: impl Iterator<Item = Option<&'a str>>,
+    quoted: &[bool],
+    out: &mut Vec<u8>,
+) {
     let line_start = out.len();
     for (at, field) in fields.enumerate() {
         if at > 0 {
@@ -16,8 +21,10 @@ pub fn write_row<'a>(options: &CopyOptions, fields: impl Iterator<Item = Option<
         }
         match (field, options.format) {
             (None, _) => out.extend_from_slice(options.null.as_bytes()),
-            (Some(text), CopyFormat::Text) => write_text(text, options, out),
-            (Some(text), CopyFormat::Csv) => write_csv(text, options, out),
+            (Some(text), CopyFormat::Csv) => {
+                write_csv(text, quoted.get(at).copied().unwrap_or(false), options, out);
+            }
+            (Some(text), _) => write_text(text, options, out),
         }
     }
     // A lone `\.` would end the data; only a one-column CSV can say it unquoted.
@@ -48,9 +55,9 @@ fn write_text(text: &str, options: &CopyOptions, out: &mut Vec<u8>) {
     }
 }
 
-fn write_csv(text: &str, options: &CopyOptions, out: &mut Vec<u8>) {
+fn write_csv(text: &str, forced: bool, options: &CopyOptions, out: &mut Vec<u8>) {
     let special = |byte: u8| byte == options.delimiter || byte == options.quote || matches!(byte, b'\n' | b'\r');
-    if text != options.null && !text.bytes().any(special) {
+    if !forced && text != options.null && !text.bytes().any(special) {
         out.extend_from_slice(text.as_bytes());
         return;
     }

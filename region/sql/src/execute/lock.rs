@@ -4,8 +4,8 @@ use super::{Arc, Context, Operator, Row};
 use crate::layout::{RowId, row_key};
 use crate::plan::{Compiled, LockNode};
 use async_trait::async_trait;
-use trivet_txn::Locked;
-use trivet_types::{Datum, PgError, PgResult};
+use trivet_txn::{LockWait, Locked};
+use trivet_types::{Datum, PgError, PgResult, sqlstate};
 
 pub(crate) struct LockOperator {
     pub input: Box<dyn Operator>,
@@ -27,6 +27,15 @@ pub(crate) fn replace_columns(row: &mut Row, offset: usize, newer: &[Datum]) {
     row[offset..offset + newer.len()].clone_from_slice(newer);
 }
 
+/// The words of NOWAIT name the table, which the lock below does not know.
+fn name_table(error: Box<PgError>, lock: &LockNode) -> Box<PgError> {
+    if lock.wait != LockWait::NoWait || error.code != sqlstate::LOCK_NOT_AVAILABLE {
+        return error;
+    }
+    let message = format!("could not obtain lock on row in relation \"{}\"", lock.table.name);
+    PgError::new(sqlstate::LOCK_NOT_AVAILABLE, message)
+}
+
 /// Lock a row's tables; whether the row is still wanted.
 async fn lock_row(
     locks: &[LockNode],
@@ -38,7 +47,8 @@ async fn lock_row(
     for lock in locks {
         let Some(id) = row_id_at(row, lock.offset, lock.table.columns.len())? else { continue };
         let key = row_key(lock.table.storage, id);
-        match context.lock(&key, lock.strength, lock.wait).await? {
+        let locked = context.lock(&key, lock.strength, lock.wait).await;
+        match locked.map_err(|error| name_table(error, lock))? {
             Locked::Unchanged(Some(_)) => {}
             Locked::Newer(Some(value)) => {
                 replace_columns(row, lock.offset, &decode_all(&lock.table, &value)?);

@@ -26,6 +26,10 @@ impl<'a> Source<'a> {
         Source { text, lines, ascii: text.is_ascii() }
     }
 
+    pub fn is_ascii(&self) -> bool {
+        self.ascii
+    }
+
     fn line(&self, location: Location) -> Option<&(usize, u32)> {
         self.lines.get(usize::try_from(location.line.checked_sub(1)?).ok()?)
     }

@@ -9,6 +9,7 @@ mod define;
 pub mod definition;
 mod dialect;
 mod error;
+mod place;
 mod rewrite;
 mod roles;
 mod table;

@@ -3,6 +3,7 @@
 //! It is PostgreSQL's grammar and nothing else; what the tree cannot express is refused while converting (0A000).
 //! Names are folded already (unquoted ones to lower case). Places are 1-based characters of the query text.
 pub use super::definition::*;
+pub use super::place::WindowPlaces;
 use crate::catalog::ReferentialAction;
 use trivet_txn::{Isolation, LockStrength, LockWait};
 
@@ -211,6 +212,7 @@ pub struct WindowDefinition {
     pub partition_by: Vec<Expr>,
     pub order_by: Vec<SortKey>,
     pub frame: Option<Frame>,
+    pub places: WindowPlaces,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -633,6 +635,8 @@ pub enum InsertSource {
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct OnConflict {
+    /// Of the target's parenthesis, or of the clause.
+    pub place: Place,
     pub target: Option<ConflictTarget>,
     pub action: ConflictAction,
 }
@@ -685,13 +689,41 @@ pub struct Copy {
     pub source: CopySource,
     pub from_client: bool,
     /// Lower-case option names with their value as text (`format` -> `csv`, `delimiter`, `null`, `header`, `freeze` ...).
-    pub options: Vec<(String, String)>,
+    pub options: Vec<CopyOption>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct CopyOption {
+    pub name: String,
+    pub value: CopyValue,
+    pub place: Place,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum CopyValue {
+    Text(String),
+    Star,
+    Names(Vec<String>),
+}
+
+impl CopyValue {
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            CopyValue::Text(text) => Some(text),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum CopySource {
-    Table { name: QualifiedName, columns: Vec<Name> },
+    Table {
+        name: QualifiedName,
+        columns: Vec<Name>,
+    },
     Query(Box<Query>),
+    /// A data change with RETURNING.
+    Change(Box<Statement>),
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -7,7 +7,7 @@ use super::tree::*;
 use super::{parse_part, parse_with_library};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 use trivet_txn::Isolation;
-use trivet_types::{PgError, PgResult};
+use trivet_types::{PgError, PgResult, sqlstate};
 
 pub(super) fn parse(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Option<Statement>> {
     let mut cursor = Cursor { source, tokens, at: 0 };
@@ -246,6 +246,9 @@ fn prepare(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     rest.expect("as")?;
     let inner = rest.remaining();
     let text = rest.text_of(inner);
+    if !begins_query(rest.peek(0)) && !["insert", "update", "delete", "merge"].iter().any(|word| rest.is(word)) {
+        return Err(rest.error());
+    }
     let statement = Box::new(parse_one_inner(rest.source, inner)?);
     rest.at = rest.tokens.len();
     Ok(Statement::Prepare { name, types, statement, text })
@@ -271,10 +274,23 @@ fn execute(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     let mut arguments = Vec::new();
     if rest.peek_is(&Token::LParen) {
         for item in rest.parenthesized_items()? {
+            if item[0].token == Token::LParen && begins_query(item.get(1)) {
+                let error = PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, "cannot use subquery in EXECUTE parameter");
+                return Err(match rest.source.place_of(item[0].span).known() {
+                    Some(place) => error.position(place),
+                    None => error,
+                });
+            }
             arguments.push(expression(rest.source, item)?);
         }
     }
     Ok(Statement::Execute { name, arguments })
+}
+
+/// The word that a query begins with, in parentheses or not.
+fn begins_query(token: Option<&TokenWithSpan>) -> bool {
+    ["select", "with", "values", "table"].iter().any(|word| word_is(token, word))
+        || token.is_some_and(|token| token.token == Token::LParen)
 }
 
 fn expression(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Expr> {
@@ -311,6 +327,9 @@ fn declare(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
         rest.expect("hold")?;
     }
     rest.expect("for")?;
+    if !begins_query(rest.peek(0)) {
+        return Err(rest.error());
+    }
     let query = query(rest.source, rest.remaining())?;
     rest.at = rest.tokens.len();
     Ok(Statement::Declare(Declare { name, query: Box::new(query), hold, scroll }))
@@ -399,32 +418,49 @@ fn table_list(rest: &mut Cursor<'_, '_>) -> PgResult<Vec<AnalyzedTable>> {
     Ok(tables)
 }
 
+/// The modes of LOCK TABLE, weakest first.
+const LOCK_MODES: [&[&str]; 8] = [
+    &["access", "share"],
+    &["row", "share"],
+    &["row", "exclusive"],
+    &["share", "update", "exclusive"],
+    &["share", "row", "exclusive"],
+    &["share"],
+    &["exclusive"],
+    &["access", "exclusive"],
+];
+
 fn lock(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     rest.eat("table");
-    rest.eat("only");
-    let mut tables = vec![rest.qualified_name()?];
-    while rest.eat_token(&Token::Comma) {
+    let mut tables = Vec::new();
+    loop {
+        rest.eat("only");
         tables.push(rest.qualified_name()?);
+        rest.eat_token(&Token::Mul);
+        if !rest.eat_token(&Token::Comma) {
+            break;
+        }
     }
     let mut mode = "ACCESS EXCLUSIVE".to_owned();
     if rest.eat("in") {
-        let mut words = Vec::new();
-        while let Some(word) = rest.keyword().filter(|word| word != "mode") {
-            words.push(word.to_ascii_uppercase());
-            rest.at += 1;
-        }
+        let found = LOCK_MODES.iter().find(|words| rest.eat_words(words));
+        mode = found.ok_or_else(|| rest.error())?.join(" ").to_ascii_uppercase();
         rest.expect("mode")?;
-        mode = words.join(" ");
     }
     let nowait = rest.eat("nowait");
     Ok(Statement::LockTable { tables, mode, nowait })
 }
 
 fn copy(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
-    rest.eat("binary");
+    let binary_place = rest.peek(0).map(|token| rest.source.place_of(token.span)).unwrap_or_default();
+    let binary = rest.eat("binary");
     let copied = if rest.peek_is(&Token::LParen) {
         let inner = rest.parenthesized()?;
-        CopySource::Query(Box::new(query(rest.source, inner)?))
+        if ["insert", "update", "delete"].iter().any(|word| word_is(inner.first(), word)) {
+            CopySource::Change(Box::new(parse_with_library(rest.source, inner)?))
+        } else {
+            CopySource::Query(Box::new(query(rest.source, inner)?))
+        }
     } else {
         let name = rest.qualified_name()?;
         let mut columns = Vec::new();
@@ -439,52 +475,91 @@ fn copy(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
         }
         CopySource::Table { name, columns }
     };
+    if rest.is("from") && !matches!(copied, CopySource::Table { .. }) {
+        return Err(rest.error());
+    }
     let from_client = if rest.eat("from") {
         true
     } else {
         rest.expect("to")?;
         false
     };
-    if from_client && matches!(copied, CopySource::Query(_)) {
-        return Err(rest.error());
-    }
     if rest.is("program") || matches!(rest.peek(0).map(|token| &token.token), Some(Token::SingleQuotedString(_))) {
         return Err(PgError::unsupported("COPY with a file or program on the server")
             .hint("Use COPY FROM STDIN or TO STDOUT, or psql's \\copy."));
     }
     rest.expect(if from_client { "stdin" } else { "stdout" })?;
     rest.eat("with");
-    let options = if rest.peek_is(&Token::LParen) { copy_options(rest)? } else { old_copy_options(rest)? };
+    let mut options = if rest.peek_is(&Token::LParen) { copy_options(rest)? } else { old_copy_options(rest)? };
+    if binary {
+        options.push(CopyOption {
+            name: "format".to_owned(),
+            value: CopyValue::Text("binary".to_owned()),
+            place: binary_place,
+        });
+    }
     if rest.is("where") {
         return Err(PgError::unsupported("COPY ... WHERE"));
     }
     Ok(Statement::Copy(Copy { source: copied, from_client, options }))
 }
 
-fn copy_options(rest: &mut Cursor<'_, '_>) -> PgResult<Vec<(String, String)>> {
+fn copy_options(rest: &mut Cursor<'_, '_>) -> PgResult<Vec<CopyOption>> {
     let mut options = Vec::new();
     for item in rest.parenthesized_items()? {
         let mut inside = Cursor { source: rest.source, tokens: item, at: 0 };
-        let name = inside.name()?.text;
-        let value = if inside.at_end() { "true".to_owned() } else { inside.set_value()? };
+        let name = inside.name()?;
+        let value = if inside.at_end() {
+            CopyValue::Text("true".to_owned())
+        } else if inside.eat_token(&Token::Mul) {
+            CopyValue::Star
+        } else if inside.peek_is(&Token::LParen) {
+            copy_columns(&mut inside)?
+        } else {
+            CopyValue::Text(inside.set_value()?)
+        };
         inside.end()?;
-        options.push((name, value));
+        options.push(CopyOption { name: name.text, value, place: name.place });
     }
     Ok(options)
 }
 
-/// The syntax from before PostgreSQL 9.0, which clients still send: `DELIMITER ',' NULL '' CSV HEADER`.
-fn old_copy_options(rest: &mut Cursor<'_, '_>) -> PgResult<Vec<(String, String)>> {
+fn copy_columns(rest: &mut Cursor<'_, '_>) -> PgResult<CopyValue> {
+    let inner = rest.parenthesized()?;
+    let mut inside = Cursor { source: rest.source, tokens: inner, at: 0 };
+    let names = inside.names()?;
+    inside.end()?;
+    Ok(CopyValue::Names(names.into_iter().map(|name| name.text).collect()))
+}
+
+/// The syntax from before PostgreSQL 9.0, which clients still send: `DELIMITER ',' NULL '' CSV HEADER FORCE QUOTE a, b`.
+fn old_copy_options(rest: &mut Cursor<'_, '_>) -> PgResult<Vec<CopyOption>> {
     let mut options = Vec::new();
     while let Some(word) = rest.keyword().filter(|word| word != "where") {
+        let place = rest.peek(0).map(|token| rest.source.place_of(token.span)).unwrap_or_default();
+        let mut push = |name: &str, value| options.push(CopyOption { name: name.to_owned(), value, place });
         rest.at += 1;
         match word.as_str() {
-            "csv" | "binary" => options.push(("format".to_owned(), word)),
-            "header" | "freeze" => options.push((word, "true".to_owned())),
+            "csv" | "binary" => push("format", CopyValue::Text(word)),
+            "header" | "freeze" => push(&word, CopyValue::Text("true".to_owned())),
             "delimiter" | "delimiters" | "null" | "quote" | "escape" | "encoding" => {
                 rest.eat("as");
-                let name = if word == "delimiters" { "delimiter".to_owned() } else { word };
-                options.push((name, rest.string()?));
+                let name = if word == "delimiters" { "delimiter" } else { word.as_str() };
+                push(name, CopyValue::Text(rest.string()?));
+            }
+            "force" => {
+                let name = match () {
+                    () if rest.eat("quote") => "force_quote",
+                    () if rest.eat_words(&["not", "null"]) => "force_not_null",
+                    () if rest.eat("null") => "force_null",
+                    () => return Err(rest.error()),
+                };
+                let value = if rest.eat_token(&Token::Mul) {
+                    CopyValue::Star
+                } else {
+                    CopyValue::Names(rest.names()?.into_iter().map(|name| name.text).collect())
+                };
+                push(name, value);
             }
             _ => {
                 rest.at -= 1;

@@ -176,6 +176,13 @@ impl Active {
             self.read_only = read_only;
             self.modes.read_only = Some(read_only);
         }
+        if let Some(deferrable) = modes.deferrable {
+            if self.used {
+                let message = "SET TRANSACTION [NOT] DEFERRABLE must be called before any query";
+                return Err(PgError::new(sqlstate::ACTIVE_SQL_TRANSACTION, message));
+            }
+            self.modes.deferrable = Some(deferrable);
+        }
         Ok(())
     }
 

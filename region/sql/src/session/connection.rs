@@ -40,6 +40,8 @@ pub(super) struct SqlSession {
     pub types: Option<Arc<UserTypes>>,
     /// The one Execute since the last Sync, if there was just one and nothing was written after it: what may run again.
     last_execute: Option<LastExecute>,
+    /// The text of the simple Query at hand, if it prepares or declares something: that is shown later.
+    message_text: Option<String>,
     /// When the statement's time is up.
     deadline: Option<Instant>,
     /// A simple Query describes its rows itself; in the extended protocol Describe does.
@@ -80,6 +82,7 @@ impl SqlSession {
             locks,
             types: None,
             last_execute: None,
+            message_text: None,
             deadline: None,
             describes_rows: true,
         }
@@ -123,6 +126,7 @@ impl SqlSession {
             read_only,
             catalog: None,
             types: self.types.clone(),
+            inventory: Vec::new(),
             changes: Arc::clone(&self.changes),
         }
     }
@@ -215,6 +219,11 @@ impl SqlSession {
     /// Portals end with their transaction.
     pub fn close_portals(&mut self, all: bool) {
         self.portals.retain(|_, portal| !all && portal.is_held());
+    }
+
+    /// The whole text that a statement came in, as PostgreSQL shows it.
+    pub fn source_text<'t>(&'t self, parsed: &'t Parsed) -> &'t str {
+        self.message_text.as_deref().unwrap_or(&parsed.text)
     }
 
     /// May the unit run again? Takes the output back if so.
@@ -332,7 +341,12 @@ impl Session for SqlSession {
             client.empty_query();
             return Ok(());
         }
-        self.run_unit(&parsed, client).await.map_err(|error| self.spelled(error))
+        let shown_later =
+            |parsed: &Parsed| matches!(parsed.statement, Statement::Prepare { .. } | Statement::Declare(_));
+        self.message_text = parsed.iter().any(shown_later).then(|| sql.to_owned());
+        let result = self.run_unit(&parsed, client).await;
+        self.message_text = None;
+        result.map_err(|error| self.spelled(error))
     }
 
     async fn parse(&mut self, name: &str, sql: &str, parameter_types: &[u32]) -> PgResult<()> {
@@ -344,7 +358,8 @@ impl Session for SqlSession {
             None => Prepared::empty(),
             Some(only) => {
                 self.check_not_failed(&only.statement)?;
-                self.prepare(&only, Some(parameter_types)).await.map_err(|error| self.spelled(error))?
+                let prepared = self.prepare(&only, Some(parameter_types)).await;
+                prepared.map_err(|error| self.spelled(error))?.shown_as(sql, false)
             }
         };
         self.statements.insert(name.to_owned(), Arc::new(prepared));

@@ -2,15 +2,17 @@
 use super::connection::SqlSession;
 use super::environment::search_path;
 use super::query::Portal;
-use crate::analyze::undefined_table;
 use crate::catalog::{Catalog, Found, Table};
-use crate::copy::{CopyOptions, Fields, RowReader, write_header, write_row};
+use crate::copy::{
+    BinaryReader, CopyFormat, CopyOptions, Fields, RowReader, write_binary_end, write_binary_header, write_header,
+    write_row,
+};
 use crate::execute::RowInserter;
 use crate::parser::Parsed;
 use crate::parser::tree::{self, CopySource, Statement};
 use std::sync::Arc;
 use trivet_gateway::{Client, Format};
-use trivet_types::{Datum, Environment, PgError, PgResult, sqlstate, text};
+use trivet_types::{Datum, Environment, PgError, PgResult, modifier, sqlstate, text};
 
 /// Rows that are inserted between two looks at the transaction's size.
 const ROWS_A_BATCH: usize = 512;
@@ -25,7 +27,7 @@ pub(super) async fn run(
     parsed: &Parsed,
     client: &mut dyn Client,
 ) -> PgResult<()> {
-    let options = CopyOptions::parse(&copy.options)?;
+    let options = CopyOptions::parse(&copy.options, copy.from_client)?;
     let rows = match &copy.source {
         CopySource::Table { name, columns } if copy.from_client => {
             from_client(session, name, columns, options, client).await?
@@ -41,11 +43,11 @@ async fn find_table(session: &mut SqlSession, name: &tree::QualifiedName, direct
     let engine = Arc::clone(&session.engine);
     let active = session.open();
     active.transaction.statement().await?;
-    let found =
-        Catalog::new(&mut *active.transaction, &engine.descriptors, &path).relation(name.schema(), name.last()).await?;
+    let mut catalog = Catalog::new(&mut *active.transaction, &engine.descriptors, &path);
+    let found = catalog.relation(name.schema(), name.last()).await?;
     match found {
         Some(Found::Table(table)) => Ok(table),
-        None => Err(undefined_table(name)),
+        None => Err(super::table_lock::no_such_table(&mut catalog, name).await?),
         Some(Found::Index(..)) => {
             let message = format!("cannot copy {direction} index \"{}\"", name.last());
             Err(PgError::new(sqlstate::WRONG_OBJECT_TYPE, message))
@@ -102,22 +104,35 @@ async fn from_client(
     let sequences = Arc::clone(&session.sequences);
     let environment: Arc<dyn Environment> = Arc::new(session_environment);
     let cancel = session.startup.cancel.clone();
+    let rules = session.lock_rules();
     let database = Arc::clone(&session.engine.database);
     let active = session.open();
     active.check_writable("COPY FROM")?;
     active.used = true;
     // The rows are written under this schema, and refused under another (T19).
     active.transaction.guard_schema(crate::catalog::descriptor_key(table.oid));
+    let held = super::table_lock::hold(&mut *active.transaction, table.oid, super::table_lock::CHANGES);
+    SqlSession::cancellable(&cancel, rules.within(held)).await?;
     for related in related.keys() {
         active.transaction.guard_schema(crate::catalog::descriptor_key(*related));
     }
+    let columns: Vec<String> = positions.iter().map(|at| table.columns[*at].name.clone()).collect();
+    let forced = Forced {
+        not_null: options.force_not_null.among(&columns, Some(&table.name))?,
+        null: options.force_null.among(&columns, Some(&table.name))?,
+        shown: options.null.clone(),
+    };
     let environment_of_rows = Arc::clone(&environment);
     let mut inserter =
         RowInserter::new(Arc::clone(&table), &positions, environment_of_rows, database, sequences, related)?;
-    client.copy_in_start(Format::Text, positions.len()).await?;
+    let binary = options.format == CopyFormat::Binary;
+    client.copy_in_start(if binary { Format::Binary } else { Format::Text }, positions.len()).await?;
 
-    let mut reader = RowReader::new(options);
-    let mut fields = Fields::default();
+    let mut reader = if binary {
+        Reader::Binary(BinaryReader::default())
+    } else {
+        Reader::Text { rows: RowReader::new(options), fields: Fields::default(), forced }
+    };
     let mut batch: Vec<Vec<Datum>> = Vec::with_capacity(ROWS_A_BATCH);
     let mut batch_began_at = 1;
     let mut rows = 0u64;
@@ -131,12 +146,14 @@ async fn from_client(
             }
         }
         loop {
-            let found = reader.next_row(&mut fields).map_err(|error| in_line(error, &table, reader.line()))?;
-            if found {
+            let row = reader.next_row(&table, &positions, &*environment);
+            let row = row.map_err(|error| in_line(error, &table, reader.line()))?;
+            let found = row.is_some();
+            if let Some(row) = row {
                 if batch.is_empty() {
                     batch_began_at = reader.line();
                 }
-                batch.push(row(&table, &positions, &fields, &*environment, &reader)?);
+                batch.push(row);
                 rows += 1;
             }
             if batch.len() == ROWS_A_BATCH || (!found && !more && !batch.is_empty()) {
@@ -158,11 +175,88 @@ async fn from_client(
     Ok(rows)
 }
 
-/// One row's values for the named columns, in their order.
-fn row(
+/// FORCE_NULL and FORCE_NOT_NULL, by column.
+struct Forced {
+    not_null: Vec<bool>,
+    null: Vec<bool>,
+    /// What stands for NULL.
+    shown: String,
+}
+
+enum Reader {
+    Text { rows: RowReader, fields: Fields, forced: Forced },
+    Binary(BinaryReader),
+}
+
+impl Reader {
+    fn push(&mut self, data: &[u8]) {
+        match self {
+            Reader::Text { rows, .. } => rows.push(data),
+            Reader::Binary(rows) => rows.push(data),
+        }
+    }
+    fn finish(&mut self) {
+        match self {
+            Reader::Text { rows, .. } => rows.finish(),
+            Reader::Binary(rows) => rows.finish(),
+        }
+    }
+    fn line(&self) -> u64 {
+        match self {
+            Reader::Text { rows, .. } => rows.line(),
+            Reader::Binary(rows) => rows.line(),
+        }
+    }
+
+    /// One row's values for the named columns, in their order.
+    fn next_row(
+        &mut self,
+        table: &Table,
+        positions: &[usize],
+        environment: &dyn Environment,
+    ) -> PgResult<Option<Vec<Datum>>> {
+        match self {
+            Reader::Text { rows, fields, forced } => {
+                if !rows.next_row(fields)? {
+                    return Ok(None);
+                }
+                text_row(table, positions, fields, forced, environment, rows).map(Some)
+            }
+            Reader::Binary(rows) => match rows.next_row(positions.len())? {
+                Some(fields) => binary_row(table, positions, fields, environment, rows.line()).map(Some),
+                None => Ok(None),
+            },
+        }
+    }
+}
+
+fn binary_row(
+    table: &Table,
+    positions: &[usize],
+    fields: Vec<Option<bytes::Bytes>>,
+    environment: &dyn Environment,
+    line: u64,
+) -> PgResult<Vec<Datum>> {
+    let mut values = Vec::with_capacity(positions.len());
+    for (position, field) in positions.iter().zip(fields) {
+        let column = &table.columns[*position];
+        let read = |given| {
+            let value = trivet_types::binary::input(column.type_oid, given, environment)?;
+            modifier::apply(column.type_oid, column.modifier, value, modifier::Strictness::Assignment)
+        };
+        values.push(field.map_or(Ok(Datum::Null), read).map_err(|mut error| {
+            error.context = Some(format!("COPY {}, line {line}, column {}", table.name, column.name));
+            error
+        })?);
+    }
+    Ok(values)
+}
+
+fn text_row(
     table: &Table,
     positions: &[usize],
     fields: &Fields,
+    forced: &Forced,
     environment: &dyn Environment,
     reader: &RowReader,
 ) -> PgResult<Vec<Datum>> {
@@ -178,7 +272,12 @@ fn row(
             let message = format!("missing data for column \"{}\"", column.name);
             return Err(at_text(PgError::new(sqlstate::BAD_COPY_FILE_FORMAT, message), table, reader));
         }
-        values.push(match fields.field(at) {
+        let field = match fields.field(at) {
+            None if forced.not_null[at] => Some(forced.shown.as_str()),
+            Some(given) if forced.null[at] && given == forced.shown => None,
+            field => field,
+        };
+        values.push(match field {
             None => Datum::Null,
             Some(given) => text::input(column.type_oid, column.modifier, given, environment).map_err(|mut error| {
                 let shown: String = given.chars().take(CONTEXT_CHARACTERS).collect();
@@ -211,51 +310,105 @@ async fn to_client(
     parsed: &Parsed,
     client: &mut dyn Client,
 ) -> PgResult<u64> {
-    let query = match source {
-        CopySource::Query(query) => (**query).clone(),
-        CopySource::Table { name, columns } => select_of(name, columns),
+    let mut relation = None;
+    let statement = match source {
+        CopySource::Query(query) => Statement::Query((**query).clone()),
+        CopySource::Change(statement) => (**statement).clone(),
+        CopySource::Table { name, columns } => {
+            let table = find_table(session, name, "from").await?;
+            // Named here, since the errors of a query would have positions.
+            let positions = positions(&table, columns)?;
+            let columns = positions.iter().map(|at| table.columns[*at].name.as_str());
+            relation = Some(table.name.clone());
+            Statement::Query(select_of(name, columns))
+        }
     };
-    let parsed = Parsed { statement: Statement::Query(query), text: parsed.text.clone() };
+    let parsed = Parsed { statement, text: parsed.text.clone() };
     let prepared = session.prepare(&Arc::new(parsed), None).await?;
     let mut portal = Portal::new(Arc::new(prepared), Vec::new(), vec![]);
-    let (names, types): (Vec<String>, Vec<_>) = portal
-        .columns()
-        .unwrap_or_default()
-        .iter()
-        .map(|column| (column.name.clone(), trivet_types::Oid(column.type_oid)))
-        .unzip();
+    let Some(columns) = portal.columns() else {
+        return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, "COPY query must have a RETURNING clause"));
+    };
+    let (names, types): (Vec<String>, Vec<_>) =
+        columns.iter().map(|column| (column.name.clone(), trivet_types::Oid(column.type_oid))).unzip();
+    let quoted = options.force_quote.among(&names, relation.as_deref())?;
     let environment = session.environment();
-    client.copy_out_start(Format::Text, names.len());
-    let mut out = Vec::with_capacity(256);
-    write_header(options, names.iter().map(String::as_str), &mut out);
-    send(&mut out, client);
+    let binary = options.format == CopyFormat::Binary;
+    client.copy_out_start(if binary { Format::Binary } else { Format::Text }, names.len());
+    let mut out = Output { options, types, quoted, text: Vec::with_capacity(256), binary: bytes::BytesMut::new() };
+    if binary {
+        write_binary_header(&mut out.binary);
+    } else {
+        write_header(options, names.iter().map(String::as_str), &mut out.text);
+        send(&mut out.text, client);
+    }
+    let writes = portal.writes();
     let (mut rows, mut sent) = (0u64, 0usize);
-    let mut shown: Vec<Option<String>> = Vec::with_capacity(types.len());
     while let Some(batch) = session.next_rows(&mut portal).await? {
         for row in batch {
-            shown.clear();
-            for (value, type_oid) in row.iter().zip(&types) {
-                shown.push(if value.is_null() {
-                    None
-                } else {
-                    let mut field = String::new();
-                    text::write(*type_oid, value, &environment, &mut field);
-                    Some(field)
-                });
-            }
-            write_row(options, shown.iter().map(Option::as_deref), &mut out);
             rows += 1;
-            sent += out.len();
             // A message holds one row: clients such as libpq hand out a message as a row.
-            send(&mut out, client);
-            if sent >= OUT_BYTES {
+            sent += out.send_row(&row, &environment, client);
+            // Rows of a statement that writes wait for the verdict (T16).
+            if sent >= OUT_BYTES && !writes {
                 sent = 0;
                 client.flow().await?;
             }
         }
     }
+    if binary {
+        write_binary_end(&mut out.binary);
+        client.copy_out_data(&out.binary);
+    }
     client.copy_out_end();
     Ok(rows)
+}
+
+struct Output<'o> {
+    options: &'o CopyOptions,
+    types: Vec<trivet_types::Oid>,
+    quoted: Vec<bool>,
+    text: Vec<u8>,
+    binary: bytes::BytesMut,
+}
+
+impl Output<'_> {
+    /// Hand a row over; how many bytes that were.
+    fn send_row(&mut self, row: &[Datum], environment: &dyn Environment, client: &mut dyn Client) -> usize {
+        if self.options.format == CopyFormat::Binary {
+            return self.send_binary(row, environment, client);
+        }
+        let show = |(value, type_oid): (&Datum, &trivet_types::Oid)| {
+            (!value.is_null()).then(|| {
+                let mut field = String::new();
+                text::write(*type_oid, value, environment, &mut field);
+                field
+            })
+        };
+        let shown: Vec<Option<String>> = row.iter().zip(&self.types).map(show).collect();
+        write_row(self.options, shown.iter().map(Option::as_deref), &self.quoted, &mut self.text);
+        let length = self.text.len();
+        send(&mut self.text, client);
+        length
+    }
+
+    fn send_binary(&mut self, row: &[Datum], environment: &dyn Environment, client: &mut dyn Client) -> usize {
+        use bytes::BufMut;
+        self.binary.put_i16(i16::try_from(row.len()).unwrap_or(i16::MAX));
+        for (value, type_oid) in row.iter().zip(&self.types) {
+            let start = self.binary.len();
+            self.binary.put_i32(-1);
+            if !value.is_null() {
+                trivet_types::binary::output(*type_oid, value, environment, &mut self.binary);
+                let length = i32::try_from(self.binary.len() - start - 4).unwrap_or(i32::MAX);
+                self.binary[start..start + 4].copy_from_slice(&length.to_be_bytes());
+            }
+        }
+        let length = self.binary.len();
+        client.copy_out_data(&self.binary);
+        self.binary.clear();
+        length
+    }
 }
 
 fn send(out: &mut Vec<u8>, client: &mut dyn Client) {
@@ -265,20 +418,19 @@ fn send(out: &mut Vec<u8>, client: &mut dyn Client) {
     }
 }
 
-/// `SELECT a, b FROM ONLY t`, or `*`.
-fn select_of(name: &tree::QualifiedName, columns: &[tree::Name]) -> tree::Query {
-    let targets = if columns.is_empty() {
-        vec![tree::Target::Star { of: None, place: name.place() }]
-    } else {
-        let column = |name: &tree::Name| tree::Target::Expr {
-            expr: tree::Expr {
-                kind: tree::ExprKind::Column(tree::QualifiedName { parts: vec![name.clone()] }),
-                place: name.place,
-            },
-            alias: None,
-        };
-        columns.iter().map(column).collect()
+/// `SELECT a, b FROM ONLY t`
+fn select_of<'c>(name: &tree::QualifiedName, columns: impl Iterator<Item = &'c str>) -> tree::Query {
+    let place = tree::Place::default();
+    let column = |name: &str| tree::Target::Expr {
+        expr: tree::Expr {
+            kind: tree::ExprKind::Column(tree::QualifiedName {
+                parts: vec![tree::Name { text: name.to_owned(), place }],
+            }),
+            place,
+        },
+        alias: None,
     };
+    let targets = columns.map(column).collect();
     tree::Query {
         with: None,
         body: tree::QueryBody::Select(Box::new(tree::Select {

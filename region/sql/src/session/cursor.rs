@@ -32,8 +32,11 @@ pub(super) struct CursorState {
     /// All rows, once they are computed.
     pub rows: Option<Vec<Row>>,
     at: usize,
-    scrolls: bool,
+    pub scrolls: bool,
     pub holding: Holding,
+    /// The statement that declared it.
+    pub text: String,
+    pub declared_at: i64,
 }
 
 /// The rows to show, in that order: places in the list, from 0.
@@ -44,6 +47,14 @@ enum Found {
 }
 
 impl CursorState {
+    fn of_portal() -> CursorState {
+        CursorState { rows: None, at: 0, scrolls: false, holding: Holding::No, text: String::new(), declared_at: 0 }
+    }
+
+    pub fn is_holdable(&self) -> bool {
+        self.holding != Holding::No
+    }
+
     fn count(&self) -> usize {
         self.rows.as_ref().map_or(0, Vec::len)
     }
@@ -129,7 +140,8 @@ impl SqlSession {
         let scrolls = scroll.unwrap_or_else(|| query.locking.is_empty() && prepared.scans_backward());
         let mut portal = Portal::new(prepared, Vec::new(), vec![]);
         let holding = if *hold { Holding::IfCommitted } else { Holding::No };
-        let mut state = CursorState { rows: None, at: 0, scrolls, holding };
+        let (text, declared_at) = (self.source_text(parsed).to_owned(), super::environment::clock_now());
+        let mut state = CursorState { rows: None, at: 0, scrolls, holding, text, declared_at };
         if *hold {
             state.rows = Some(self.all_rows(&mut portal).await?);
         }
@@ -165,8 +177,7 @@ impl SqlSession {
         client: &mut dyn Client,
     ) -> PgResult<usize> {
         // A portal that Bind made is a cursor, too.
-        let mut state =
-            portal.cursor.take().unwrap_or(CursorState { rows: None, at: 0, scrolls: false, holding: Holding::No });
+        let mut state = portal.cursor.take().unwrap_or_else(CursorState::of_portal);
         if state.rows.is_none() {
             match self.all_rows(portal).await {
                 Ok(rows) => state.rows = Some(rows),
@@ -226,7 +237,7 @@ mod tests {
 
     fn cursor(rows: usize) -> CursorState {
         let rows = (0..rows).map(|_| Row::new()).collect();
-        CursorState { rows: Some(rows), at: 0, scrolls: true, holding: Holding::No }
+        CursorState { rows: Some(rows), scrolls: true, ..CursorState::of_portal() }
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(super) struct SessionEnvironment {
     pub catalog: Option<Arc<CatalogSnapshot>>,
     /// Loaded for statements that have to do with types that users made.
     pub types: Option<Arc<UserTypes>>,
+    /// What there is of prepared statements and cursors, for statements that look at the catalog.
+    pub inventory: Vec<Datum>,
     /// What `set_config` asked for, to be done once the statement is over.
     pub changes: Arc<Mutex<Vec<(String, String, bool)>>>,
 }
@@ -191,6 +193,7 @@ impl Environment for SessionEnvironment {
                 let rows = self.settings.show_all().into_iter().map(row).collect();
                 Datum::array(Array::from_values(oid::RECORD, rows))
             }
+            S::Inventory => Datum::array(Array::from_values(oid::RECORD, self.inventory.clone())),
             S::SetConfig => {
                 let (name, value) = (text(first).to_owned(), text(arguments.get(1)).to_owned());
                 let local = arguments.get(2).is_some_and(Datum::is_true);

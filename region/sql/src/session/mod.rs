@@ -26,7 +26,9 @@ mod engine;
 mod environment;
 mod explain;
 mod inquiry;
+mod inventory;
 mod query;
 mod statement;
+mod table_lock;
 
 pub use engine::{EngineOptions, LoginRole, SharedEngine, SqlEngine, index_builder};

@@ -6,7 +6,9 @@
 use super::connection::SqlSession;
 use super::cursor::{CursorState, Holding};
 use super::environment::{SessionEnvironment, search_path};
+use super::inventory::Origin;
 use super::statement::{no_such_statement, text_column};
+use super::table_lock;
 use crate::analyze::{Analyzer, ParameterTypes, Relations, mentioned, with_room};
 use crate::catalog::{Catalog, CatalogSnapshot, Dependency, Found, Relied, descriptor_key};
 use crate::execute::{Row, Run};
@@ -31,7 +33,7 @@ struct PlanKey {
     parameter_types: Option<Vec<u32>>,
     search_path: String,
     /// Constants are read with these: DateStyle, TimeZone.
-    format: String,
+    format: Arc<str>,
     /// Whose privileges were checked.
     user: Arc<str>,
     planning: PlanSettings,
@@ -40,6 +42,8 @@ struct PlanKey {
 }
 
 pub(super) struct CachedPlan {
+    /// What it takes of tables, for LOCK TABLE's sake.
+    held: Vec<(Oid, trivet_txn::LockStrength)>,
     plan: Arc<Plan>,
     parameter_types: Vec<Oid>,
     columns: Option<Vec<Column>>,
@@ -50,8 +54,7 @@ pub(super) struct CachedPlan {
     guards: Vec<Bytes>,
     /// The settings that it was made under.
     search_path: String,
-    date_style: String,
-    time_zone: String,
+    format: Arc<str>,
     user: Arc<str>,
     planning: PlanSettings,
     /// As of when the statistics were.
@@ -108,6 +111,8 @@ pub(super) struct Prepared {
     parsed: Option<Arc<Parsed>>,
     given_types: Option<Vec<u32>>,
     kind: PreparedKind,
+    /// For `pg_prepared_statements`.
+    pub origin: Origin,
 }
 
 enum PreparedKind {
@@ -118,7 +123,12 @@ enum PreparedKind {
 
 impl Prepared {
     pub fn empty() -> Prepared {
-        Prepared { parsed: None, given_types: None, kind: PreparedKind::Utility(None) }
+        Prepared { parsed: None, given_types: None, kind: PreparedKind::Utility(None), origin: Origin::default() }
+    }
+    /// `text`: the whole text that it was prepared with.
+    pub fn shown_as(mut self, text: &str, from_sql: bool) -> Prepared {
+        self.origin = Origin { text: text.to_owned(), from_sql, at: super::environment::clock_now() };
+        self
     }
     pub fn statement(&self) -> Option<&Statement> {
         self.parsed.as_deref().map(|parsed| &parsed.statement)
@@ -208,6 +218,9 @@ impl Portal {
     pub fn columns(&self) -> Option<&[Column]> {
         self.prepared.columns()
     }
+    pub fn writes(&self) -> bool {
+        portal_writes(self)
+    }
     pub fn formats(&self) -> &[Format] {
         &self.formats
     }
@@ -253,7 +266,12 @@ impl SqlSession {
             }
             other => PreparedKind::Utility(self.utility_columns(other)),
         };
-        Ok(Prepared { parsed: Some(Arc::clone(parsed)), given_types: given_types.map(<[u32]>::to_vec), kind })
+        Ok(Prepared {
+            parsed: Some(Arc::clone(parsed)),
+            given_types: given_types.map(<[u32]>::to_vec),
+            kind,
+            origin: Origin::default(),
+        })
     }
 
     /// A query, planned only to know its columns.
@@ -283,7 +301,7 @@ impl SqlSession {
     }
 
     fn plan_key(&self, parsed: &Parsed, given_types: Option<&[u32]>) -> PlanKey {
-        let format = format!("{} {}", self.settings.value("DateStyle"), self.settings.value("TimeZone"));
+        let format = Arc::clone(self.settings.format_key());
         PlanKey {
             text: Arc::from(parsed.text.as_str()),
             parameter_types: given_types.map(<[u32]>::to_vec),
@@ -309,8 +327,7 @@ impl SqlSession {
         active.transaction.statement().await?;
         let same_settings = |cached: &&Arc<CachedPlan>| {
             cached.search_path == settings.value("search_path")
-                && cached.date_style == settings.value("DateStyle")
-                && cached.time_zone == settings.value("TimeZone")
+                && cached.format == *settings.format_key()
                 && cached.user == user
                 && cached.planning == settings.planning()
         };
@@ -406,14 +423,14 @@ impl SqlSession {
                 let related = plan.related.keys().filter(|table| !plan.tables.contains(table));
                 plan.tables.iter().chain(related).map(|table| descriptor_key(*table)).collect()
             },
+            held: table_lock::held_by(&plan),
             plan,
             parameter_types,
             columns,
             relied: Relied::new(dependencies),
             types: self.types.clone().filter(|_| has_types),
             search_path: self.settings.value("search_path").to_owned(),
-            date_style: self.settings.value("DateStyle").to_owned(),
-            time_zone: self.settings.value("TimeZone").to_owned(),
+            format: Arc::clone(self.settings.format_key()),
             user: self.current_user(),
             planning: self.settings.planning(),
             statistics_epoch: epoch,
@@ -502,6 +519,10 @@ impl SqlSession {
         arguments: &[tree::Expr],
     ) -> PgResult<Vec<Datum>> {
         let types = prepared.parameter_types();
+        // PostgreSQL does not look at them.
+        if types.is_empty() {
+            return Ok(Vec::new());
+        }
         if arguments.len() != types.len() {
             let message = format!("wrong number of parameters for prepared statement \"{name}\"");
             return Err(PgError::new(sqlstate::SYNTAX_ERROR, message).detail(format!(
@@ -515,7 +536,7 @@ impl SqlSession {
         let mut values = Vec::with_capacity(arguments.len());
         for (at, (argument, type_oid)) in arguments.iter().zip(types).enumerate() {
             let mut analyzer = Analyzer::new(&relations, &environment, ParameterTypes::default());
-            let typed = analyzer.standalone(argument, *type_oid, -1, &format!("${}", at + 1))?;
+            let typed = analyzer.execute_argument(argument, *type_oid, &format!("${}", at + 1))?;
             values.push(crate::plan::plan_expr(&typed)?.evaluate_alone(&environment)?);
         }
         Ok(values)
@@ -673,6 +694,10 @@ impl SqlSession {
         let engine = Arc::clone(&self.engine);
         let mut environment = self.environment();
         let sequences = Arc::clone(&self.sequences);
+        let rules = self.lock_rules();
+        if cached.plan.needs_catalog {
+            environment.inventory = self.inventory();
+        }
         let active = self.open();
         active.used = true;
         if let Some(call) = cached.plan.advances {
@@ -680,6 +705,9 @@ impl SqlSession {
         }
         if cached.plan.writes {
             active.check_writable(command_word(cached.plan.command))?;
+            for (table, strength) in &cached.held {
+                rules.within(table_lock::hold(&mut *active.transaction, *table, *strength)).await?;
+            }
             for key in &cached.guards {
                 active.transaction.guard_schema(key.clone());
             }
@@ -699,7 +727,7 @@ impl SqlSession {
             Arc::clone(&engine.database),
             sequences,
         );
-        run.set_locks(self.lock_rules());
+        run.set_locks(rules);
         run.limit_memory(self.settings.limits(), Arc::clone(&engine.temporary_folder));
         portal.run = Some(run);
         portal.begun = true;
@@ -719,7 +747,10 @@ impl SqlSession {
         let cached = Box::pin(self.plan_anew(key, parsed, None)).await?;
         let plan = Arc::clone(&cached.plan);
         let kind = PreparedKind::Planned(cached);
-        Ok((Arc::new(Prepared { parsed: Some(Arc::clone(parsed)), given_types: None, kind }), plan))
+        Ok((
+            Arc::new(Prepared { parsed: Some(Arc::clone(parsed)), given_types: None, kind, origin: Origin::default() }),
+            plan,
+        ))
     }
 
     /// Begin to run a portal with all its nodes watched.

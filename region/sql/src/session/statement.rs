@@ -50,7 +50,7 @@ impl SqlSession {
             Statement::Show(name) => return self.show(name.as_deref(), client),
             Statement::Discard(what) => self.discard(*what, alone).await?,
             Statement::Prepare { name, types, statement, text } => {
-                self.prepare_statement(name, types, statement, text).await?;
+                self.prepare_statement(name, types, statement, text, parsed).await?;
                 "PREPARE".into()
             }
             Statement::Execute { name, arguments } => return self.execute_statement(name, arguments, client).await,
@@ -87,13 +87,9 @@ impl SqlSession {
             Statement::CreateTableAs { name, columns, query, if_not_exists, with_data } => {
                 Box::pin(self.create_table_as(name, columns, query, *if_not_exists, *with_data, parsed, client)).await?
             }
-            Statement::LockTable { tables, mode, nowait: _ } => {
+            Statement::LockTable { tables, mode, nowait } => {
                 self.require_block("LOCK TABLE")?;
-                // What a snapshot gives a reader is all that this mode gives: definitions do not change what it sees.
-                if mode != "ACCESS SHARE" {
-                    return Err(PgError::unsupported(format!("LOCK TABLE ... IN {mode} MODE")));
-                }
-                self.check_tables(tables).await?;
+                Box::pin(self.lock_tables(tables, mode, *nowait)).await?;
                 "LOCK TABLE".into()
             }
             Statement::Listen(_) | Statement::Unlisten(_) | Statement::Notify { .. } => {
@@ -216,12 +212,20 @@ impl SqlSession {
         let modes = match (name.to_ascii_lowercase().as_str(), value) {
             ("transaction_isolation", SetValue::Values(values)) => Some(isolation_mode(values)?),
             ("transaction_read_only", SetValue::Values(values)) => {
-                let on = values.first().is_some_and(|value| matches!(value.as_str(), "on" | "true" | "1" | "yes"));
-                Some(TransactionModes { read_only: Some(on), ..TransactionModes::default() })
+                let read_only = Some(boolean_mode("transaction_read_only", values)?);
+                Some(TransactionModes { read_only, ..TransactionModes::default() })
+            }
+            ("transaction_deferrable", SetValue::Values(values)) => {
+                let deferrable = Some(boolean_mode("transaction_deferrable", values)?);
+                Some(TransactionModes { deferrable, ..TransactionModes::default() })
             }
             _ => None,
         };
         if let Some(modes) = modes {
+            // Outside of a block it concerns a transaction that is over with the statement: no warning, as in PostgreSQL.
+            if !self.block.is_explicit() {
+                return Ok("SET".into());
+            }
             return self.set_transaction(modes, false, client);
         }
         match value {
@@ -269,6 +273,9 @@ impl SqlSession {
                 Ok(super::block::isolation_name(active.transaction.isolation()).to_owned())
             }
             ("transaction_isolation", None) => self.settings.show("default_transaction_isolation"),
+            ("transaction_deferrable", Some(active)) => {
+                Ok(if active.modes().deferrable == Some(true) { "on" } else { "off" }.to_owned())
+            }
             ("transaction_read_only", Some(active)) => Ok(if active.read_only { "on" } else { "off" }.to_owned()),
             _ => self.settings.show(name),
         }
@@ -305,6 +312,7 @@ impl SqlSession {
         types: &[crate::parser::tree::TypeName],
         statement: &Statement,
         text: &str,
+        whole: &Parsed,
     ) -> PgResult<()> {
         if self.statements.contains_key(&name.text) {
             let message = format!("prepared statement \"{}\" already exists", name.text);
@@ -320,6 +328,7 @@ impl SqlSession {
             .collect::<PgResult<Vec<_>>>()?;
         let parsed = Parsed { statement: statement.clone(), text: text.to_owned() };
         let prepared = self.prepare(&Arc::new(parsed), Some(&types)).await?;
+        let prepared = prepared.shown_as(self.source_text(whole), true);
         self.statements.insert(name.text.clone(), Arc::new(prepared));
         Ok(())
     }
@@ -431,6 +440,14 @@ fn definition_tag(statement: &Statement) -> String {
     }
 }
 
+fn boolean_mode(name: &str, values: &[String]) -> PgResult<bool> {
+    let given = values.first().and_then(|value| crate::settings::boolean(value));
+    given.ok_or_else(|| {
+        let message = format!("parameter \"{name}\" requires a Boolean value");
+        PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message)
+    })
+}
+
 fn isolation_mode(values: &[String]) -> PgResult<TransactionModes> {
     use trivet_txn::Isolation;
     let isolation = match values.first().map(String::as_str) {
@@ -440,7 +457,10 @@ fn isolation_mode(values: &[String]) -> PgResult<TransactionModes> {
         other => {
             let message =
                 format!("invalid value for parameter \"transaction_isolation\": \"{}\"", other.unwrap_or_default());
-            return Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message));
+            let levels = "serializable, repeatable read, read committed, read uncommitted";
+            return Err(
+                PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message).hint(format!("Available values: {levels}."))
+            );
         }
     };
     Ok(TransactionModes { isolation: Some(isolation), ..TransactionModes::default() })

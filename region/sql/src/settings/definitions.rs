@@ -131,7 +131,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     reported(setting(
         "IntervalStyle",
         "postgres",
-        Kind::Choice(&["postgres"]),
+        Kind::Choice(&["postgres", "postgres_verbose", "sql_standard", "iso_8601"]),
         "Sets the display format for interval values.",
     )),
     reported(fixed(setting("is_superuser", "on", Kind::Bool, "Shows whether the current user is a superuser."))),

@@ -15,9 +15,11 @@ use crate::execute::Limits;
 use crate::plan::PlanSettings;
 use definitions::{DEFINITIONS, Definition};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::LazyLock;
-use trivet_types::{DateOrder, FormatSettings, PgError, PgResult, SqlState, datetime::TimeZone, sqlstate};
-pub use value::duration_ms;
+use std::sync::{Arc, LazyLock};
+use trivet_types::{
+    DateOrder, DateStyle, FormatSettings, IntervalStyle, PgError, PgResult, SqlState, datetime::TimeZone, sqlstate,
+};
+pub use value::{boolean, duration_ms, is_encoding};
 use value::{canonical, shown};
 
 const CANNOT_CHANGE_NOW: SqlState = SqlState(*b"55P02");
@@ -55,6 +57,8 @@ pub struct Settings {
     format: FormatSettings,
     limits: Limits,
     planning: PlanSettings,
+    /// What of the settings decides how values are read and shown.
+    format_key: Arc<str>,
 }
 
 impl Default for Settings {
@@ -71,6 +75,7 @@ impl Default for Settings {
             format: FormatSettings::default(),
             limits: Limits::default(),
             planning: PlanSettings::default(),
+            format_key: Arc::from(""),
         };
         settings.refresh();
         settings
@@ -131,7 +136,7 @@ impl Settings {
                     let message = format!("parameter \"{}\" cannot be changed", definition.name);
                     return Err(PgError::new(CANNOT_CHANGE_NOW, message));
                 }
-                canonical(definition, values)?
+                canonical(definition, &self.current[*at], values)?
             }
         };
         self.change(key, Some(value), local);
@@ -222,6 +227,11 @@ impl Settings {
     /// What plans are made by.
     pub fn planning(&self) -> PlanSettings {
         self.planning
+    }
+
+    /// Constants in a plan were read and shown under these settings: another key, another plan.
+    pub fn format_key(&self) -> &Arc<str> {
+        &self.format_key
     }
 
     pub fn mark(&self) -> SettingsMark {
@@ -324,7 +334,24 @@ impl Settings {
                 Some("DMY") => DateOrder::DayMonthYear,
                 _ => DateOrder::MonthDayYear,
             },
+            date_style: match self.value("DateStyle").split(',').next() {
+                Some("SQL") => DateStyle::Sql,
+                Some("Postgres") => DateStyle::Postgres,
+                Some("German") => DateStyle::German,
+                _ => DateStyle::Iso,
+            },
+            interval_style: match self.value("IntervalStyle") {
+                "postgres_verbose" => IntervalStyle::PostgresVerbose,
+                "sql_standard" => IntervalStyle::SqlStandard,
+                "iso_8601" => IntervalStyle::Iso8601,
+                _ => IntervalStyle::Postgres,
+            },
         };
+        const NAMES: [&str; 5] = ["DateStyle", "IntervalStyle", "TimeZone", "extra_float_digits", "bytea_output"];
+        let key = NAMES.map(|name| self.value(name)).join(";");
+        if *self.format_key != *key {
+            self.format_key = Arc::from(key);
+        }
     }
 }
 

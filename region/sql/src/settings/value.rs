@@ -2,8 +2,8 @@
 use super::definitions::{Definition, Kind};
 use trivet_types::{PgError, PgResult, datetime::TimeZone, sqlstate};
 
-/// What was given, checked, in the one form that is stored.
-pub(super) fn canonical(definition: &Definition, values: &[String]) -> PgResult<String> {
+/// What was given, checked, in the one form that is stored; `current` is what there was.
+pub(super) fn canonical(definition: &Definition, current: &str, values: &[String]) -> PgResult<String> {
     let single = || match values {
         [only] => Ok(only.trim()),
         _ => {
@@ -23,10 +23,8 @@ pub(super) fn canonical(definition: &Definition, values: &[String]) -> PgResult<
         }
         Kind::Milliseconds => {
             let given = single()?;
-            let number = duration_ms(given).ok_or_else(|| {
-                invalid(definition, given)
-                    .hint("Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".")
-            })?;
+            let units = "Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".";
+            let number = duration_ms(given).ok_or_else(|| invalid_unit(definition, given, units))?;
             within(definition, number, 0, i64::from(i32::MAX), " ms")
         }
         Kind::Kilobytes | Kind::KilobytesOrNone => {
@@ -36,10 +34,8 @@ pub(super) fn canonical(definition: &Definition, values: &[String]) -> PgResult<
                 return Ok(given.to_owned());
             }
             let units = [("TB", 1 << 30), ("GB", 1 << 20), ("MB", 1 << 10), ("kB", 1), ("", 1)];
-            let number = with_unit(given, &units).ok_or_else(|| {
-                invalid(definition, given)
-                    .hint("Valid units for this parameter are \"B\", \"kB\", \"MB\", \"GB\", and \"TB\".")
-            })?;
+            let known = "Valid units for this parameter are \"B\", \"kB\", \"MB\", \"GB\", and \"TB\".";
+            let number = with_unit(given, &units).ok_or_else(|| invalid_unit(definition, given, known))?;
             within(definition, number, if or_none { -1 } else { 64 }, i64::from(i32::MAX), " kB")
         }
         Kind::Real => {
@@ -56,9 +52,13 @@ pub(super) fn canonical(definition: &Definition, values: &[String]) -> PgResult<
                 other => other.to_owned(),
             };
             let found = choices.iter().find(|choice| choice.eq_ignore_ascii_case(&synonym));
-            found
-                .map(|choice| (*choice).to_owned())
-                .ok_or_else(|| invalid(definition, given).hint(format!("Available values: {}.", choices.join(", "))))
+            found.map(|choice| (*choice).to_owned()).ok_or_else(|| {
+                // Named as it is typed, which is in lower case.
+                let name = definition.name.to_ascii_lowercase();
+                let message = format!("invalid value for parameter \"{name}\": \"{given}\"");
+                let error = PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message);
+                error.hint(format!("Available values: {}.", choices.join(", ")))
+            })
         }
         Kind::Text => Ok(values.join(", ")),
         Kind::NameList => Ok(values
@@ -67,7 +67,7 @@ pub(super) fn canonical(definition: &Definition, values: &[String]) -> PgResult<
             .map(|name| quoted(&name))
             .collect::<Vec<_>>()
             .join(", ")),
-        Kind::DateStyle => date_style(definition, values),
+        Kind::DateStyle => date_style(definition, current, values),
         Kind::TimeZone => {
             let given = single()?;
             let zone = TimeZone::of_setting(given).ok_or_else(|| invalid(definition, given))?;
@@ -85,7 +85,10 @@ pub(super) fn canonical(definition: &Definition, values: &[String]) -> PgResult<
             match plain.to_ascii_uppercase().as_str() {
                 "UTF8" | "UNICODE" => Ok("UTF8".to_owned()),
                 "SQLASCII" => Ok("SQL_ASCII".to_owned()),
-                _ => Err(invalid(definition, given).detail("Trivet speaks UTF8 to its clients.")),
+                _ if is_encoding(&plain) => {
+                    Err(invalid(definition, given).detail("Trivet speaks UTF8 to its clients."))
+                }
+                _ => Err(invalid(definition, given)),
             }
         }
     }
@@ -126,11 +129,16 @@ fn within(definition: &Definition, number: i64, low: i64, high: i64, unit: &str)
     if (low..=high).contains(&number) {
         return Ok(number.to_string());
     }
-    let message = format!(
-        "{number}{unit} is outside the valid range for parameter \"{}\" ({low}{unit} .. {high}{unit})",
-        definition.name
-    );
+    let message =
+        format!("{number}{unit} is outside the valid range for parameter \"{}\" ({low} .. {high})", definition.name);
     Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message))
+}
+
+/// A number with a unit that is none gets a hint; anything else is just wrong.
+fn invalid_unit(definition: &Definition, given: &str, units: &str) -> Box<PgError> {
+    let error = invalid(definition, given);
+    let is_number = given.trim().trim_start_matches(['-', '+']).starts_with(|first: char| first.is_ascii_digit());
+    if is_number { error.hint(units) } else { error }
 }
 
 fn invalid(definition: &Definition, given: &str) -> Box<PgError> {
@@ -139,7 +147,7 @@ fn invalid(definition: &Definition, given: &str) -> Box<PgError> {
 }
 
 /// PostgreSQL's words for true and false, and their unambiguous beginnings.
-fn boolean(text: &str) -> Option<bool> {
+pub fn boolean(text: &str) -> Option<bool> {
     let text = text.to_ascii_lowercase();
     let begins = |word: &str, least: usize| text.len() >= least && word.starts_with(text.as_str());
     if begins("true", 1) || begins("yes", 1) || text == "on" || text == "1" {
@@ -151,22 +159,48 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// `ISO, DMY` in any order, either part alone; only ISO output is there.
-fn date_style(definition: &Definition, values: &[String]) -> PgResult<String> {
-    let mut order = "MDY";
+/// A style and an order, in any order; what is not given stays as it was.
+fn date_style(definition: &Definition, current: &str, values: &[String]) -> PgResult<String> {
+    let was = |at: usize| current.split(", ").nth(at).unwrap_or_default();
+    let (mut style, mut order, mut by_style) = (None, None, None);
+    let mut base = (was(0), was(1));
+    let wrong = |detail: String| Err(invalid(definition, &values.join(", ")).detail(detail));
     for word in values.iter().flat_map(|value| value.split(',')) {
-        match word.trim().to_ascii_uppercase().as_str() {
-            "ISO" => {}
-            "YMD" => order = "YMD",
-            "DMY" | "EUROPEAN" | "EURO" => order = "DMY",
-            "MDY" | "US" | "NONEUROPEAN" => order = "MDY",
-            "SQL" | "POSTGRES" | "GERMAN" => {
-                return Err(PgError::unsupported(format!("DateStyle {}", word.trim())));
+        let word = word.trim();
+        let upper = word.to_ascii_uppercase();
+        let (place, value) = match upper.as_str() {
+            "ISO" => (&mut style, "ISO"),
+            "SQL" => (&mut style, "SQL"),
+            "GERMAN" => {
+                by_style = Some("DMY");
+                (&mut style, "German")
             }
-            _ => return Err(invalid(definition, &values.join(", "))),
+            _ if upper.starts_with("POSTGRES") => (&mut style, "Postgres"),
+            "YMD" => (&mut order, "YMD"),
+            "MDY" | "US" => (&mut order, "MDY"),
+            "DMY" => (&mut order, "DMY"),
+            _ if upper.starts_with("EURO") => (&mut order, "DMY"),
+            _ if upper.starts_with("NONEURO") => (&mut order, "MDY"),
+            "DEFAULT" => {
+                base = ("ISO", "MDY");
+                continue;
+            }
+            _ => return wrong(format!("Unrecognized key word: \"{}\".", word.to_ascii_lowercase())),
+        };
+        if place.replace(value).is_some_and(|before| before != value) {
+            return wrong("Conflicting \"datestyle\" specifications.".to_owned());
         }
     }
-    Ok(format!("ISO, {order}"))
+    Ok(format!("{}, {}", style.unwrap_or(base.0), order.or(by_style).unwrap_or(base.1)))
+}
+
+/// One of PostgreSQL's other encodings.
+pub fn is_encoding(plain: &str) -> bool {
+    let plain = plain.to_ascii_uppercase();
+    let families = [
+        "LATIN", "WIN", "ISO8859", "EUC", "KOI8", "SJIS", "SHIFTJIS", "BIG5", "GBK", "GB18030", "JOHAB", "UHC", "MULE",
+    ];
+    families.iter().any(|family| plain.starts_with(family))
 }
 
 /// Names of a comma-separated list, quotes taken off.

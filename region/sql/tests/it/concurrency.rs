@@ -160,3 +160,48 @@ async fn transfers_keep_the_sum() {
         task.await.expect("a worker");
     }
 }
+
+#[tokio::test]
+async fn lock_table_waits_for_writers_and_keeps_them_waiting() {
+    let server = Server::start().await;
+    let (one, two) = two_accounts(&server).await;
+    one.batch_execute("begin; update t set b = 0 where a = 1").await.expect("a change");
+    let error = two.batch_execute("begin; lock table t in share mode nowait").await.expect_err("a writer");
+    assert_eq!(describe(&error), "ERROR 55P03: could not obtain lock on relation \"t\"\n");
+    two.batch_execute(
+        "rollback; begin; lock table t in row exclusive mode; lock table t in share update exclusive mode",
+    )
+    .await
+    .expect("weaker modes do not conflict with a writer");
+    two.batch_execute("rollback; begin").await.expect("a block");
+    let (two, result) = blocked(two, "lock table t in share row exclusive mode", async {
+        one.batch_execute("commit").await.expect("a commit");
+    })
+    .await;
+    result.expect("the lock");
+    assert_eq!(int(&two, "select sum(b)::int8 from t").await, 200, "what was waited for is seen");
+    assert_eq!(int(&one, "select count(*) from t").await, 2, "readers do not wait");
+    one.batch_execute("begin; select * from t where a = 2 for update").await.expect("row locks do not conflict");
+    one.batch_execute("rollback").await.expect("a rollback");
+    let (one, result) = blocked(one, "insert into t values (3, 3)", async {
+        two.batch_execute("update t set b = b + 1; commit").await.expect("the locker goes first");
+    })
+    .await;
+    assert_eq!(result, Ok(1));
+    assert_eq!(int(&one, "select sum(b)::int8 from t").await, 205);
+}
+
+#[tokio::test]
+async fn lock_table_exclusive_keeps_row_lockers_waiting() {
+    let server = Server::start().await;
+    let (one, two) = two_accounts(&server).await;
+    one.batch_execute("begin; lock table t in exclusive mode").await.expect("a lock");
+    two.batch_execute("set lock_timeout = '10ms'").await.expect("a limit");
+    for sql in ["select * from t for key share", "delete from t", "begin; lock t in row share mode"] {
+        let error = two.batch_execute(sql).await.expect_err(sql);
+        assert_eq!(describe(&error), "ERROR 55P03: canceling statement due to lock timeout\n", "{sql}");
+    }
+    two.batch_execute("rollback; begin; lock t in access share mode; commit").await.expect("a reader's mode");
+    one.batch_execute("savepoint s; rollback to s; commit").await.expect("a commit");
+    two.batch_execute("delete from t").await.expect("nobody is in the way");
+}

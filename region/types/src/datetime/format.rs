@@ -10,13 +10,13 @@ fn write_civil(days: i64, out: &mut String) -> bool {
     before_christ
 }
 
-fn write_time(microseconds: i64, out: &mut String) {
+pub(super) fn write_time(microseconds: i64, out: &mut String) {
     let seconds = microseconds / MICROSECONDS_PER_SECOND;
     let _ = write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
     write_fraction(microseconds % MICROSECONDS_PER_SECOND, out);
 }
 
-fn write_fraction(microseconds: i64, out: &mut String) {
+pub(super) fn write_fraction(microseconds: i64, out: &mut String) {
     if microseconds != 0 {
         let digits = format!("{:06}", microseconds.abs());
         out.push('.');

@@ -5,10 +5,12 @@
 //! read with the offset before the gap. `parse` reads text, `format` writes ISO.
 mod format;
 mod parse;
+mod style;
 mod zone;
 
 pub use format::*;
 pub use parse::*;
+pub use style::{sign_for_all, styled_date, styled_interval, styled_timestamp};
 pub use zone::TimeZone;
 
 use crate::datum::Interval;

@@ -11,7 +11,7 @@ pub use number::{format_float4, format_float8, parse_float4, parse_float8, parse
 pub use string::{IDENTIFIER_BYTES_MAX, bytea_from_text, format_bytea, truncate_identifier};
 
 use crate::datetime::{self, ParseContext, ParseError};
-use crate::environment::{Environment, SystemCall};
+use crate::environment::{Environment, IntervalStyle, SystemCall};
 use crate::error::{PgError, PgResult, sqlstate};
 use crate::numeric::Numeric;
 use crate::{Datum, Oid, Text, display_name, is_array, modifier, oid, user};
@@ -89,7 +89,11 @@ fn input_plain(oid: Oid, type_modifier: i32, text: &str, environment: &dyn Envir
         oid::TIMESTAMPTZ => {
             Datum::Timestamp(datetime::parse_timestamptz(text, dates()).map_err(fail("timestamp with time zone"))?)
         }
-        oid::INTERVAL => Datum::Interval(datetime::parse_interval(text).map_err(fail("interval"))?),
+        oid::INTERVAL => {
+            let interval = datetime::parse_interval(text).map_err(fail("interval"))?;
+            let by_standard = settings.interval_style == IntervalStyle::SqlStandard;
+            Datum::Interval(if by_standard { datetime::sign_for_all(text, interval) } else { interval })
+        }
         oid::OID | oid::XID | oid::CID => Datum::Oid(parse_oid(text, &display_name(oid, -1))?),
         oid::XID8 => Datum::Int8(parse_integer(text, "xid8")?),
         oid::UUID => Datum::Uuid(string::parse_uuid(text).ok_or_else(|| invalid_syntax("uuid", text))?),
@@ -270,13 +274,13 @@ pub fn write(oid: Oid, datum: &Datum, environment: &dyn Environment, out: &mut S
         }
         Datum::Text(value) => out.push_str(value),
         Datum::Bytea(value) => out.push_str(&format_bytea(value, environment.format().bytea_escape)),
-        Datum::Date(value) => out.push_str(&datetime::format_date(*value)),
+        Datum::Date(value) => out.push_str(&datetime::styled_date(*value, environment.format())),
         Datum::Time(value) => out.push_str(&datetime::format_time(*value)),
         Datum::Timestamp(value) if oid == oid::TIMESTAMPTZ => {
-            out.push_str(&datetime::format_timestamptz(*value, &environment.format().time_zone));
+            out.push_str(&datetime::styled_timestamp(*value, true, environment.format()));
         }
-        Datum::Timestamp(value) => out.push_str(&datetime::format_timestamp(*value)),
-        Datum::Interval(value) => out.push_str(&datetime::format_interval(value)),
+        Datum::Timestamp(value) => out.push_str(&datetime::styled_timestamp(*value, false, environment.format())),
+        Datum::Interval(value) => out.push_str(&datetime::styled_interval(value, environment.format())),
         Datum::Uuid(value) => string::write_uuid(value, out),
         Datum::Enum(value) => out.push_str(&user::label_text(*value, environment.user_types())),
         Datum::Array(value) if matches!(oid, oid::INT2VECTOR | oid::OIDVECTOR) => {

@@ -13,6 +13,8 @@ pub struct SessionFacts {
     pub process_id: i32,
     pub settings: Vec<SettingRow>,
     pub now: i64,
+    /// Records of the session's own views, each beginning with the view's name.
+    pub inventory: Vec<Vec<Datum>>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,12 +36,21 @@ impl SessionFacts {
                 settings.push(SettingRow { name: field(0), value: field(1), description: field(2) });
             }
         }
+        let mut inventory = Vec::new();
+        if let Datum::Array(rows) = environment.system(SystemCall::Inventory, &[])? {
+            let records = rows.values.iter();
+            inventory.extend(records.filter_map(|row| match row {
+                Datum::Record(fields) => Some(fields.to_vec()),
+                _ => None,
+            }));
+        }
         Ok(SessionFacts {
             database: text(SystemCall::CurrentDatabase)?,
             user: text(SystemCall::CurrentUser)?,
             process_id: environment.system(SystemCall::BackendPid, &[])?.as_i64().unwrap_or(0) as i32,
             settings,
             now: environment.statement_time(),
+            inventory,
         })
     }
 
@@ -134,6 +145,7 @@ pub fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot, facts: &SessionF
             ],
         )],
         "pg_settings" => settings(table, facts),
+        "pg_prepared_statements" | "pg_cursors" => of_session(table, facts),
         "pg_proc" => procedures(table),
         "pg_operator" => operators(table),
         "pg_cast" => casts(table),
@@ -216,6 +228,23 @@ fn settings(table: &VirtualTable, facts: &SessionFacts) -> Vec<Vec<Datum>> {
         )
     });
     shown.collect()
+}
+
+/// What a session has of its own, in the columns that its view names.
+fn of_session(table: &VirtualTable, facts: &SessionFacts) -> Vec<Vec<Datum>> {
+    let columns: &[&str] = match table.name {
+        "pg_prepared_statements" => {
+            &["name", "statement", "prepare_time", "parameter_types", "from_sql", "generic_plans", "custom_plans"]
+        }
+        _ => &["name", "statement", "creation_time", "is_holdable", "is_scrollable", "is_binary"],
+    };
+    let of_view = facts.inventory.iter().filter(|fields| fields.first().and_then(Datum::as_str) == Some(table.name));
+    of_view
+        .map(|fields| {
+            let values: Vec<(&str, Datum)> = columns.iter().copied().zip(fields[1..].iter().cloned()).collect();
+            row(table, &values)
+        })
+        .collect()
 }
 
 fn procedures(table: &VirtualTable) -> Vec<Vec<Datum>> {

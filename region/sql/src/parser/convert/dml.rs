@@ -48,6 +48,10 @@ impl Converter<'_> {
                 Some(ConflictTarget::Constraint(self.single_name(name, "constraint name")?))
             }
         };
+        let mut place = Place::default();
+        if let Some(ConflictTarget::Columns(names, _)) = &target {
+            place = names.first().and_then(|name| self.source.parenthesis_before(name.place)).unwrap_or_default();
+        }
         let action = match on.action {
             ast::OnConflictAction::DoNothing => ConflictAction::Nothing,
             ast::OnConflictAction::DoUpdate(update) => ConflictAction::Update {
@@ -55,7 +59,11 @@ impl Converter<'_> {
                 filter: self.optional(update.selection)?,
             },
         };
-        Ok(OnConflict { target, action })
+        if let (None, ConflictAction::Update { assignments, .. }) = (&target, &action) {
+            let first = assignments.first().and_then(|assignment| assignment.columns.first());
+            place = first.and_then(|name| self.source.on_conflict_before(name.place)).unwrap_or_default();
+        }
+        Ok(OnConflict { place, target, action })
     }
 
     fn assignments(&mut self, assignments: Vec<ast::Assignment>) -> PgResult<Vec<Assignment>> {

@@ -498,14 +498,16 @@ impl Converter<'_> {
             !matches!(function.parameters, ast::FunctionArguments::None) => "a function with two argument lists";
             function.null_treatment.is_some() => "RESPECT NULLS and IGNORE NULLS";
         }
+        let name = self.name(function.name)?;
+        let place = name.place();
         let mut call = FunctionCall {
-            name: self.name(function.name)?,
+            name,
             arguments: Vec::new(),
             star: false,
             distinct: false,
             order_by: Vec::new(),
             filter: function.filter.map(|filter| self.boxed(*filter)).transpose()?,
-            over: function.over.map(|over| self.window_type(over)).transpose()?,
+            over: function.over.map(|over| self.window_type(over, place)).transpose()?,
             within_group: self.sort_keys(function.within_group)?,
         };
         match function.args {

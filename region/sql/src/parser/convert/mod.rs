@@ -18,7 +18,7 @@ const DEPTH_MAX: usize = 400;
 const NAME_BYTES_MAX: usize = 63;
 
 pub(super) struct Converter<'a> {
-    source: &'a Source<'a>,
+    pub(super) source: &'a Source<'a>,
     depth: usize,
     /// Strengths of the row locks in the statement, in order: the library knows only two.
     pub(in crate::parser) lock_strengths: VecDeque<LockStrength>,

@@ -402,23 +402,25 @@ impl Converter<'_> {
     }
 
     fn named_window(&mut self, window: ast::NamedWindowDefinition) -> PgResult<(Name, WindowDefinition)> {
+        let name = self.identifier(window.0);
         let definition = match window.1 {
             ast::NamedWindowExpr::NamedWindow(base) => {
                 WindowDefinition { base: Some(self.identifier(base)), ..WindowDefinition::default() }
             }
-            ast::NamedWindowExpr::WindowSpec(spec) => self.window(spec)?,
+            ast::NamedWindowExpr::WindowSpec(spec) => self.window(spec, name.place)?,
         };
-        Ok((self.identifier(window.0), definition))
+        Ok((name, definition))
     }
 
-    pub fn window_type(&mut self, window: ast::WindowType) -> PgResult<Window> {
+    /// `call`: the place of the function that is called over it.
+    pub fn window_type(&mut self, window: ast::WindowType, call: Place) -> PgResult<Window> {
         Ok(match window {
             ast::WindowType::NamedWindow(name) => Window::Named(self.identifier(name)),
-            ast::WindowType::WindowSpec(spec) => Window::Defined(self.window(spec)?),
+            ast::WindowType::WindowSpec(spec) => Window::Defined(self.window(spec, call)?),
         })
     }
 
-    fn window(&mut self, spec: ast::WindowSpec) -> PgResult<WindowDefinition> {
+    fn window(&mut self, spec: ast::WindowSpec, behind: Place) -> PgResult<WindowDefinition> {
         let (exclude, base) = super::super::rewrite::split_exclusion(spec.window_name);
         let base = base.map(|name| self.identifier(name));
         Ok(WindowDefinition {
@@ -426,6 +428,7 @@ impl Converter<'_> {
             order_by: self.sort_keys(spec.order_by)?,
             frame: spec.window_frame.map(|frame| self.frame(frame, exclude)).transpose()?,
             base,
+            places: self.source.window_behind(behind).unwrap_or_default(),
         })
     }
 
@@ -450,10 +453,20 @@ impl Converter<'_> {
         Ok(match bound {
             B::CurrentRow => FrameBound::CurrentRow,
             B::Preceding(None) => FrameBound::UnboundedPreceding,
-            B::Preceding(Some(offset)) => FrameBound::Preceding(self.boxed(*offset)?),
+            B::Preceding(Some(offset)) => FrameBound::Preceding(self.frame_offset(*offset)?),
             B::Following(None) => FrameBound::UnboundedFollowing,
-            B::Following(Some(offset)) => FrameBound::Following(self.boxed(*offset)?),
+            B::Following(Some(offset)) => FrameBound::Following(self.frame_offset(*offset)?),
         })
+    }
+
+    /// The library reads a string here as an interval.
+    fn frame_offset(&mut self, offset: ast::Expr) -> PgResult<Box<Expr>> {
+        match offset {
+            ast::Expr::Interval(ast::Interval { value, leading_field: None, last_field: None, .. }) => {
+                self.boxed(*value)
+            }
+            offset => self.boxed(offset),
+        }
     }
 }
 
