@@ -112,6 +112,12 @@ pub trait Transaction: Send {
     /// Start of a statement. READ COMMITTED takes a new snapshot, the others keep the first (57P03 without a lease).
     async fn statement(&mut self) -> PgResult<Snapshot>;
     fn snapshot(&self) -> Option<Snapshot>;
+    /// T23: from now on statements see what was committed at this time, in microseconds since 1970, and nothing may be written
+    /// or locked. 22023 if that is too long ago or in the future, 57P03 if only another region could tell.
+    async fn read_as_of(&mut self, time: i64) -> PgResult<()>;
+    /// Without a lease, statements see what this region has applied, however old that is; a transaction that did so can only
+    /// read. Asked for before a statement.
+    fn allow_stale(&mut self, allowed: bool);
     /// To be kept with what this statement's snapshot says of the watched keys. `None` if that is not all there is to it:
     /// this transaction has written one itself, or has to tell what it read.
     fn watch(&self) -> Option<Watch>;

@@ -1,15 +1,16 @@
 //! One region's database over its log, its store and the state it shares with the core thread and the applier.
 use crate::api::*;
 use crate::errors::{self, DescribeKey, Names};
+use crate::history::{NotThen, PastHold};
 use crate::log::Log;
-use crate::record::{RULES_VERSION, Record};
+use crate::record::{CommitRecord, RULES_VERSION, Record};
 use crate::snapshots::{Behind, Snapshot as LiveSnapshot};
 use crate::state::RegionState;
 use crate::transaction::RegionTransaction;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trivet_log::{NodeId, Outcome, Position, ProposalId};
 use trivet_storage::Store;
 use trivet_types::PgResult;
@@ -19,6 +20,8 @@ const COUNTER_BITS: u32 = 40;
 const BOOT_BITS: u32 = 18;
 /// Fewer bits than a row id's 64, more tries than the core needs to publish a step.
 const BEHIND_TRIES: u32 = 1_000;
+/// Entries that a reader of a time has committed before it gives up: each is a round trip later than the one before.
+const BEACONS_MAX: u32 = 4;
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -34,6 +37,8 @@ pub struct Options {
     pub parts_in_flight_max: usize,
     /// How often a waiting reader looks whether this region can still be told the outcome (T9).
     pub lease_check: Duration,
+    /// How long versions are kept for readers of the past (T23).
+    pub history: Duration,
 }
 
 impl Default for Options {
@@ -45,6 +50,7 @@ impl Default for Options {
             record_bytes_max: 2 << 20,
             parts_in_flight_max: 16,
             lease_check: Duration::from_millis(250),
+            history: Duration::ZERO,
         }
     }
 }
@@ -72,6 +78,7 @@ impl RegionDatabase {
         builder: Arc<dyn IndexBuilder>,
         options: Options,
     ) -> Arc<RegionDatabase> {
+        state.history.keep_for(options.history);
         let (node, boot) = (u64::from(log.region().0), log.boot().0);
         assert!(node < 1 << (64 - BOOT_BITS - COUNTER_BITS), "node ids have run out: row ids hold 64 of them");
         assert!(boot < 1 << BOOT_BITS, "boots have run out: row ids hold 262144 of them");
@@ -159,6 +166,56 @@ impl Region {
         match self.log.read_begin() {
             Some(position) => Ok(position),
             None => self.log.read_index().await.ok_or_else(errors::no_lease),
+        }
+    }
+
+    /// T23: the last entry at a time, in microseconds since 1970.
+    pub(crate) async fn hold_past(self: Arc<Self>, time: i64) -> PgResult<PastHold> {
+        let history = &self.state.history;
+        let refuse = |why| errors::not_then(why, history.kept_for());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+        let Ok(time) = u64::try_from(time) else { return Err(refuse(NotThen::TooOld)) };
+        if u128::from(time) > now {
+            return Err(refuse(NotThen::NotYet));
+        }
+        // The end of that microsecond.
+        let nanoseconds = time.saturating_mul(1000).saturating_add(999);
+        for _ in 0..BEACONS_MAX {
+            match history.hold(nanoseconds) {
+                Err(NotThen::NotYet) => self.propose_beacon().await?,
+                found => return found.map_err(refuse),
+            }
+        }
+        // The leader's clock is behind this region's.
+        Err(refuse(NotThen::NotYet))
+    }
+
+    /// An entry that says nothing but that its time has come; back once it is applied here.
+    async fn propose_beacon(self: &Arc<Self>) -> PgResult<()> {
+        self.ready()?;
+        let position = self.last_received().await?;
+        let record = Record::Commit(CommitRecord {
+            transaction: self.state.ids.transaction(),
+            snapshot: position,
+            low_water: self.state.ids.low_water(),
+            parts: 0,
+            keys: Vec::new(),
+            schema_guards: Vec::new(),
+            reads: Vec::new(),
+            ranges: Vec::new(),
+            actions: Vec::new(),
+        });
+        let payload = self.encode(&record)?;
+        match self.propose(position, payload).1.await {
+            Outcome::Committed(position) => {
+                while self.state.applied() < position.index {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    self.ready()?;
+                }
+                Ok(())
+            }
+            Outcome::Rejected { .. } => Ok(()),
+            Outcome::NotSent | Outcome::Unknown => Err(errors::no_lease()),
         }
     }
 

@@ -1,8 +1,10 @@
 //! What clients are told (T9): a definite error only for what surely did not happen.
+use crate::history::NotThen;
 use crate::locks::{Doom, LockError, OwnerId};
 use crate::rejection::Rejection;
 use bytes::Bytes;
 use std::fmt::Write;
+use std::time::Duration;
 use trivet_log::{Index, NodeId};
 use trivet_storage::StoreError;
 use trivet_types::{PgError, sqlstate};
@@ -72,6 +74,28 @@ pub(crate) fn storage(error: StoreError) -> Box<PgError> {
         StoreError::SnapshotTooOld { .. } => PgError::new(sqlstate::SNAPSHOT_TOO_OLD, error.to_string()),
         StoreError::Engine(_) | StoreError::InUse { .. } => PgError::new(sqlstate::IO_ERROR, error.to_string()),
     }
+}
+
+/// 22023: no answer for that time.
+pub(crate) fn not_then(why: NotThen, kept_for: Duration) -> Box<PgError> {
+    match why {
+        NotThen::TooOld => {
+            PgError::new(sqlstate::INVALID_PARAMETER_VALUE, "AS OF SYSTEM TIME: the time is too long ago").detail(
+                format!(
+                    "This region keeps what was there for {} s, and nothing of before its start.",
+                    kept_for.as_secs()
+                ),
+            )
+        }
+        NotThen::NotYet => {
+            PgError::new(sqlstate::INVALID_PARAMETER_VALUE, "AS OF SYSTEM TIME: cannot specify timestamp in the future")
+        }
+    }
+}
+
+/// 25006 for a transaction that reads the past.
+pub(crate) fn only_reads() -> Box<PgError> {
+    PgError::new(sqlstate::READ_ONLY_SQL_TRANSACTION, "a transaction that reads the past cannot write or lock")
 }
 
 pub(crate) fn concurrent_update(names: &Names<'_>, key: &[u8], at: Index, region: Option<NodeId>) -> Box<PgError> {

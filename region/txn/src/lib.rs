@@ -17,6 +17,7 @@ mod bytes;
 mod certifier;
 mod database;
 mod errors;
+mod history;
 mod keyset;
 mod local;
 mod locks;

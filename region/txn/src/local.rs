@@ -32,6 +32,9 @@ pub struct LocalLog {
     delay: Duration,
     started: Instant,
     core: Arc<Mutex<Core>>,
+    /// A region that is cut off, for tests.
+    #[cfg(test)]
+    without_lease: std::sync::atomic::AtomicBool,
 }
 
 struct Core {
@@ -67,7 +70,14 @@ impl LocalLog {
         machine.committed(first);
         applier.apply(std::slice::from_ref(&no_op))?;
         let core = Core { machine, applier, last: first, commit: first.index, unapplied: Vec::new() };
-        let log = Arc::new(LocalLog { boot, delay, started: Instant::now(), core: Arc::new(Mutex::new(core)) });
+        let log = Arc::new(LocalLog {
+            boot,
+            delay,
+            started: Instant::now(),
+            core: Arc::new(Mutex::new(core)),
+            #[cfg(test)]
+            without_lease: Default::default(),
+        });
         let database = RegionDatabase::new(log.clone(), state, store, builder, options);
         Ok((database, log))
     }
@@ -126,6 +136,10 @@ impl Log for LocalLog {
         self.boot
     }
     fn read_begin(&self) -> Option<Position> {
+        #[cfg(test)]
+        if self.without_lease.load(std::sync::atomic::Ordering::SeqCst) {
+            return None;
+        }
         Some(self.core.lock().last)
     }
     fn read_index(&self) -> BoxFuture<'static, Option<Position>> {
@@ -175,5 +189,7 @@ fn work(core: Arc<Mutex<Core>>) {
     let _ = std::thread::Builder::new().name("local-work".into()).spawn(body);
 }
 
+#[cfg(test)]
+mod past;
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,9 @@ struct Registry {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Behind;
 
+/// The number of snapshots that are not registered.
+const PAST: u64 = u64::MAX;
+
 /// A position that may be read at until this is dropped.
 pub struct Snapshot {
     id: u64,
@@ -89,6 +92,11 @@ impl Snapshots {
         registry.live.insert(id, position);
         registry.by_index.insert((position.index, id));
         Ok(Snapshot { id, snapshots: self.clone(), position, epoch })
+    }
+
+    /// Of an applied entry that the history holds: neither lowered nor renewed, and nobody's low-water mark.
+    pub fn past(self: &Arc<Self>, position: Position) -> Snapshot {
+        Snapshot { id: PAST, snapshots: self.clone(), position, epoch: self.epoch() }
     }
 
     /// Live snapshots, for metrics.

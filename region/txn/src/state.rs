@@ -7,6 +7,7 @@
 //! ```
 //!
 //! Nothing here is held over IO or an await.
+use crate::history::History;
 use crate::locks::LockTable;
 use crate::log::Log;
 use crate::pending::PendingIndex;
@@ -27,6 +28,7 @@ pub struct RegionState {
     pub pending: PendingIndex,
     pub snapshots: Arc<Snapshots>,
     pub locks: Arc<LockTable>,
+    pub history: Arc<History>,
     pub(crate) ids: ProposalIds,
     /// Keys of which it is told whether anybody wrote one lately: the catalog.
     watched: OnceLock<KeyRange>,
@@ -70,6 +72,7 @@ impl RegionState {
             pending: PendingIndex::default(),
             snapshots: Arc::default(),
             locks: Arc::default(),
+            history: Arc::default(),
             ids: ProposalIds::new(region, boot),
             watched: OnceLock::new(),
             watched_write: AtomicU64::new(0),

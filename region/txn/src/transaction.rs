@@ -3,6 +3,7 @@ use crate::api::*;
 use crate::buffer::{Buffer, Positions, Write};
 use crate::database::Region;
 use crate::errors;
+use crate::history::PastHold;
 use crate::locks::{LockError, Locks};
 use crate::reader::Newest;
 use crate::reads::Reads;
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use trivet_log::{Outcome, Position, ProposalId};
+use trivet_log::{Outcome, Position, ProposalId, Term};
 use trivet_storage::{KeyRange, Row};
 use trivet_types::{PgError, PgResult, sqlstate};
 
@@ -30,6 +31,11 @@ pub(crate) struct RegionTransaction {
     isolation: Isolation,
     read_only: bool,
     snapshot: Option<LiveSnapshot>,
+    /// It reads the past, or what is stale: nothing may be written.
+    past: Option<PastHold>,
+    stale_allowed: bool,
+    /// The past is what was applied when no lease was held.
+    is_stale: bool,
     locks: Option<Locks>,
     buffer: Buffer,
     /// The newest position that this transaction has seen, with its epoch: what a write without lock relies on.
@@ -51,6 +57,9 @@ impl RegionTransaction {
             isolation,
             read_only,
             snapshot: None,
+            past: None,
+            stale_allowed: false,
+            is_stale: false,
             locks: None,
             buffer: Buffer::default(),
             latest: (Position::default(), 0),
@@ -73,6 +82,33 @@ impl RegionTransaction {
             Some(lock_at) if lock_at.index < doom.at => Err(errors::doomed(&self.region.names(), doom)),
             _ => Ok(()),
         }
+    }
+
+    fn enter_past(&mut self, hold: PastHold) {
+        // Below commit: no truncation concerns it, whatever its term.
+        let position = Position { index: hold.index(), term: Term(0) };
+        self.snapshot = Some(self.region.state.snapshots.past(position));
+        self.past = Some(hold);
+    }
+
+    fn live_position(&mut self) -> Position {
+        self.snapshot.as_mut().expect("the past has a snapshot").position()
+    }
+
+    /// No lease, and its client would rather have old answers than none.
+    fn reads_stale(&self) -> bool {
+        let free = !self.has_guards() && self.locks.is_none();
+        let keeps = self.snapshot.is_some() && self.isolation != Isolation::ReadCommitted;
+        self.stale_allowed && free && !keeps && self.region.log.read_begin().is_none()
+    }
+
+    /// READ COMMITTED reads what is new as soon as it can again. Whether the past is behind it.
+    fn leave_stale(&mut self) -> bool {
+        let leaves = self.is_stale && self.isolation == Isolation::ReadCommitted;
+        if leaves {
+            (self.past, self.snapshot, self.is_stale) = (None, None, false);
+        }
+        leaves
     }
 
     async fn live_snapshot(&mut self) -> PgResult<&mut LiveSnapshot> {
@@ -109,6 +145,9 @@ impl RegionTransaction {
     /// Take the row lock. `Ok(false)`: SKIP LOCKED, and somebody has it.
     async fn acquire(&mut self, key: &[u8], strength: LockStrength, wait: LockWait) -> PgResult<bool> {
         self.check_alive()?;
+        if self.past.is_some() {
+            return Err(errors::only_reads());
+        }
         let region = self.region.clone();
         let locks = self.locks.get_or_insert_with(|| region.state.locks.owner());
         match locks.acquire(key, strength, wait).await {
@@ -259,6 +298,7 @@ impl RegionTransaction {
         self.actions.clear();
         self.marks.clear();
         self.snapshot = None;
+        self.past = None;
     }
 }
 
@@ -288,6 +328,18 @@ impl Transaction for RegionTransaction {
     async fn statement(&mut self) -> PgResult<Snapshot> {
         self.check_alive()?;
         self.buffer.release_view();
+        if self.past.is_some() && !self.leave_stale() {
+            let position = self.live_position();
+            return Ok(Snapshot { index: position.index.0, term: position.term.0 });
+        }
+        if self.reads_stale() {
+            let region = self.region.clone();
+            let hold = region.state.history.hold_newest(|| region.state.applied());
+            self.enter_past(hold);
+            self.is_stale = true;
+            let position = self.live_position();
+            return Ok(Snapshot { index: position.index.0, term: position.term.0 });
+        }
         if self.snapshot.is_none() || self.isolation == Isolation::ReadCommitted {
             let region = self.region.clone();
             let first = self.snapshot.is_none();
@@ -331,6 +383,21 @@ impl Transaction for RegionTransaction {
         self.watch().is_some_and(|now| {
             now.epoch == since.epoch && now.at >= since.at && self.region.state.watched_write().0 <= since.at
         })
+    }
+
+    async fn read_as_of(&mut self, time: i64) -> PgResult<()> {
+        if self.has_guards() || self.locks.is_some() {
+            let message = "AS OF SYSTEM TIME must be set before any change or lock";
+            return Err(PgError::new(sqlstate::ACTIVE_SQL_TRANSACTION, message));
+        }
+        let hold = self.region.clone().hold_past(time).await?;
+        self.enter_past(hold);
+        self.is_stale = false;
+        Ok(())
+    }
+
+    fn allow_stale(&mut self, allowed: bool) {
+        self.stale_allowed = allowed;
     }
 
     fn snapshot(&self) -> Option<Snapshot> {
@@ -495,6 +562,9 @@ impl Transaction for RegionTransaction {
             return Err(PgError::new(sqlstate::READ_ONLY_SQL_TRANSACTION, "cannot write in a read-only transaction"));
         }
         self.check_alive()?;
+        if self.past.is_some() {
+            return Err(errors::only_reads());
+        }
         let region = self.region.clone();
         let snapshot = self.live_snapshot().await?.position();
         if self.spill.parts() > 0 || self.buffer.unshipped_bytes() > region.options.commit_bytes_max {

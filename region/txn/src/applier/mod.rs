@@ -202,6 +202,7 @@ impl Applier {
             let record = Record::decode(&proposal.payload).map_err(unreadable)?;
             let stamp = decode_header(header).ok_or(unreadable(RecordError::Malformed("its header cannot be read")))?;
             self.newest_stamp = self.newest_stamp.max(stamp);
+            building.stamps.push((stamp.physical, index));
             if let Some(older) = self.note_boot(proposal.id.region, proposal.id.boot) {
                 building.batch.local_ranges.extend(older);
             }
@@ -279,7 +280,7 @@ impl Applier {
         if building.applied <= self.applied {
             return Ok(());
         }
-        let Building { mut batch, applied, jobs, drops, states, .. } = building;
+        let Building { mut batch, applied, jobs, drops, states, stamps, .. } = building;
         batch.applied = Some(applied.0);
         // Gates first: from `set_applied` on nothing else keeps readers from what the jobs have yet to write.
         for job in &jobs {
@@ -299,6 +300,7 @@ impl Applier {
         self.applied = applied;
         self.drops.extend(drops);
         self.states_unflushed.extend(states);
+        stamps.into_iter().for_each(|(stamp, index)| self.state.history.applied(stamp, index));
         self.state.set_applied(applied);
         Ok(())
     }
@@ -345,6 +347,7 @@ impl Applier {
     /// Raise the store's horizon as far as this region's readers allow, drop what is dead, collect for a moment.
     pub fn tidy(&mut self) -> Result<Slice, ApplyError> {
         let horizon = self.state.snapshots.low_water(self.applied.min(self.state.background_floor()));
+        let horizon = self.state.history.limit(horizon);
         if horizon > self.horizon {
             self.horizon = horizon;
             self.collecting = true;
@@ -379,6 +382,8 @@ struct Building {
     jobs: Vec<Job>,
     drops: Vec<((Index, u16), KeyRange)>,
     states: Vec<Index>,
+    /// When the batch's entries were committed.
+    stamps: Vec<(u64, Index)>,
 }
 
 fn take_part(part: PartRecord, payload: Bytes, building: &mut Building) {

@@ -22,13 +22,13 @@ impl IndexBuilder for ByValue {
     }
 }
 
-struct Fixture {
-    store: Arc<MemoryStore>,
-    database: Arc<RegionDatabase>,
-    log: Arc<LocalLog>,
+pub(super) struct Fixture {
+    pub store: Arc<MemoryStore>,
+    pub database: Arc<RegionDatabase>,
+    pub log: Arc<LocalLog>,
 }
 
-fn fixture(delay: Duration, options: Options) -> Fixture {
+pub(super) fn fixture(delay: Duration, options: Options) -> Fixture {
     let store = Arc::new(MemoryStore::new());
     let (database, log) = LocalLog::open(store.clone(), Arc::new(ByValue), delay, options).expect("a new store");
     Fixture { store, database, log }
@@ -39,20 +39,20 @@ fn plain() -> Fixture {
 }
 
 impl Fixture {
-    fn begin(&self) -> Box<dyn Transaction> {
+    pub fn begin(&self) -> Box<dyn Transaction> {
         self.database.begin(Isolation::ReadCommitted, false)
     }
     fn repeatable(&self) -> Box<dyn Transaction> {
         self.database.begin(Isolation::RepeatableRead, false)
     }
-    async fn set(&self, key: &'static str, value: &'static str) -> u64 {
+    pub async fn set(&self, key: &'static str, value: &'static str) -> u64 {
         let mut transaction = self.begin();
         transaction.lock(key.as_bytes(), LockStrength::NoKeyUpdate, LockWait::Wait).await.expect("nobody holds it");
         transaction.put(b(key), b(value), WriteKind::NoKeyUpdate);
         transaction.commit().await.expect("nobody conflicts").index.expect("it wrote")
     }
     /// A write to `k`, and the horizon moves up as far as it may.
-    async fn time_passes(&self, value: &'static str) {
+    pub async fn time_passes(&self, value: &'static str) {
         self.set("k", value).await;
         self.log.core.lock().applier.flush().expect("in memory");
         self.log.core.lock().tidy();
@@ -77,7 +77,7 @@ async fn rows(
     rows.into_iter().map(|row| (row.key, row.value)).collect()
 }
 
-fn b(text: &'static str) -> Bytes {
+pub(super) fn b(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
 }
 
