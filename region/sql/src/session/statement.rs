@@ -362,21 +362,6 @@ impl SqlSession {
         }
     }
 
-    /// VACUUM and ANALYZE have nothing to do, but their tables must be there.
-    async fn check_tables(&mut self, tables: &[crate::parser::tree::QualifiedName]) -> PgResult<()> {
-        for name in tables {
-            let path = search_path(&self.settings, &self.user);
-            let engine = Arc::clone(&self.engine);
-            let active = self.open();
-            active.transaction.statement().await?;
-            let mut catalog = crate::catalog::Catalog::new(&mut *active.transaction, &engine.descriptors, &path);
-            if catalog.relation(name.schema(), name.last()).await?.is_none() {
-                return Err(crate::analyze::undefined_table(name));
-            }
-        }
-        Ok(())
-    }
-
     async fn define(&mut self, statement: &Statement, last: bool, client: &mut dyn Client) -> PgResult<String> {
         let user = self.current_user();
         let session_user = Arc::clone(&self.user);
