@@ -277,6 +277,21 @@ pub struct CompatServer {
 pub enum CompatCommand {
     /// Statements from a grammar, over random data, until one is answered differently
     Random(CompatRandom),
+    /// Broken statements: each must be answered, in time, and not with an internal error
+    Fuzz(CompatFuzz),
+}
+
+#[derive(Debug, Args)]
+pub struct CompatFuzz {
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    #[arg(long, default_value_t = 10.0)]
+    pub minutes: f64,
+    /// Stop after so many findings
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub findings: usize,
+    #[command(flatten)]
+    pub server: CompatServer,
 }
 
 #[derive(Debug, Args)]

@@ -16,6 +16,7 @@
 //!
 //! This crate is a client: it knows no engine, and is told addresses.
 pub mod answer;
+pub mod fuzz;
 pub mod ledger;
 pub mod random;
 pub mod recorded;

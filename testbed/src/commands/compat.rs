@@ -1,6 +1,6 @@
 //! `compat`: the same statements here and on PostgreSQL 15. The comparing is `trivet-compat`'s; here is where both come from.
 use super::start_private;
-use crate::cli::{CompatArguments, CompatCommand, CompatRandom, CompatServer};
+use crate::cli::{CompatArguments, CompatCommand, CompatFuzz, CompatRandom, CompatServer};
 use crate::layout::checkout;
 use crate::layout::config::{Auth, Testing};
 use crate::place::Place;
@@ -11,7 +11,8 @@ use crate::testbed::Options;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use trivet_compat::fuzz;
 use trivet_compat::random::{self, Plan, Report};
 use trivet_compat::recorded::{self, Recorded};
 use trivet_compat::run::Expected;
@@ -27,6 +28,7 @@ const STEP: u64 = 250;
 pub async fn compat(arguments: CompatArguments) -> Result<bool> {
     match &arguments.random {
         Some(CompatCommand::Random(arguments)) => random(arguments).await,
+        Some(CompatCommand::Fuzz(arguments)) => broken(arguments).await,
         None => scripts(&arguments).await,
     }
 }
@@ -165,6 +167,43 @@ async fn random(arguments: &CompatRandom) -> Result<bool> {
         ));
     }
     Ok(report.differences.is_empty())
+}
+
+/// The suite's statements, broken.
+async fn broken(arguments: &CompatFuzz) -> Result<bool> {
+    let mut corpus = Vec::new();
+    for path in script_paths(&[])? {
+        let statements = Script::read(&path)?.statements.into_iter().map(|statement| statement.sql);
+        corpus.extend(statements.filter(|sql| fuzz::is_harmless(sql)));
+    }
+    let mut ours = Ours::start(&arguments.server).await?;
+    let target = ours.side.fresh().await?;
+    let until = Instant::now() + Duration::from_secs_f64(arguments.minutes * 60.0);
+    let progress = Progress::start();
+    let step = |asked: u64| {
+        if asked.is_multiple_of(STEP) {
+            progress.step(format!("{asked} statements"));
+        }
+    };
+    let done = fuzz::fuzz(&target, &corpus, arguments.seed, until, arguments.findings, step).await;
+    progress.done();
+    ours.stop().await?;
+    let report = done?;
+    for finding in &report.findings {
+        say(format!("\n{}:\n{}", finding.what, finding.sql));
+    }
+    let codes = report.codes.iter().map(|(code, count)| match code.as_str() {
+        "" => format!("{count} without error"),
+        code => format!("{code} {count}"),
+    });
+    say(codes.collect::<Vec<_>>().join(", "));
+    say(format!(
+        "{} statements, the slowest took {:.1} s, {} findings",
+        report.asked,
+        report.slowest.as_secs_f64(),
+        report.findings.len()
+    ));
+    Ok(report.findings.is_empty())
 }
 
 async fn ask_random(plan: Plan, ours: &mut Running) -> Result<Report> {
