@@ -592,9 +592,11 @@ impl<'p> Explainer<'p> {
                 self.sort_lines(&mut shown, found);
                 shown
             }
-            Node::Distinct { input, .. } => {
+            Node::Distinct { input, columns } => {
+                let note = self.plan.note(columns);
                 let input = self.node(input);
                 let mut shown = self.over(node, "HashAggregate", input, grouped);
+                shown.lines = Self::lines_of(note, "");
                 shown.kind = "Aggregate".into();
                 shown.named.push(("Strategy", "Hashed".to_owned()));
                 shown

@@ -285,7 +285,9 @@ impl Planner {
         }
         let columns = keys.iter().enumerate().map(|(at, key)| (width + at, key.type_oid)).collect();
         let node = Node::Project { input: Box::new(part.node), exprs: Arc::new(compiled) };
-        part.node = Node::Distinct { input: Box::new(node), columns: Arc::new(columns) };
+        let columns = Arc::new(columns);
+        self.note_list(&columns, "Group Key", &keys.iter().collect::<Vec<_>>());
+        part.node = Node::Distinct { input: Box::new(node), columns };
         part.layout.width += keys.len();
         part.side = Side { rows: different, cost: right.cost + right.rows * cost::HASH_ROW, ..part.side };
         let next = Join {

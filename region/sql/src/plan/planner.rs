@@ -437,7 +437,10 @@ impl Planner {
             Some(DistinctOn::All) => {
                 let columns =
                     (0..query.targets.len()).filter(|at| !query.targets[*at].hidden).map(|at| (at, type_of(at)));
-                node = Node::Distinct { input: Box::new(node), columns: Arc::new(columns.collect()) };
+                let columns = Arc::new(columns.collect());
+                let shown: Vec<&Expr> = query.visible_targets().map(|target| &target.expr).collect();
+                self.note_list(&columns, "Group Key", &shown);
+                node = Node::Distinct { input: Box::new(node), columns };
                 if !query.sort.is_empty() {
                     node = Node::Sort { input: Box::new(node), keys: sort_keys(), limit: None };
                 }
@@ -717,12 +720,11 @@ impl Planner {
 /// The order that an index may give a query: plain columns of its only table, for as many rows as a LIMIT asks for.
 pub(super) fn index_order(query: &Query, even_without_limit: bool) -> Option<Vec<(usize, bool)>> {
     let Body::Select { from, grouping: None, .. } = &query.body else { return None };
-    let one = matches!(from.as_slice(), [typed::From::Relation(0)]) && query.relations.len() == 1;
+    let [typed::From::Relation(only)] = from.as_slice() else { return None };
     let sets = |expr: &Expr| {
         expr.any(&mut |part| matches!(&part.kind, ExprKind::Call { procedure, .. } if procedure.returns_set()))
     };
-    if !one
-        || (query.limit.is_none() && !even_without_limit)
+    if (query.limit.is_none() && !even_without_limit)
         || query.sort.is_empty()
         || query.distinct.is_some()
         || !query.windows.is_empty()
@@ -731,7 +733,7 @@ pub(super) fn index_order(query: &Query, even_without_limit: bool) -> Option<Vec
         return None;
     }
     let column = |key: &typed::SortTarget| match query.targets[key.target].expr.kind {
-        ExprKind::Column { up: 0, relation: 0, column } if key.nulls_first == key.descending => {
+        ExprKind::Column { up: 0, relation, column } if relation == *only && key.nulls_first == key.descending => {
             Some((column, key.descending))
         }
         _ => None,

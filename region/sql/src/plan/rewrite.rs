@@ -6,6 +6,8 @@
 //! - W3: `a = 1 OR a = 2` is `a = ANY (ARRAY[1, 2])`, which an index answers.
 //! - W4: `min` and `max` of an indexed column are the first and last entry of the index.
 //! - W5: calls of immutable functions on constants are their values (`fold`).
+//! - W6: a view or subquery that only filters and joins becomes part of the query around it.
+//! - W7: an outer join whose NULLs no row with them would pass is an inner one.
 //!
 //! Each looks at the typed tree alone. What moves is neither volatile nor a set, nor would it be evaluated for rows that it was
 //! not evaluated for before in a way that shows: an error that a condition can raise may come for other rows, as in PostgreSQL,
@@ -19,6 +21,7 @@ use crate::typed::{
     Body, DistinctOn, Expr, ExprKind, From, Query, Relation, RelationSource, SortTarget, Subquery, SubqueryKind, Target,
 };
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use trivet_types::registry::Volatility;
 use trivet_types::{Datum, Oid, oid};
 
@@ -37,6 +40,19 @@ pub(super) fn rewritten(query: &Query) -> Cow<'_, Query> {
 }
 
 fn unfolded(query: &Query) -> Cow<'_, Query> {
+    if !may_flatten(query) {
+        return unflattened(query);
+    }
+    let mut flat = query.clone();
+    flatten(&mut flat);
+    let rewritten = match unflattened(&flat) {
+        Cow::Owned(rewritten) => Some(rewritten),
+        Cow::Borrowed(_) => None,
+    };
+    Cow::Owned(rewritten.unwrap_or(flat))
+}
+
+fn unflattened(query: &Query) -> Cow<'_, Query> {
     let Body::Select { from, filter, grouping } = &query.body else { return Cow::Borrowed(query) };
     if grouping.is_some() {
         if let Some(query) = first_and_last(query) {
@@ -47,12 +63,13 @@ fn unfolded(query: &Query) -> Cow<'_, Query> {
     // Rows that an index gives in the order of a LIMIT are few: what they are asked is asked of each.
     let joins = index_order(query, false).is_none() && !from.is_empty();
     let pushes = query.relations.iter().any(|relation| matches!(relation.source, RelationSource::Query(_)));
+    let reduces = from.iter().any(has_outer_join);
     let changes = filter.any(&mut |part| match &part.kind {
         ExprKind::Subquery(_) => joins,
         ExprKind::Or(_) => true,
         _ => pushes,
     });
-    if !changes {
+    if !changes && !reduces {
         return Cow::Borrowed(query);
     }
     let mut query = query.clone();
@@ -62,6 +79,11 @@ fn unfolded(query: &Query) -> Cow<'_, Query> {
         super::compile::conjuncts(filter, &mut terms);
     }
     let mut from = std::mem::take(from);
+    if reduces {
+        let mut rejected = BTreeSet::new();
+        terms.iter().for_each(|term| rejects_null(term, &mut rejected));
+        from.iter_mut().for_each(|part| reduce(part, &rejected));
+    }
     let mut rest = Vec::with_capacity(terms.len());
     for term in terms {
         let term = match &term.kind {
@@ -149,12 +171,10 @@ fn exists(relations: &mut Vec<Relation>, query: &Query) -> Option<(From, Option<
         && query.targets.iter().all(|target| is_plain(&target.expr))
         && !from.is_empty();
     // What is in FROM may look at nothing outside of it, and only conditions at the outer row, and at no row further out.
-    let mut looks_out = false;
-    query.relations.iter().for_each(|relation| {
-        looks_out |= match &relation.source {
-            RelationSource::Table(_) | RelationSource::Virtual(_) => false,
-            _ => true,
-        }
+    let looks_out = query.relations.iter().any(|relation| match &relation.source {
+        RelationSource::Table(_) | RelationSource::Virtual(_) => false,
+        RelationSource::Query(inner) => relation.lateral || !stands_alone(inner),
+        _ => true,
     });
     let mut conditions = Vec::new();
     gather_conditions(from, &mut conditions);
@@ -192,16 +212,9 @@ fn member(
     left: &[Expr],
     procedures: &[&'static trivet_types::registry::Procedure],
 ) -> Option<(From, Option<Expr>)> {
-    let mut outside = false;
-    super::visit::visit_query(query, 1, &mut |_, _| outside = true);
-    let mut further = false;
-    for depth in 2..8 {
-        super::visit::visit_query(query, depth, &mut |_, _| further = true);
-    }
     let equal = procedures.iter().all(|procedure| comparison_of(procedure) == Some(Comparison::Equal));
     let targets: Vec<&Target> = query.visible_targets().collect();
-    if outside
-        || further
+    if !stands_alone(query)
         || !equal
         || targets.len() != left.len()
         || !left.iter().all(is_plain)
@@ -239,6 +252,18 @@ fn member(
     let source = RelationSource::Query(Box::new(query.clone()));
     relations.push(Relation { alias: "ANY_subquery".to_owned(), columns, source, lateral: false, view: None });
     Some((From::Relation(at), Some(and(conditions))))
+}
+
+/// Queries within queries that are looked into.
+const DEPTH_MAX: usize = 8;
+
+/// Does the query look at no row outside of it?
+fn stands_alone(query: &Query) -> bool {
+    let mut outside = false;
+    for depth in 1..=DEPTH_MAX {
+        super::visit::visit_query(query, depth, &mut |_, _| outside = true);
+    }
+    !outside
 }
 
 fn gather_conditions<'f>(from: &'f [From], out: &mut Vec<&'f Expr>) {
@@ -281,7 +306,7 @@ fn pull_up(expr: &mut Expr, offset: usize) {
 
 /// Move a condition into the one subquery in FROM that it is on; whether it did.
 fn push(relations: &mut [Relation], from: &[From], term: &Expr) -> bool {
-    let mut used = std::collections::BTreeSet::new();
+    let mut used = BTreeSet::new();
     super::visit::used_relations(term, 0, &mut used);
     let (Some(only), 1) = (used.first().copied(), used.len()) else { return false };
     // A row that an outer join fills with NULLs does not come out of the subquery.
@@ -550,4 +575,219 @@ fn take_values(expr: &mut Expr, values: &[Expr]) {
         return;
     }
     expr.children_mut().into_iter().for_each(|child| take_values(child, values));
+}
+
+// --- W6
+
+/// Only filters and joins: its rows are those of its FROM, and each column is one of theirs.
+fn is_simple(query: &Query) -> bool {
+    let Body::Select { from, filter, grouping: None } = &query.body else { return false };
+    let whole = query.limit.is_none()
+        && query.offset.is_none()
+        && query.sort.is_empty()
+        && query.windows.is_empty()
+        && query.locks.is_empty()
+        && query.distinct.is_none()
+        && !from.is_empty();
+    let column = |target: &Target| matches!(target.expr.kind, ExprKind::Column { up: 0, .. }) && !target.hidden;
+    let mut conditions = Vec::new();
+    gather_conditions(from, &mut conditions);
+    whole
+        && query.targets.iter().all(column)
+        && filter.iter().chain(conditions).all(|expr| is_plain(expr) && !uses_outer(expr))
+        && query.relations.iter().all(|relation| match &relation.source {
+            RelationSource::Table(_) => true,
+            RelationSource::Query(inner) => !relation.lateral && stands_alone(inner),
+            _ => false,
+        })
+}
+
+/// Does a relation in FROM go into the query?
+fn flattens(query: &Query, relation: usize) -> bool {
+    let of = &query.relations[relation];
+    match &of.source {
+        RelationSource::Query(inner) => {
+            let same = |(target, column): (&Target, &crate::typed::RelationColumn)| {
+                target.expr.type_oid == column.type_oid && target.expr.modifier == column.modifier
+            };
+            !of.lateral
+                && is_simple(inner)
+                && inner.targets.len() == of.columns.len()
+                && inner.targets.iter().zip(&of.columns).all(same)
+                && !query.locks.iter().any(|lock| lock.relation == relation)
+                && matches!(&query.body, Body::Select { from, .. }
+                    if !from.iter().any(|part| in_full_join(part, relation, false)))
+        }
+        _ => false,
+    }
+}
+
+fn may_flatten(query: &Query) -> bool {
+    matches!(query.body, Body::Select { .. }) && (0..query.relations.len()).any(|relation| flattens(query, relation))
+}
+
+fn flatten(query: &mut Query) {
+    // What comes in may hold another one.
+    let mut relation = 0;
+    while relation < query.relations.len() && query.relations.len() < 64 {
+        if flattens(query, relation) {
+            flatten_one(query, relation);
+        }
+        relation += 1;
+    }
+}
+
+fn flatten_one(query: &mut Query, relation: usize) {
+    let offset = query.relations.len();
+    let RelationSource::Query(inner) = &query.relations[relation].source else { return };
+    let inner = (**inner).clone();
+    let Body::Select { from: mut inside, filter, .. } = inner.body else { return };
+    inside.iter_mut().for_each(|part| renumber_from(part, offset));
+    let columns: Vec<(usize, usize)> = inner
+        .targets
+        .iter()
+        .filter_map(|target| match target.expr.kind {
+            ExprKind::Column { relation, column, .. } => Some((relation + offset, column)),
+            _ => None,
+        })
+        .collect();
+    let joined = inside.into_iter().reduce(|left, right| From::Join {
+        kind: JoinKind::Cross,
+        left: Box::new(left),
+        right: Box::new(right),
+        condition: None,
+    });
+    let Some(joined) = joined else { return };
+    let filter = filter.map(|mut filter| {
+        pull_up(&mut filter, offset);
+        filter
+    });
+    let alias = query.relations[relation].alias.clone();
+    let only = inner.relations.len() == 1;
+    query.relations.extend(inner.relations.into_iter().map(|mut inner| {
+        // EXPLAIN calls it what the query does.
+        if only {
+            inner.alias.clone_from(&alias);
+        }
+        inner
+    }));
+    if let Body::Select { from, filter: outer, .. } = &mut query.body {
+        for part in from {
+            if let Some(left) = put_in(part, relation, &joined, &filter) {
+                add_condition(outer, left);
+            }
+        }
+    }
+    super::visit::columns_mut(query, 0, &mut |of, column| {
+        if *of == relation {
+            (*of, *column) = columns[*column];
+        }
+    });
+}
+
+fn add_condition(place: &mut Option<Expr>, condition: Expr) {
+    *place = Some(match place.take() {
+        None => condition,
+        Some(other) => and(vec![other, condition]),
+    });
+}
+
+/// Put a part in the place of a relation. Its condition stands where it decides the same: with the nearest join that it is an
+/// inner or null-extended side of; on a preserved side it goes on outward, and is given back at last.
+fn put_in(from: &mut From, relation: usize, joined: &From, filter: &Option<Expr>) -> Option<Expr> {
+    match from {
+        From::Relation(other) if *other == relation => {
+            *from = joined.clone();
+            filter.clone()
+        }
+        From::Relation(_) => None,
+        From::Join { kind, left, right, condition } => {
+            let (of_left, of_right) = (put_in(left, relation, joined, filter), put_in(right, relation, joined, filter));
+            match kind {
+                JoinKind::Inner | JoinKind::Cross => {
+                    if let Some(filter) = of_left.or(of_right) {
+                        *kind = JoinKind::Inner;
+                        add_condition(condition, filter);
+                    }
+                    None
+                }
+                JoinKind::Right => {
+                    of_left.into_iter().for_each(|filter| add_condition(condition, filter));
+                    of_right
+                }
+                JoinKind::Left | JoinKind::Full | JoinKind::Semi | JoinKind::Anti => {
+                    of_right.into_iter().for_each(|filter| add_condition(condition, filter));
+                    of_left
+                }
+            }
+        }
+    }
+}
+
+/// Is the relation anywhere beneath a full join?
+fn in_full_join(from: &From, relation: usize, beneath: bool) -> bool {
+    match from {
+        From::Relation(other) => beneath && *other == relation,
+        From::Join { kind, left, right, .. } => {
+            let beneath = beneath || *kind == JoinKind::Full;
+            in_full_join(left, relation, beneath) || in_full_join(right, relation, beneath)
+        }
+    }
+}
+
+// --- W7
+
+fn has_outer_join(from: &From) -> bool {
+    match from {
+        From::Relation(_) => false,
+        From::Join { kind, left, right, .. } => {
+            matches!(kind, JoinKind::Left | JoinKind::Right | JoinKind::Full)
+                || has_outer_join(left)
+                || has_outer_join(right)
+        }
+    }
+}
+
+/// Relations whose rows of NULLs the condition does not let pass.
+fn rejects_null(term: &Expr, out: &mut BTreeSet<usize>) {
+    match &term.kind {
+        ExprKind::Call { .. } => null_if_null(term, out),
+        ExprKind::IsNull { operand, negated: true } => null_if_null(operand, out),
+        ExprKind::Quantified { procedure, left, all: false, .. } if procedure.is_strict() => null_if_null(left, out),
+        _ => {}
+    }
+}
+
+/// Relations whose columns make the expression NULL if they are.
+fn null_if_null(expr: &Expr, out: &mut BTreeSet<usize>) {
+    match &expr.kind {
+        ExprKind::Column { up: 0, relation, .. } => {
+            out.insert(*relation);
+        }
+        ExprKind::Call { procedure, arguments } if procedure.is_strict() && !procedure.returns_set() => {
+            arguments.iter().for_each(|argument| null_if_null(argument, out));
+        }
+        ExprKind::Relabel(operand) | ExprKind::Convert(operand) | ExprKind::Fit { operand, .. } => {
+            null_if_null(operand, out);
+        }
+        _ => {}
+    }
+}
+
+fn reduce(from: &mut From, rejected: &BTreeSet<usize>) {
+    let From::Join { kind, left, right, .. } = from else { return };
+    let rejects = |part: &From| {
+        let mut members = BTreeSet::new();
+        super::visit::members(part, &mut members);
+        members.iter().any(|member| rejected.contains(member))
+    };
+    *kind = match (*kind, rejects(left), rejects(right)) {
+        (JoinKind::Left, _, true) | (JoinKind::Right, true, _) | (JoinKind::Full, true, true) => JoinKind::Inner,
+        // Rows without a left one do not pass.
+        (JoinKind::Full, true, false) => JoinKind::Left,
+        (JoinKind::Full, false, true) => JoinKind::Right,
+        (kind, ..) => kind,
+    };
+    reduce(left, rejected);
+    reduce(right, rejected);
 }

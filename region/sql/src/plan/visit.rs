@@ -1,5 +1,5 @@
 //! Going through typed trees: which columns and relations they use.
-use crate::analyze::window_exprs;
+use crate::analyze::{window_exprs, window_exprs_mut};
 use crate::typed::{Expr, ExprKind, From, Relation, RelationSource};
 use std::collections::BTreeSet;
 
@@ -183,4 +183,61 @@ pub(super) fn lateral_needs(relation: &Relation, out: &mut BTreeSet<usize>) {
         RelationSource::Functions { calls, .. } => calls.iter().for_each(|(call, _)| used_relations(call, 0, out)),
         _ => {}
     }
+}
+
+/// As `visit_query`, of the query's own columns, which may be changed.
+pub(super) fn columns_mut(
+    query: &mut crate::typed::Query,
+    depth: usize,
+    change: &mut dyn FnMut(&mut usize, &mut usize),
+) {
+    use crate::typed::Body;
+    let mut exprs: Vec<&mut Expr> = query.targets.iter_mut().map(|target| &mut target.expr).collect();
+    exprs.extend(query.limit.iter_mut().chain(&mut query.offset));
+    exprs.extend(query.windows.iter_mut().flat_map(window_exprs_mut));
+    match &mut query.body {
+        Body::Select { from, filter, grouping } => {
+            from.iter_mut().for_each(|part| conditions_mut(part, &mut exprs));
+            exprs.extend(filter);
+            if let Some(grouping) = grouping {
+                exprs.extend(grouping.keys.iter_mut().chain(&mut grouping.having));
+                for aggregate in &mut grouping.aggregates {
+                    exprs.extend(aggregate.arguments.iter_mut().chain(&mut aggregate.filter));
+                    exprs.extend(aggregate.order_by.iter_mut().map(|(expr, _, _)| expr));
+                }
+            }
+        }
+        Body::Values(rows) => exprs.extend(rows.iter_mut().flatten()),
+        Body::Set { left, right, .. } => {
+            columns_mut(left, depth + 1, change);
+            columns_mut(right, depth + 1, change);
+        }
+    }
+    for relation in &mut query.relations {
+        match &mut relation.source {
+            RelationSource::Query(inner) => columns_mut(inner, depth + 1, change),
+            RelationSource::Function { arguments, .. } => exprs.extend(arguments),
+            RelationSource::Scalar { value, .. } => exprs.push(value),
+            RelationSource::Functions { calls, .. } => exprs.extend(calls.iter_mut().map(|(call, _)| call)),
+            RelationSource::Table(_) | RelationSource::Virtual(_) | RelationSource::Common { .. } => {}
+        }
+    }
+    exprs.into_iter().for_each(|expr| expr_columns_mut(expr, depth, change));
+}
+
+fn conditions_mut<'f>(from: &'f mut From, out: &mut Vec<&'f mut Expr>) {
+    if let From::Join { left, right, condition, .. } = from {
+        conditions_mut(left, out);
+        conditions_mut(right, out);
+        out.extend(condition);
+    }
+}
+
+fn expr_columns_mut(expr: &mut Expr, depth: usize, change: &mut dyn FnMut(&mut usize, &mut usize)) {
+    match &mut expr.kind {
+        ExprKind::Column { up, relation, column } if *up == depth => change(relation, column),
+        ExprKind::Subquery(subquery) => columns_mut(&mut subquery.query, depth + 1, change),
+        _ => {}
+    }
+    expr.children_mut().into_iter().for_each(|child| expr_columns_mut(child, depth, change));
 }
