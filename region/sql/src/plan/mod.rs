@@ -3,10 +3,16 @@
 //! A plan is a tree of nodes; each yields rows of a fixed width. Rows are concatenations: a table's columns and its
 //! row id, then the next relation's. The planner places every column; expressions are compiled once, to slots.
 //!
-//! - Joins are ordered greedily: what is looked up by key first, then what connects to what is there.
-//! - A scan takes the index whose columns the conditions fix best: all columns of a unique one is a point lookup.
-//! - A subquery in an expression becomes an `Apply` beneath it: its value is one more slot of the row. What it uses of
-//!   the row around travels in outer parameters.
+//! ```text
+//!   typed query ── rewrite ──> typed query ── search ──> steps ── from, planner, compile ──> nodes
+//!                                  selectivity, cost, access: what each way would come to
+//! ```
+//! - `rewrite` makes other queries of a query, with the same answer; `search` chooses the order of joins and how each is done;
+//!   `access` the way to a table's rows. They compare expectations (`cost`, `selectivity`) and build nothing.
+//! - A subquery in an expression that no rewriting took becomes an `Apply` beneath it: its value is one more slot of the row.
+//!   What it uses of the row around travels in outer parameters.
+//! - Estimates choose between plans of one answer: a wrong one costs time only.
+//! - `explain` shows a plan; what it shows besides the nodes is kept in `notes`, and only for it.
 mod access;
 mod common;
 mod compile;
@@ -14,7 +20,6 @@ mod condition;
 mod cost;
 mod explain;
 mod expr;
-mod fold;
 mod from;
 mod node;
 mod notes;

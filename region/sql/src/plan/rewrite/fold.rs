@@ -1,7 +1,7 @@
-//! Calls of immutable functions on constants, computed once while planning.
+//! W5: calls of immutable functions on constants, computed once while planning.
 //!
 //! A call that fails stays as it is: whether its error comes depends on whether a row gets that far.
-use super::visit::for_each_expr;
+use crate::plan::visit::for_each_expr;
 use crate::typed::{Body, Expr, ExprKind, From, Query};
 use trivet_types::registry::{Body as ProcedureBody, Procedure, Volatility};
 use trivet_types::{Array, Datum, NoEnvironment, element_of};
