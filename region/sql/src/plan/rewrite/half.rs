@@ -56,7 +56,7 @@ fn exists(relations: &mut Vec<Relation>, query: &Query) -> Option<(From, Option<
     let mut conditions = Vec::new();
     gather_conditions(from, &mut conditions);
     let filter_is_plain = filter.as_ref().is_none_or(is_plain);
-    let correlated = filter.as_ref().is_some_and(|filter| uses_outer(filter));
+    let correlated = filter.as_ref().is_some_and(uses_outer);
     if !simple
         || looks_out
         || !filter_is_plain
