@@ -396,10 +396,14 @@ impl Analyzer<'_> {
         }
         let wrong = |message: String| Err(at(place, PgError::new(sqlstate::WRONG_OBJECT_TYPE, message)));
         if call.distinct {
-            return wrong("cannot use DISTINCT with WITHIN GROUP".to_string());
+            return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, "cannot use DISTINCT with WITHIN GROUP")));
         }
         if !call.order_by.is_empty() {
             return wrong("cannot use multiple ORDER BY clauses with WITHIN GROUP".to_string());
+        }
+        let hypothetical = registry().procedures_named(name).iter().find(|procedure| procedure.is_hypothetical());
+        if let Some(procedure) = hypothetical {
+            return self.hypothetical(call, procedure, all, direct_count, &order, place);
         }
         let types: Vec<Oid> = all.iter().map(|argument| argument.type_oid).collect();
         let resolved = match registry().resolve_function(name, &types) {
@@ -428,6 +432,50 @@ impl Analyzer<'_> {
             filter,
             order_by,
             type_oid: resolved.result,
+            star: false,
+        })
+    }
+
+    /// `rank(x) WITHIN GROUP (ORDER BY a)`: as many direct arguments as there are keys, each of its key's type.
+    fn hypothetical(
+        &mut self,
+        call: &FunctionCall,
+        procedure: &'static Procedure,
+        all: Vec<Expr>,
+        direct: usize,
+        order: &[(bool, bool)],
+        place: Place,
+    ) -> PgResult<Aggregate> {
+        if direct != order.len() {
+            let name = call.name.last();
+            let hint = format!(
+                "To use the hypothetical-set aggregate {name}, the number of hypothetical direct arguments (here {direct}) \
+                 must match the number of ordering columns (here {}).",
+                order.len()
+            );
+            return Err(self.undefined(call, &all, place, Failure::NotFound).hint(hint));
+        }
+        let mut arguments = all;
+        let keys = arguments.split_off(direct);
+        let (mut direct, mut order_by) = (Vec::with_capacity(keys.len()), Vec::with_capacity(keys.len()));
+        for ((argument, key), (descending, nulls_first)) in arguments.into_iter().zip(keys).zip(order) {
+            let (pair, _) = self.unify(vec![argument, key], "WITHIN GROUP")?;
+            let mut pair = pair.into_iter();
+            direct.extend(pair.next());
+            order_by.extend(pair.next().map(|key| (key, *descending, *nulls_first)));
+        }
+        let filter = match &call.filter {
+            Some(filter) => Some(self.condition(filter, "FILTER")?),
+            None => None,
+        };
+        Ok(Aggregate {
+            procedure,
+            argument_types: direct.iter().map(|argument| argument.type_oid).collect(),
+            arguments: direct,
+            distinct: false,
+            filter,
+            order_by,
+            type_oid: procedure.result,
             star: false,
         })
     }

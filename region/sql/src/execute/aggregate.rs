@@ -126,6 +126,9 @@ impl State {
         } else {
             self.ordered.sort_by(|left, right| compare_keys(&left.0, &right.0, &call.order_by));
         }
+        if call.procedure.is_hypothetical() {
+            return super::hypothetical::place(call, &self.ordered);
+        }
         for (_, values) in std::mem::take(&mut self.ordered) {
             self.accumulator.add(context.environment, &values)?;
         }

@@ -18,6 +18,7 @@ mod common;
 mod defaults;
 mod distinct;
 mod foreign;
+mod hypothetical;
 mod inserter;
 mod join;
 mod lock;

@@ -75,7 +75,11 @@ impl Procedure {
     }
     /// Takes its last argument sorted, by WITHIN GROUP.
     pub fn is_ordered_set(&self) -> bool {
-        matches!(self.name, "mode" | "percentile_cont" | "percentile_disc")
+        matches!(self.name, "mode" | "percentile_cont" | "percentile_disc") || self.is_hypothetical()
+    }
+    /// Where a row of its arguments would stand among the rows, by WITHIN GROUP.
+    pub fn is_hypothetical(&self) -> bool {
+        self.is_aggregate() && matches!(self.name, "rank" | "dense_rank" | "percent_rank" | "cume_dist")
     }
     /// Takes each argument of any type as JSON text, with its type noted (`trivet_json`).
     pub fn takes_json(&self) -> bool {

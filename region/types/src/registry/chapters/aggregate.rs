@@ -1,5 +1,5 @@
 //! Rows of `pg_proc`: Aggregates.
-use super::super::procedures::{NULLS, p};
+use super::super::procedures::{NULLS, VARIADIC, p};
 use crate::functions::{aggregate, ordered, statistics};
 use crate::oid;
 use crate::registry::{Body, Procedure};
@@ -59,6 +59,10 @@ pub static PROCEDURES: &[Procedure] = &[
     p(3980, "percentile_cont", &[oid::FLOAT8_ARRAY, oid::FLOAT8], oid::FLOAT8_ARRAY, NULLS, A(ordered::percentile_continuous)),
     p(3982, "percentile_cont", &[oid::FLOAT8_ARRAY, oid::INTERVAL], oid::INTERVAL_ARRAY, NULLS, A(ordered::percentile_continuous)),
     p(3984, "mode", &[oid::ANYELEMENT], oid::ANYELEMENT, NULLS, A(ordered::mode)),
+    p(3986, "rank", &[oid::ANY], oid::INT8, NULLS | VARIADIC, A(ordered::hypothetical)),
+    p(3988, "percent_rank", &[oid::ANY], oid::FLOAT8, NULLS | VARIADIC, A(ordered::hypothetical)),
+    p(3990, "cume_dist", &[oid::ANY], oid::FLOAT8, NULLS | VARIADIC, A(ordered::hypothetical)),
+    p(3992, "dense_rank", &[oid::ANY], oid::INT8, NULLS | VARIADIC, A(ordered::hypothetical)),
     p(4053, "array_agg", &[oid::ANYARRAY], oid::ANYARRAY, NULLS, A(statistics::collect_arrays)),
     p(6164, "bit_xor", &[oid::INT2], oid::INT2, NULLS, A(statistics::bit_xor)),
     p(6165, "bit_xor", &[oid::INT4], oid::INT4, NULLS, A(statistics::bit_xor)),
