@@ -10,6 +10,7 @@
 //! tls_required = false
 //! connections_max = 500
 //! authentication_timeout_s = 60
+//! history_s = 10
 //!
 //! [[sql.hba]]                      # in the place of `auth`: the first rule that fits decides (access.rs)
 //! type = "hostssl"
@@ -67,6 +68,9 @@ pub struct SqlSection {
     pub authentication_timeout_s: u64,
     #[serde(default)]
     pub users: Vec<UserEntry>,
+    /// How long versions are kept for AS OF SYSTEM TIME.
+    #[serde(default = "default_history_s")]
+    pub history_s: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -92,6 +96,9 @@ impl Default for StorageSection {
     }
 }
 
+fn default_history_s() -> u64 {
+    10
+}
 fn default_connections_max() -> usize {
     500
 }

@@ -97,7 +97,11 @@ impl Region {
 
         let log = Arc::new(NodeLog::new(node.clone()));
         let regions = common.roster.iter().map(|entry| (entry.id, entry.name.clone())).collect();
-        let options = trivet_txn::Options { regions, ..trivet_txn::Options::default() };
+        let options = trivet_txn::Options {
+            regions,
+            history: Duration::from_secs(extra.sql.history_s),
+            ..trivet_txn::Options::default()
+        };
         let database = RegionDatabase::new(log, state.clone(), store.clone(), builder, options);
         let background = CancellationToken::new();
         spawn_horizon(database.clone(), background.clone());

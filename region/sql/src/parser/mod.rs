@@ -3,6 +3,7 @@
 //!
 //! Bounds, so that no text can exhaust the stack: nesting is limited while parsing, left-deep operator chains while converting
 //! (AND and OR chains are flattened instead), and a long text is parsed on a thread with room for the library's own recursion.
+mod as_of;
 mod convert;
 mod cursor;
 mod define;
@@ -16,6 +17,7 @@ mod table;
 pub mod tree;
 mod utility;
 
+pub use as_of::AsOf;
 use error::Source;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
@@ -38,6 +40,14 @@ pub struct Parsed {
     pub statement: Statement,
     /// Its text, without the semicolon.
     pub text: String,
+    /// A query of the past.
+    pub as_of: Option<AsOf>,
+}
+
+impl Parsed {
+    pub fn new(statement: Statement, text: impl Into<String>) -> Parsed {
+        Parsed { statement, text: text.into(), as_of: None }
+    }
 }
 
 /// All statements of a query text; none for an empty one. 42601 with a position, 0A000 with a name, 54001 for nesting.
@@ -94,12 +104,15 @@ fn parse_tokens(source: &Source<'_>, tokens: Vec<TokenWithSpan>) -> PgResult<Vec
         };
         if let (Some(first), Some(last)) = (tokens.first(), tokens.last()) {
             let text = source.slice(first.span.start, last.span.end).to_owned();
+            let split = as_of::split(source, tokens)?;
+            let as_of = split.as_ref().map(|(_, as_of)| *as_of);
+            let tokens = split.as_ref().map_or(tokens, |(kept, _)| kept.as_slice());
             let statement = parse_one(source, tokens).map_err(|error| match end {
                 // The statement ends too early: PostgreSQL points at what ends it.
                 Some(end) if error.message == "syntax error at end of input" => source.syntax_error(end),
                 _ => error,
             })?;
-            statements.push(Parsed { statement, text });
+            statements.push(Parsed { statement, text, as_of });
         }
     }
     Ok(statements)

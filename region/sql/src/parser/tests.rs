@@ -136,6 +136,7 @@ fn utility_statements() {
         one("start transaction isolation level repeatable read, read only"),
         Statement::Begin {
             modes: TransactionModes {
+                as_of: None,
                 isolation: Some(trivet_txn::Isolation::RepeatableRead),
                 read_only: Some(true),
                 deferrable: None
@@ -233,4 +234,27 @@ fn mutations_of_good_statements_never_panic() {
         }
         let _ = parse(&characters.into_iter().collect::<String>());
     }
+}
+
+#[test]
+fn the_past_is_asked_for_behind_from_or_at_the_end() {
+    for (sql, rest) in [
+        ("select a from t as of system time '-5s' where b = 1", "select a from t where b = 1"),
+        ("select a from t where b = 1 as of system time interval '-5s'", "select a from t where b = 1"),
+        ("(select 1) as of system time '-5s'", "(select 1)"),
+    ] {
+        let (past, now) = (parse(sql).expect(sql), parse(rest).expect(rest));
+        assert_eq!(past[0].as_of, Some(AsOf::Ago(5_000_000)), "{sql}");
+        let unplaced = |parsed: &Parsed| without_places(&format!("{:?}", parsed.statement));
+        assert_eq!(unplaced(&past[0]), unplaced(&now[0]), "{sql}");
+    }
+    assert_eq!(parse("select 1 as of").expect("of is a name as any other")[0].as_of, None);
+    assert_eq!(parse("select 1 from t as of system time now()").expect_err("not a string").code.as_str(), "0A000");
+    assert_eq!(parse("select 1 from t as of system time 'x'").expect_err("no time").code.as_str(), "22007");
+    assert!(matches!(one("begin as of system time '-1s'"), Statement::Begin { modes, .. } if modes.as_of.is_some()));
+}
+
+/// Without places: two texts of the same statement have others.
+fn without_places(shown: &str) -> String {
+    shown.split("Place(").map(|part| part.split_once(')').map_or(part, |(_, rest)| rest)).collect()
 }

@@ -578,6 +578,7 @@ pub enum SetValue {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TransactionModes {
+    pub as_of: Option<super::AsOf>,
     pub isolation: Option<Isolation>,
     pub read_only: Option<bool>,
     pub deferrable: Option<bool>,

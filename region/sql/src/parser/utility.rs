@@ -111,6 +111,8 @@ fn modes(rest: &mut Cursor<'_, '_>) -> PgResult<TransactionModes> {
                 rest.expect("write")?;
                 false
             });
+        } else if rest.eat_words(&["as", "of", "system", "time"]) {
+            modes.as_of = Some(super::as_of::time(rest)?);
         } else if rest.eat("not") {
             rest.expect("deferrable")?;
             modes.deferrable = Some(false);

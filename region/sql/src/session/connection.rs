@@ -102,7 +102,10 @@ impl SqlSession {
 
     /// The transaction, an implicit one if there is none.
     pub fn open(&mut self) -> &mut Active {
-        self.block.open(&*self.engine.database, &self.settings)
+        let stale = self.settings.allows_stale_reads();
+        let active = self.block.open(&*self.engine.database, &self.settings);
+        active.transaction.allow_stale(stale);
+        active
     }
 
     pub fn environment(&mut self) -> SessionEnvironment {

@@ -323,7 +323,7 @@ async fn to_client(
             Statement::Query(select_of(name, columns))
         }
     };
-    let parsed = Parsed { statement, text: parsed.text.clone() };
+    let parsed = Parsed::new(statement, parsed.text.clone());
     let prepared = session.prepare(&Arc::new(parsed), None).await?;
     let mut portal = Portal::new(Arc::new(prepared), Vec::new(), vec![]);
     let Some(columns) = portal.columns() else {

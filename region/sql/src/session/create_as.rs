@@ -21,7 +21,7 @@ impl SqlSession {
         parsed: &Parsed,
         client: &mut dyn Client,
     ) -> PgResult<String> {
-        let of_query = Parsed { statement: Statement::Query(query.clone()), text: format!("{}\n--query", parsed.text) };
+        let of_query = Parsed::new(Statement::Query(query.clone()), format!("{}\n--query", parsed.text));
         let PreparedQuery { columns: shown, .. } = self.prepare_query(&Arc::new(of_query)).await?;
         if columns.len() > shown.len() {
             return Err(PgError::new(sqlstate::SYNTAX_ERROR, "too many column names were specified"));
@@ -76,7 +76,7 @@ impl SqlSession {
             on_conflict: None,
             returning: vec![],
         };
-        let filling = Parsed { statement: Statement::Insert(insert), text: format!("{}\n--rows", parsed.text) };
+        let filling = Parsed::new(Statement::Insert(insert), format!("{}\n--rows", parsed.text));
         let prepared = self.prepare(&Arc::new(filling), None).await?;
         let mut portal = Portal::new(Arc::new(prepared), Vec::new(), vec![]);
         while self.next_rows(&mut portal).await?.is_some() {}

@@ -135,7 +135,7 @@ impl SqlSession {
         if self.portals.contains_key(&name.text) {
             return Err(PgError::new(sqlstate::DUPLICATE_CURSOR, format!("cursor \"{}\" already exists", name.text)));
         }
-        let inner = Parsed { statement: Statement::Query((**query).clone()), text: parsed.text.clone() };
+        let inner = Parsed::new(Statement::Query((**query).clone()), parsed.text.clone());
         let prepared = Arc::new(self.prepare(&Arc::new(inner), None).await?);
         let scrolls = scroll.unwrap_or_else(|| query.locking.is_empty() && prepared.scans_backward());
         let mut portal = Portal::new(prepared, Vec::new(), vec![]);

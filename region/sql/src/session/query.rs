@@ -259,6 +259,9 @@ impl SqlSession {
     /// Plans a statement, or finds out that it needs none.
     /// `given_types`: `None` if the statement may have no parameters.
     pub(super) async fn prepare(&mut self, parsed: &Arc<Parsed>, given_types: Option<&[u32]>) -> PgResult<Prepared> {
+        if parsed.as_of.is_some() {
+            Box::pin(self.enter_past(parsed)).await?;
+        }
         let kind = match &parsed.statement {
             Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
                 let cancel = self.startup.cancel.clone();
@@ -272,6 +275,15 @@ impl SqlSession {
             kind,
             origin: Origin::default(),
         })
+    }
+
+    /// A query with AS OF SYSTEM TIME is planned and run in a transaction of its own, of the past.
+    async fn enter_past(&mut self, parsed: &Parsed) -> PgResult<()> {
+        if parsed.as_of.is_some() && self.block.is_explicit() {
+            return Err(PgError::unsupported("AS OF SYSTEM TIME of one query in a transaction block")
+                .hint("Use SET TRANSACTION AS OF SYSTEM TIME, or BEGIN AS OF SYSTEM TIME."));
+        }
+        self.read_as_of(parsed.as_of).await
     }
 
     /// A query, planned only to know its columns.
@@ -684,6 +696,9 @@ impl SqlSession {
         let (Some(parsed), PreparedKind::Planned(known)) = (&prepared.parsed, &prepared.kind) else {
             return Err(PgError::internal("a statement without a plan was run"));
         };
+        if parsed.as_of.is_some() {
+            Box::pin(self.enter_past(parsed)).await?;
+        }
         let cached = self.plan(parsed, prepared.given_types.as_deref(), Some(known)).await?;
         if cached.types.is_some() {
             self.types.clone_from(&cached.types);

@@ -16,6 +16,7 @@ impl SqlSession {
         let tag = match &parsed.statement {
             Statement::Begin { modes, tag } => {
                 self.begin(*modes, client)?;
+                self.read_as_of(modes.as_of).await?;
                 (*tag).into()
             }
             Statement::Commit { chain } => return self.commit(*chain, client).await,
@@ -32,7 +33,13 @@ impl SqlSession {
                 "RELEASE".into()
             }
             Statement::RollbackTo(name) => self.rollback_to(name)?,
-            Statement::SetTransaction { modes, session } => self.set_transaction(*modes, *session, client)?,
+            Statement::SetTransaction { modes, session } => {
+                let tag = self.set_transaction(*modes, *session, client)?;
+                if self.block.is_explicit() {
+                    self.read_as_of(modes.as_of).await?;
+                }
+                tag
+            }
             Statement::Set { name, value, local } => {
                 if matches!(name.as_str(), "role" | "session_authorization") {
                     self.check_set_role(name, value).await?;
@@ -116,6 +123,21 @@ impl SqlSession {
         } else {
             self.block.begin(&*self.engine.database, &self.settings, modes)?;
         }
+        Ok(())
+    }
+
+    /// From here on the transaction reads the past (T23).
+    pub(super) async fn read_as_of(&mut self, as_of: Option<crate::parser::AsOf>) -> PgResult<()> {
+        let Some(as_of) = as_of else { return Ok(()) };
+        let now = super::environment::clock_now().saturating_add(super::environment::POSTGRES_EPOCH);
+        let cancel = self.startup.cancel.clone();
+        let active = self.open();
+        if active.used && active.explicit {
+            let message = "AS OF SYSTEM TIME must be set before any query";
+            return Err(PgError::new(sqlstate::ACTIVE_SQL_TRANSACTION, message));
+        }
+        SqlSession::cancellable(&cancel, active.transaction.read_as_of(as_of.resolve(now))).await?;
+        active.read_only = true;
         Ok(())
     }
 
@@ -326,7 +348,7 @@ impl SqlSession {
             .iter()
             .map(|name| crate::analyze::resolve_type_name(name, &environment).map(|(oid, _)| oid.0))
             .collect::<PgResult<Vec<_>>>()?;
-        let parsed = Parsed { statement: statement.clone(), text: text.to_owned() };
+        let parsed = Parsed::new(statement.clone(), text);
         let prepared = self.prepare(&Arc::new(parsed), Some(&types)).await?;
         let prepared = prepared.shown_as(self.source_text(whole), true);
         self.statements.insert(name.text.clone(), Arc::new(prepared));

@@ -257,6 +257,12 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         "Sets the current transaction's read-only status.",
     )),
     setting(
+        "trivet.stale_reads",
+        "off",
+        Kind::Bool,
+        "Reads what this region has, however old, while it cannot read what is newest.",
+    ),
+    setting(
         "trivet.statement_memory",
         "524288",
         Kind::Kilobytes,

@@ -59,6 +59,7 @@ pub struct Settings {
     planning: PlanSettings,
     /// What of the settings decides how values are read and shown.
     format_key: Arc<str>,
+    stale_reads: bool,
 }
 
 impl Default for Settings {
@@ -76,6 +77,7 @@ impl Default for Settings {
             limits: Limits::default(),
             planning: PlanSettings::default(),
             format_key: Arc::from(""),
+            stale_reads: false,
         };
         settings.refresh();
         settings
@@ -234,6 +236,11 @@ impl Settings {
         &self.format_key
     }
 
+    /// `trivet.stale_reads`
+    pub fn allows_stale_reads(&self) -> bool {
+        self.stale_reads
+    }
+
     pub fn mark(&self) -> SettingsMark {
         SettingsMark(self.undo.len())
     }
@@ -347,6 +354,7 @@ impl Settings {
                 _ => IntervalStyle::Postgres,
             },
         };
+        self.stale_reads = self.is_on("trivet.stale_reads");
         const NAMES: [&str; 5] = ["DateStyle", "IntervalStyle", "TimeZone", "extra_float_digits", "bytea_output"];
         let key = NAMES.map(|name| self.value(name)).join(";");
         if *self.format_key != *key {

@@ -7,6 +7,7 @@ mod conversation;
 mod definitions;
 mod limits;
 mod memory;
+mod past;
 mod plans;
 mod robustness;
 mod server;
