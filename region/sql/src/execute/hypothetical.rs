@@ -1,5 +1,5 @@
 //! `rank(x) WITHIN GROUP (ORDER BY a)` and its kin: where a row would stand among those of a group.
-use super::shape::compare_keys;
+use super::sort::compare_keys;
 use crate::plan::AggregateCall;
 use std::cmp::Ordering;
 use trivet_types::{Datum, PgError, PgResult};

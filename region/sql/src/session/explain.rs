@@ -67,7 +67,7 @@ impl SqlSession {
     ) -> PgResult<()> {
         let options = options(analyze, verbose, given)?;
         let text = format!("{statement:?}");
-        let parsed = Arc::new(Parsed { statement: statement.clone(), text });
+        let parsed = Arc::new(Parsed::new(statement.clone(), text));
         let began = Instant::now();
         let (prepared, plan) = self.prepare_explained(&parsed).await?;
         let planning_ms = began.elapsed().as_secs_f64() * 1000.0;
