@@ -117,7 +117,7 @@ impl Source<'_> {
         let mut places = WindowPlaces { parenthesis: self.place_at(open), ..WindowPlaces::default() };
         // The last unit at this level is the frame's: an expression may have a column of such a name.
         let (mut depth, mut between, mut bound) = (1, false, None);
-        while let Some((at, word)) = words.next() {
+        for (at, word) in words {
             match word.to_ascii_lowercase().as_str() {
                 "(" => depth += 1,
                 ")" => depth -= 1,

@@ -699,7 +699,10 @@ impl SqlSession {
         if parsed.as_of.is_some() {
             Box::pin(self.enter_past(parsed)).await?;
         }
-        let cached = self.plan(parsed, prepared.given_types.as_deref(), Some(known)).await?;
+        let mut cached = self.plan(parsed, prepared.given_types.as_deref(), Some(known)).await?;
+        while !cached.held.is_empty() && self.hold_tables(&cached.held).await? {
+            cached = self.plan(parsed, prepared.given_types.as_deref(), Some(&cached)).await?;
+        }
         if cached.types.is_some() {
             self.types.clone_from(&cached.types);
         }
@@ -720,9 +723,6 @@ impl SqlSession {
         }
         if cached.plan.writes {
             active.check_writable(command_word(cached.plan.command))?;
-            for (table, strength) in &cached.held {
-                rules.within(table_lock::hold(&mut *active.transaction, *table, *strength)).await?;
-            }
             for key in &cached.guards {
                 active.transaction.guard_schema(key.clone());
             }

@@ -61,9 +61,15 @@ fn strengths(mode: &str) -> Option<Strengths> {
     })
 }
 
-/// Taken by whatever changes or locks rows of a table: keeps LOCK TABLE of this region waiting.
-pub(super) async fn hold(transaction: &mut dyn Transaction, table: Oid, strength: LockStrength) -> PgResult<()> {
-    transaction.lock_here(&key(table, 1), strength, LockWait::Wait).await.map(|_| ())
+/// Taken by whatever changes or locks rows of a table: keeps LOCK TABLE of this region waiting. Whether it had to wait itself:
+/// then what the other did is newer than the statement's snapshot.
+pub(super) async fn hold(transaction: &mut dyn Transaction, table: Oid, strength: LockStrength) -> PgResult<bool> {
+    let key = key(table, 1);
+    if transaction.lock_here(&key, strength, LockWait::SkipLocked).await? {
+        return Ok(false);
+    }
+    transaction.lock_here(&key, strength, LockWait::Wait).await?;
+    Ok(true)
 }
 
 /// 3F000 or 42P01; a utility's error has no position.
@@ -98,6 +104,20 @@ pub(super) fn held_by(plan: &Plan) -> Vec<(Oid, LockStrength)> {
 }
 
 impl SqlSession {
+    /// Take what a plan takes of its tables. Whether it had to wait: then it has to be planned at a newer snapshot.
+    pub(super) async fn hold_tables(&mut self, held: &[(Oid, LockStrength)]) -> PgResult<bool> {
+        let rules = self.lock_rules();
+        let active = self.open();
+        let mut waited = false;
+        // Who may not write is told so before long.
+        if !active.read_only {
+            for (table, strength) in held {
+                waited |= rules.within(hold(&mut *active.transaction, *table, *strength)).await?;
+            }
+        }
+        Ok(waited)
+    }
+
     pub(super) async fn lock_tables(&mut self, tables: &[QualifiedName], mode: &str, nowait: bool) -> PgResult<()> {
         for name in tables {
             let table = self.table_to_lock(name).await?;

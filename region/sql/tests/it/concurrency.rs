@@ -189,6 +189,12 @@ async fn lock_table_waits_for_writers_and_keeps_them_waiting() {
     .await;
     assert_eq!(result, Ok(1));
     assert_eq!(int(&one, "select sum(b)::int8 from t").await, 205);
+    two.batch_execute("begin; lock table t; insert into t values (4, 4), (5, 5)").await.expect("a locker's rows");
+    let (_one, result) = blocked(one, "delete from t", async {
+        two.batch_execute("commit").await.expect("the locker goes first");
+    })
+    .await;
+    assert_eq!(result, Ok(5), "what came while it waited is seen");
 }
 
 #[tokio::test]
