@@ -4,9 +4,90 @@
 use crate::error::{PgError, PgResult, sqlstate};
 use crate::{Array, Datum, Oid, Text, datetime, display_name, element_of, is_array, oid};
 
-/// An interval's modifier has the fields that it may have above its precision; ours has always all of them.
-const INTERVAL_ALL_FIELDS: i32 = 0x7fff_0000;
-pub const INTERVAL_PRECISION: i32 = 0xffff;
+pub use interval::{FIELDS_ALL as INTERVAL_FIELDS_ALL, shown as interval_shown};
+
+/// `interval year to month`, `interval second(2)`: a modifier has the fields that a value may have above its precision.
+pub mod interval {
+    use crate::{Interval, datetime};
+
+    pub const YEAR: i32 = 1 << 2;
+    pub const MONTH: i32 = 1 << 1;
+    pub const DAY: i32 = 1 << 3;
+    pub const HOUR: i32 = 1 << 10;
+    pub const MINUTE: i32 = 1 << 11;
+    pub const SECOND: i32 = 1 << 12;
+    pub const FIELDS_ALL: i32 = 0x7fff;
+    pub(super) const PRECISION: i32 = 0xffff;
+    const NAMES: [(i32, &str); 6] =
+        [(YEAR, "year"), (MONTH, "month"), (DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second")];
+
+    fn fields(modifier: i32) -> i32 {
+        modifier >> 16 & FIELDS_ALL
+    }
+
+    /// The smallest field that a value may have, by name; `None`: all may be there.
+    fn last(modifier: i32) -> Option<&'static str> {
+        let fields = fields(modifier);
+        let mut named = NAMES.iter().rev().filter(|(field, _)| fields & field != 0);
+        if modifier < 0 || fields == FIELDS_ALL { None } else { named.next().map(|(_, name)| *name) }
+    }
+
+    /// What a text says under a modifier: a number alone is in the smallest field, `03:04` is minutes and seconds if there are no
+    /// hours.
+    pub fn text(modifier: i32, text: &str) -> String {
+        let Some(last) = last(modifier) else { return text.to_owned() };
+        let trimmed = text.trim();
+        let years = last == "month" && fields(modifier) & YEAR != 0;
+        if !trimmed.contains([':', ' ']) && trimmed.parse::<f64>().is_ok() && !years {
+            return format!("{trimmed} {last}");
+        }
+        if years && !trimmed.contains([':', ' ']) && trimmed.parse::<f64>().is_ok() {
+            return format!("{trimmed} month");
+        }
+        if fields(modifier) == MINUTE | SECOND && trimmed.matches(':').count() == 1 {
+            return format!("00:{trimmed}");
+        }
+        text.to_owned()
+    }
+
+    /// The value without the fields that it may not have.
+    pub fn fitted(modifier: i32, value: Interval) -> Interval {
+        const HOUR_MICROSECONDS: i64 = 3_600_000_000;
+        const MINUTE_MICROSECONDS: i64 = 60_000_000;
+        let whole = |unit: i64| value.microseconds / unit * unit;
+        let mut fitted = value;
+        match last(modifier) {
+            Some("year") => fitted = Interval { months: value.months / 12 * 12, days: 0, microseconds: 0 },
+            Some("month") => fitted = Interval { days: 0, microseconds: 0, ..value },
+            Some("day") => fitted.microseconds = 0,
+            Some("hour") => fitted.microseconds = whole(HOUR_MICROSECONDS),
+            Some("minute") => fitted.microseconds = whole(MINUTE_MICROSECONDS),
+            _ => {}
+        }
+        if modifier & PRECISION != PRECISION {
+            fitted.microseconds = datetime::round_microseconds(fitted.microseconds, modifier & PRECISION);
+        }
+        fitted
+    }
+
+    /// As `format_type` shows it.
+    pub fn shown(modifier: i32) -> String {
+        let digits = match modifier & PRECISION {
+            PRECISION => String::new(),
+            digits => format!("({digits})"),
+        };
+        let fields = fields(modifier);
+        if fields == FIELDS_ALL {
+            return format!("interval{digits}");
+        }
+        let named: Vec<&str> = NAMES.iter().filter(|(field, _)| fields & field != 0).map(|(_, name)| *name).collect();
+        match named.as_slice() {
+            [] => format!("interval{digits}"),
+            [only] => format!("interval {only}{digits}"),
+            [first, .., last] => format!("interval {first} to {last}{digits}"),
+        }
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Strictness {
@@ -50,8 +131,12 @@ pub fn parse(oid: Oid, arguments: &[i64]) -> PgResult<i32> {
             Ok(crate::numeric::make_modifier(first as i32, scale as i32))
         }
         oid::INTERVAL => {
-            one("an interval")?;
-            Ok(INTERVAL_ALL_FIELDS | first.clamp(0, 6) as i32)
+            let digits = match arguments {
+                [_] => interval::PRECISION,
+                [_, digits] => (*digits).clamp(0, 6) as i32,
+                _ => return Err(bad("invalid INTERVAL type modifier".to_string())),
+            };
+            Ok((first as i32 & interval::FIELDS_ALL) << 16 | digits)
         }
         oid::TIME | oid::TIMETZ | oid::TIMESTAMP | oid::TIMESTAMPTZ => {
             one("a time")?;
@@ -82,10 +167,7 @@ pub fn apply(oid: Oid, modifier: i32, datum: Datum, strictness: Strictness) -> P
             }
             Ok(Datum::Timestamp(datetime::round_microseconds(*value, modifier)))
         }
-        (oid::INTERVAL, Datum::Interval(value)) => {
-            let microseconds = datetime::round_microseconds(value.microseconds, modifier & INTERVAL_PRECISION);
-            Ok(Datum::Interval(crate::Interval { microseconds, ..*value }))
-        }
+        (oid::INTERVAL, Datum::Interval(value)) => Ok(Datum::Interval(interval::fitted(modifier, *value))),
         (oid::TIME, Datum::Time(value)) => Ok(Datum::Time(datetime::round_microseconds(*value, modifier))),
         (_, Datum::Array(array)) if is_array(oid) => {
             let fitted = array.values.iter().map(|value| apply(array.element, modifier, value.clone(), strictness));

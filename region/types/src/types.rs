@@ -263,7 +263,7 @@ pub fn display_name(oid: Oid, modifier: i32) -> String {
             let (precision, scale) = crate::numeric::split_modifier(modifier);
             format!("numeric({precision},{scale})")
         }
-        oid::INTERVAL if modifier >= 0 => format!("interval({})", modifier & crate::modifier::INTERVAL_PRECISION),
+        oid::INTERVAL if modifier >= 0 => crate::modifier::interval_shown(modifier),
         oid::TIME => precision("time", " without time zone"),
         oid::TIMETZ => precision("time", " with time zone"),
         oid::TIMESTAMP => precision("timestamp", " without time zone"),

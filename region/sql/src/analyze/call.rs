@@ -1,5 +1,6 @@
 //! Function calls: ordinary ones, aggregates, and those that SQL's grammar gives a form of their own.
 use super::expr::{common_modifier, make};
+use super::sortable::{check_equality, check_order};
 use super::{Analyzer, at};
 use crate::parser::tree::{self, FunctionCall, Place};
 use crate::typed::{Aggregate, Expr, ExprKind};
@@ -27,8 +28,16 @@ fn check_polymorphic(procedure: &Procedure, types: &[Oid]) -> PgResult<()> {
 
 impl Analyzer<'_> {
     pub(super) fn call(&mut self, call: &FunctionCall, place: Place) -> PgResult<Expr> {
+        if call.variadic {
+            let spread = self.spread(call, place)?;
+            return self.call(&spread, place);
+        }
         let qualified = call.name.schema();
         if qualified.is_some_and(|schema| !matches!(schema, "pg_catalog" | "information_schema")) {
+            let schema = Datum::text(qualified.unwrap_or_default());
+            let wanted = [schema, Datum::Oid(oid::REGNAMESPACE.0)];
+            // Without the catalog at hand nobody knows: whoever asked loads it and asks again.
+            self.environment.system(trivet_types::SystemCall::RegclassIn, &wanted).map_err(|error| at(place, error))?;
             let arguments = self.argument_exprs(call)?;
             return Err(self.undefined(call, &arguments, place, Failure::NotFound));
         }
@@ -41,6 +50,26 @@ impl Analyzer<'_> {
             }
         }
         self.ordinary(call, place)
+    }
+
+    /// `f(VARIADIC ARRAY[a, b])` is `f(a, b)`. What is no constructor has its length only when the statement runs.
+    fn spread(&mut self, call: &FunctionCall, place: Place) -> PgResult<FunctionCall> {
+        let variadic = registry().procedures_named(call.name.last()).iter().any(|one| one.is_variadic());
+        let mut spread = FunctionCall { variadic: false, ..call.clone() };
+        let list = spread.arguments.pop().ok_or_else(|| PgError::internal("VARIADIC without an argument"))?;
+        if !variadic {
+            let arguments = self.argument_exprs(&FunctionCall { variadic: false, ..call.clone() })?;
+            return Err(self.undefined(call, &arguments, place, Failure::NotFound));
+        }
+        let mut value = &list.value;
+        while let tree::ExprKind::Cast { operand, .. } = &value.kind {
+            value = operand;
+        }
+        let tree::ExprKind::Array(items) = &value.kind else {
+            return Err(at(place, PgError::unsupported("VARIADIC with another array than ARRAY[...]")));
+        };
+        spread.arguments.extend(items.iter().map(|item| tree::Argument { name: None, value: item.clone() }));
+        Ok(spread)
     }
 
     pub(super) fn argument_exprs(&mut self, call: &FunctionCall) -> PgResult<Vec<Expr>> {
@@ -69,8 +98,12 @@ impl Analyzer<'_> {
                 let mut arguments = self.argument_exprs(call)?;
                 let right = arguments.remove(1);
                 let left = arguments.remove(0);
-                let equal = self.operator("=", Some(left.clone()), right, place)?;
-                let left = self.known(left)?;
+                let equal = self.operator("=", Some(left), right, place)?;
+                // The result is the left operand as the comparison takes it.
+                let ExprKind::Call { arguments: compared, .. } = &equal.kind else {
+                    return Err(PgError::internal("a comparison is no call"));
+                };
+                let left = compared.first().cloned().ok_or_else(|| PgError::internal("a comparison of nothing"))?;
                 let (type_oid, modifier) = (left.type_oid, left.modifier);
                 let null = Expr { kind: ExprKind::Constant(Datum::Null), type_oid, modifier, place };
                 let kind = ExprKind::Case { branches: vec![(equal, null)], otherwise: Some(Box::new(left)) };
@@ -158,6 +191,8 @@ impl Analyzer<'_> {
         {
             let what = if !call.within_group.is_empty() {
                 format!("WITHIN GROUP specified, but {name} is not an aggregate function")
+            } else if call.star && registry().resolve_function(name, &[]).is_err() {
+                return Err(self.undefined(call, &[], place, Failure::NotFound));
             } else if call.star {
                 format!("{name}(*) specified, but {name} is not an aggregate function")
             } else if call.distinct {
@@ -370,7 +405,15 @@ impl Analyzer<'_> {
         let mut order_by = Vec::with_capacity(call.order_by.len());
         for key in &call.order_by {
             let expr = self.expr(&key.expr)?;
+            check_order(expr.type_oid, expr.place)?;
+            if call.distinct && !arguments.iter().any(|argument| super::group::same_expr(argument, &expr)) {
+                let message = "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list";
+                return Err(at(expr.place, PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, message)));
+            }
             order_by.push((self.known(expr)?, key.descending, key.nulls_first.unwrap_or(key.descending)));
+        }
+        if call.distinct {
+            arguments.iter().try_for_each(|argument| check_equality(argument.type_oid, argument.place))?;
         }
         Ok(Aggregate {
             procedure: resolved.operator,

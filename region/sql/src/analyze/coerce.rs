@@ -160,7 +160,9 @@ impl Analyzer<'_> {
             let converted = Expr { kind: ExprKind::Convert(Box::new(constant)), type_oid: target, modifier: -1, place };
             return Ok(self.fit(converted, target, modifier, context));
         }
-        let value = text::input(target, -1, literal, self.environment).map_err(|error| at(place, error))?;
+        // An interval's fields say what a number alone is.
+        let read_under = if target == oid::INTERVAL { modifier } else { -1 };
+        let value = text::input(target, read_under, literal, self.environment).map_err(|error| at(place, error))?;
         let strictness = match context {
             CastContext::Explicit => modifier::Strictness::Explicit,
             _ => modifier::Strictness::Assignment,

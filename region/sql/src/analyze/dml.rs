@@ -9,7 +9,7 @@ use crate::typed::{
     Body, ConflictUpdate, Delete, Expr, ExprKind, From, Insert, InsertValue, OnConflict, Query, Target, Update,
 };
 use std::sync::Arc;
-use trivet_types::{Datum, Oid, PgError, PgResult, oid, sqlstate};
+use trivet_types::{Datum, Oid, PgError, PgResult, display_name, oid, sqlstate};
 
 const GENERATED_ALWAYS: trivet_types::SqlState = trivet_types::SqlState(*b"428C9");
 
@@ -327,6 +327,11 @@ impl Analyzer<'_> {
             };
             for (name, value) in assignment.columns.iter().zip(values) {
                 let position = self.column_position(table, name)?;
+                if !assignment.path.is_empty() {
+                    let value = self.assigned_part(table, position, assignment, &mut result)?;
+                    result.push((position, value));
+                    continue;
+                }
                 if result.iter().any(|(other, _)| *other == position) {
                     let message = format!("multiple assignments to same column \"{}\"", name.text);
                     return Err(PgError::new(sqlstate::SYNTAX_ERROR, message));
@@ -351,6 +356,40 @@ impl Analyzer<'_> {
             }
         }
         Ok(result)
+    }
+
+    /// `SET a[1] = x`, `SET a[2:3] = y`: the column's array with other values in it. What was assigned to it before is changed
+    /// further.
+    fn assigned_part(
+        &mut self,
+        table: &Arc<Table>,
+        position: usize,
+        assignment: &tree::Assignment,
+        before: &mut Vec<(usize, Expr)>,
+    ) -> PgResult<Expr> {
+        let column = &table.columns[position];
+        refuse_assignment(column)?;
+        let place = assignment.columns[0].place;
+        let mut subscripts = Vec::with_capacity(assignment.path.len());
+        for part in &assignment.path {
+            match part {
+                tree::AssignedPart::Subscript(subscript) => subscripts.push(subscript),
+                tree::AssignedPart::Field(field) => {
+                    let message = format!(
+                        "cannot assign to field \"{}\" of column \"{}\" because its type {} is not a composite type",
+                        field.text,
+                        column.name,
+                        display_name(column.type_oid, -1)
+                    );
+                    return Err(at(place, PgError::new(sqlstate::DATATYPE_MISMATCH, message)));
+                }
+            }
+        }
+        let array = match before.iter().position(|(other, _)| *other == position) {
+            Some(at) => before.remove(at).1,
+            None => self.column_of(table, position),
+        };
+        self.with_part(array, column, &subscripts, &assignment.value, place)
     }
 
     /// RETURNING, in the scope that is open or over the table alone.

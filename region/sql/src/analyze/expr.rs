@@ -15,7 +15,13 @@ pub(super) fn make(kind: ExprKind, type_oid: Oid, place: Place) -> Expr {
 
 impl Analyzer<'_> {
     pub fn expr(&mut self, expr: &tree::Expr) -> PgResult<Expr> {
-        self.deeper(|analyzer| analyzer.expr_here(expr))
+        let mut typed = self.deeper(|analyzer| analyzer.expr_here(expr))?;
+        // From here on it is the whole that errors point at.
+        let leftmost = expr.leftmost();
+        if leftmost.known().is_some() {
+            typed.place = leftmost;
+        }
+        Ok(typed)
     }
 
     fn exprs(&mut self, exprs: &[tree::Expr]) -> PgResult<Vec<Expr>> {
@@ -62,17 +68,14 @@ impl Analyzer<'_> {
                 };
                 self.quantified_query(left, "=", query, false, *negated, place)
             }
-            K::Between { operand, low, high, negated } => {
+            K::Between { operand, low, high, negated, symmetric } => {
                 let (operand, low, high) = (self.expr(operand)?, self.expr(low)?, self.expr(high)?);
-                let (first, mut second) = if *negated { ("<", ">") } else { (">=", "<=") };
-                if planted::on(Bug::BetweenExclusive) && !*negated {
-                    second = "<";
+                if !*symmetric {
+                    return self.between(&operand, &low, &high, *negated, place);
                 }
-                let terms = vec![
-                    self.operator(first, Some(operand.clone()), low, place)?,
-                    self.operator(second, Some(operand), high, place)?,
-                ];
-                let kind = if *negated { ExprKind::Or(terms) } else { ExprKind::And(terms) };
+                let one = self.between(&operand, &low, &high, *negated, place)?;
+                let other = self.between(&operand, &high, &low, *negated, place)?;
+                let kind = if *negated { ExprKind::And(vec![one, other]) } else { ExprKind::Or(vec![one, other]) };
                 Ok(make(kind, oid::BOOL, place))
             }
             K::Quantified { operator, left, right, all } => self.quantified(operator, left, right, *all, place),
@@ -127,7 +130,8 @@ impl Analyzer<'_> {
                     "C" | "POSIX" | "default" | "ucs_basic" => self.known(operand),
                     name => {
                         let message = format!("collation \"{name}\" for encoding \"UTF8\" does not exist");
-                        Err(at(collation.place(), PgError::new(sqlstate::UNDEFINED_OBJECT, message)))
+                        let place = place.known().map_or(collation.place(), Place);
+                        Err(at(place, PgError::new(sqlstate::UNDEFINED_OBJECT, message)))
                     }
                 }
             }
@@ -136,6 +140,82 @@ impl Analyzer<'_> {
                 Err(at(place, error))
             }
         }
+    }
+
+    fn between(&mut self, operand: &Expr, low: &Expr, high: &Expr, negated: bool, place: Place) -> PgResult<Expr> {
+        let (first, mut second) = if negated { ("<", ">") } else { (">=", "<=") };
+        if planted::on(Bug::BetweenExclusive) && !negated {
+            second = "<";
+        }
+        let terms = vec![
+            self.operator(first, Some(operand.clone()), low.clone(), place)?,
+            self.operator(second, Some(operand.clone()), high.clone(), place)?,
+        ];
+        let kind = if negated { ExprKind::Or(terms) } else { ExprKind::And(terms) };
+        Ok(make(kind, oid::BOOL, place))
+    }
+
+    /// A column's array with another value at a subscript, or other values in a slice; the value is converted to what fits there.
+    pub(super) fn with_part(
+        &mut self,
+        array: Expr,
+        column: &crate::catalog::Column,
+        subscripts: &[&tree::Subscript],
+        value: &tree::Expr,
+        place: Place,
+    ) -> PgResult<Expr> {
+        let type_oid = array.type_oid;
+        if type_oid == oid::JSONB {
+            return Err(at(place, PgError::unsupported("assigning to a subscript of jsonb")).hint("Use jsonb_set."));
+        }
+        let Some(element) = element_of(type_oid).filter(|_| is_array(type_oid)) else {
+            let message = format!(
+                "cannot subscript type {} because it does not support subscripting",
+                display_name(type_oid, -1)
+            );
+            return Err(at(place, PgError::new(sqlstate::DATATYPE_MISMATCH, message)));
+        };
+        let slice = subscripts.iter().any(|subscript| matches!(subscript, tree::Subscript::Slice(..)));
+        let wanted = if slice { type_oid } else { element };
+        let value = self.expr(value)?;
+        let source = value.type_oid;
+        let value = self.coerce(value, wanted, column.modifier, CastContext::Assignment)?.ok_or_else(|| {
+            let message = format!(
+                "subscripted assignment to \"{}\" requires type {} but expression is of type {}",
+                column.name,
+                display_name(wanted, -1),
+                display_name(source, -1)
+            );
+            at(place, PgError::new(sqlstate::DATATYPE_MISMATCH, message))
+                .hint("You will need to rewrite or cast the expression.")
+        })?;
+        // Bounds go as pairs; that of a slice which is not said is NULL.
+        let none = || make(ExprKind::Constant(Datum::Null), oid::INT4, place);
+        let mut bounds = Vec::with_capacity(2 * subscripts.len());
+        for subscript in subscripts {
+            let (low, high) = match subscript {
+                tree::Subscript::Index(index) if slice => {
+                    (make(ExprKind::Constant(Datum::Int4(1)), oid::INT4, place), self.array_index(index)?)
+                }
+                tree::Subscript::Index(index) => {
+                    let index = self.array_index(index)?;
+                    (index.clone(), index)
+                }
+                tree::Subscript::Slice(low, high) => {
+                    let low = low.as_ref().map(|low| self.array_index(low)).transpose()?;
+                    let high = high.as_ref().map(|high| self.array_index(high)).transpose()?;
+                    (low.unwrap_or_else(none), high.unwrap_or_else(none))
+                }
+            };
+            bounds.extend([low, high]);
+        }
+        let procedure = registry().own(if slice { "trivet_array_set_slice" } else { "trivet_array_set" });
+        let procedure = procedure.ok_or_else(|| PgError::internal("the registry lacks trivet_array_set()"))?;
+        let modifier = array.modifier;
+        let element = make(ExprKind::Constant(Datum::Oid(element.0)), oid::OID, place);
+        let mut arguments = vec![array, value, element];
+        arguments.extend(bounds);
+        Ok(Expr { kind: ExprKind::Call { procedure, arguments }, type_oid, modifier, place })
     }
 
     /// A bare name that is no column: `CURRENT_SCHEMA`, or a table's row.

@@ -54,7 +54,7 @@ impl Analyzer<'_> {
                     return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, "subquery in FROM must have an alias"))
                         .hint("For example, FROM (SELECT ...) [AS] foo."));
                 };
-                rename(&mut columns, &alias.columns, &name.text, name.place)?;
+                rename(&mut columns, &alias.columns, &name.text)?;
                 let source = RelationSource::Query(Box::new(analyzed));
                 analyzer.relation(
                     Relation { alias: name.text.clone(), columns, source, lateral: *lateral, view: None },
@@ -64,9 +64,7 @@ impl Analyzer<'_> {
             TableExpr::Function { call, place, alias, ordinality, .. } => {
                 analyzer.function_table(call, *place, alias, *ordinality)
             }
-            TableExpr::RowsFrom { calls, place, alias, ordinality } => {
-                analyzer.rows_from(calls, *place, alias, *ordinality)
-            }
+            TableExpr::RowsFrom { calls, alias, ordinality, .. } => analyzer.rows_from(calls, alias, *ordinality),
             TableExpr::Join { kind, left, right, condition, alias } => {
                 let mut part = analyzer.join(*kind, left, right, condition)?;
                 if let Some(name) = &alias.name {
@@ -127,7 +125,7 @@ impl Analyzer<'_> {
                 let mut columns = common.columns.clone();
                 let source = RelationSource::Common { id: common.id, working: common.working };
                 self.commons[common.id - self.common_base].references += 1;
-                rename(&mut columns, &alias.columns, &shown, name.place())?;
+                rename(&mut columns, &alias.columns, &shown)?;
                 return self.relation(Relation { alias: shown, columns, source, lateral: false, view: None }, None);
             }
         }
@@ -162,7 +160,7 @@ impl Analyzer<'_> {
                     .detail("This operation is not supported for indexes."));
             }
         };
-        rename(&mut columns, &alias.columns, &shown, name.place())?;
+        rename(&mut columns, &alias.columns, &shown)?;
         let schema = alias.name.is_none().then_some(schema);
         self.relation(Relation { alias: shown, columns, source, lateral: false, view }, schema)
     }
@@ -195,7 +193,7 @@ impl Analyzer<'_> {
         if alias.columns.is_empty() && alias.name.is_some() && columns.len() - usize::from(ordinality) == 1 {
             columns[0].name = shown.clone();
         }
-        rename(&mut columns, &alias.columns, &shown, place)?;
+        rename(&mut columns, &alias.columns, &shown)?;
         let source = match value.kind {
             ExprKind::Call { procedure, arguments } if procedure.returns_set() => {
                 RelationSource::Function { procedure, arguments, ordinality }
@@ -227,7 +225,6 @@ impl Analyzer<'_> {
     fn rows_from(
         &mut self,
         list: &[(tree::FunctionCall, tree::Alias)],
-        place: Place,
         alias: &tree::Alias,
         ordinality: bool,
     ) -> PgResult<Part> {
@@ -248,7 +245,7 @@ impl Analyzer<'_> {
         }
         let first = list.first().map_or("", |(call, _)| call.name.last());
         let shown = alias.name.as_ref().map_or_else(|| first.to_string(), |alias| alias.text.clone());
-        rename(&mut columns, &alias.columns, &shown, place)?;
+        rename(&mut columns, &alias.columns, &shown)?;
         let source = RelationSource::Functions { calls, ordinality };
         self.relation(Relation { alias: shown, columns, source, lateral: true, view: None }, None)
     }

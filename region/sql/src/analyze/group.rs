@@ -102,6 +102,7 @@ impl Analyzer<'_> {
             let message = "window functions are not allowed in GROUP BY";
             return Err(at(expr.place, PgError::new(super::window::WINDOWING_ERROR, message)));
         }
+        super::sortable::check_equality(key.type_oid, expr.leftmost())?;
         Ok(keys.iter().position(|other| same_expr(other, &key)).unwrap_or_else(|| {
             keys.push(key);
             keys.len() - 1

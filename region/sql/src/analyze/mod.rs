@@ -14,6 +14,8 @@ mod print;
 mod query;
 mod rules;
 mod scope;
+mod sortable;
+mod suggest;
 mod view;
 mod view_text;
 mod window;
@@ -25,6 +27,7 @@ pub use names::{
     Mentioned, RelationNames, is_user_type_name, mentioned, mentioned_in, mentioned_in_query, regclass_name,
 };
 pub use print::{print_expr, print_names};
+pub(crate) use sortable::has_order;
 pub use view_text::view_text;
 pub use window::{FRAME_ROW, window_exprs, window_exprs_mut};
 
@@ -219,6 +222,18 @@ impl<'a> Analyzer<'a> {
 
     /// The relation that a name stands for, or 42P01.
     fn found(&self, name: &QualifiedName) -> PgResult<&'a Found> {
+        if let [.., database, _, _] = name.parts.as_slice()
+            && (name.parts.len() > 3 || database.text != crate::catalog::DATABASE_NAME)
+        {
+            let (code, message) = if name.parts.len() > 3 {
+                let message = format!("improper qualified name (too many dotted names): {}", name.shown());
+                (sqlstate::SYNTAX_ERROR, message)
+            } else {
+                let message = format!("cross-database references are not implemented: \"{}\"", name.shown());
+                (sqlstate::FEATURE_NOT_SUPPORTED, message)
+            };
+            return Err(at(name.place(), PgError::new(code, message)));
+        }
         let key = (name.schema().map(str::to_string), name.last().to_string());
         self.relations.get(&key).ok_or_else(|| at(name.place(), undefined_table(name)))
     }

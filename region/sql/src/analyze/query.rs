@@ -1,6 +1,7 @@
 //! Queries: SELECT, VALUES, set operations, WITH, and what comes after them (ORDER BY, LIMIT, FOR UPDATE).
 use super::expr::visible_positions;
 use super::scope::Scope;
+use super::sortable::{check_equality, check_order};
 use super::{Analyzer, at};
 use crate::parser::tree::{self, Place, QueryBody};
 use crate::typed::{
@@ -59,11 +60,11 @@ impl Analyzer<'_> {
         self.sort_by_output(&mut result, &query.order_by)?;
         self.limit(&mut result, query)?;
         if !query.locking.is_empty() {
-            let what = match query.body {
-                QueryBody::Values(_) => "VALUES",
-                _ => "UNION/INTERSECT/EXCEPT",
+            let strength = strength_word(query.locking[0].strength);
+            let message = match query.body {
+                QueryBody::Values(_) => format!("FOR {strength} cannot be applied to VALUES"),
+                _ => format!("FOR {strength} is not allowed with UNION/INTERSECT/EXCEPT"),
             };
-            let message = format!("FOR UPDATE cannot be applied to {what}");
             return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
         }
         Ok(result)
@@ -184,6 +185,9 @@ impl Analyzer<'_> {
                     format!("{word} types {} and {} cannot be matched", display_name(a, -1), display_name(b, -1));
                 at(right.targets[r].expr.place, PgError::new(sqlstate::DATATYPE_MISMATCH, message))
             })?;
+            if !all || operation != tree::SetOperation::Union {
+                check_equality(common, left.targets[l].expr.place)?;
+            }
             self.convert_target(&mut left, l, common)?;
             self.convert_target(&mut right, r, common)?;
             let (a, b) = (&left.targets[l].expr, &right.targets[r].expr);
@@ -419,13 +423,18 @@ impl Analyzer<'_> {
                     let place = targets[hidden.target].expr.place;
                     return Err(at(place, PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, message)));
                 }
+                for target in targets.iter().filter(|target| !target.hidden) {
+                    check_equality(target.expr.type_oid, target.expr.place)?;
+                }
                 Ok(Some(DistinctOn::All))
             }
             Some(tree::Distinct::On(exprs)) => {
                 let mut on = Vec::with_capacity(exprs.len());
                 for expr in exprs {
                     let key = tree::SortKey { expr: expr.clone(), descending: false, nulls_first: None };
-                    on.push(self.sort_target(&key, targets, "DISTINCT ON")?);
+                    let target = self.sort_target(&key, targets, "DISTINCT ON")?;
+                    check_equality(targets[target].expr.type_oid, expr.leftmost())?;
+                    on.push(target);
                 }
                 let leading = sort.iter().take(on.len()).all(|key| on.contains(&key.target));
                 if !leading {
@@ -445,6 +454,7 @@ impl Analyzer<'_> {
             if sort.iter().any(|other| other.target == target) {
                 continue;
             }
+            check_order(targets[target].expr.type_oid, key.expr.leftmost())?;
             let nulls_first = key.nulls_first.unwrap_or(key.descending);
             sort.push(SortTarget { target, descending: key.descending, nulls_first });
         }
@@ -477,7 +487,14 @@ impl Analyzer<'_> {
             let Some(target) = found else {
                 let error = match &key.expr.kind {
                     tree::ExprKind::Column(name) => {
-                        PgError::new(sqlstate::UNDEFINED_COLUMN, format!("column \"{}\" does not exist", name.shown()))
+                        let message = format!("column \"{}\" does not exist", name.shown());
+                        let error = PgError::new(sqlstate::UNDEFINED_COLUMN, message);
+                        match operand_with(query, name.last(), &mut 0) {
+                            Some(number) => {
+                                error.hint(super::suggest::elsewhere(name.last(), &format!("*SELECT* {number}")))
+                            }
+                            None => error,
+                        }
                     }
                     _ => {
                         PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, "invalid UNION/INTERSECT/EXCEPT ORDER BY clause")
@@ -485,8 +502,9 @@ impl Analyzer<'_> {
                             .hint("Add the expression/function to every SELECT, or move the UNION into a FROM clause.")
                     }
                 };
-                return Err(at(key.expr.place, error));
+                return Err(at(key.expr.leftmost(), error));
             };
+            check_order(query.targets[target].expr.type_oid, key.expr.leftmost())?;
             let nulls_first = key.nulls_first.unwrap_or(key.descending);
             query.sort.push(SortTarget { target, descending: key.descending, nulls_first });
         }
@@ -640,7 +658,7 @@ pub(super) fn named_target(
                 at(expr.place, PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, message))
             })
         }
-        tree::ExprKind::Literal(tree::Literal::String(_)) => {
+        tree::ExprKind::Literal(_) => {
             let error = PgError::new(sqlstate::SYNTAX_ERROR, format!("non-integer constant in {clause}"));
             Err(at(expr.place, error))
         }
@@ -684,12 +702,12 @@ pub(super) fn query_columns(query: &Query) -> Vec<RelationColumn> {
 }
 
 /// `AS t (a, b)`
-pub(super) fn rename(columns: &mut [RelationColumn], names: &[tree::Name], table: &str, place: Place) -> PgResult<()> {
+pub(super) fn rename(columns: &mut [RelationColumn], names: &[tree::Name], table: &str) -> PgResult<()> {
     let visible = columns.iter().filter(|column| !column.hidden).count();
     if names.len() > visible {
         let message =
             format!("table \"{table}\" has {visible} columns available but {} columns specified", names.len());
-        return Err(at(place, PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, message)));
+        return Err(PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, message));
     }
     for (column, name) in columns.iter_mut().filter(|column| !column.hidden).zip(names) {
         column.name = name.text.clone();
@@ -731,6 +749,15 @@ pub(super) fn output_name(expr: &tree::Expr) -> (String, u8) {
         },
         _ => named("?column?", 0),
     }
+}
+
+/// Which operand of a set operation, counted from the left, has a column of this name.
+fn operand_with(query: &Query, column: &str, counted: &mut usize) -> Option<usize> {
+    if let Body::Set { left, right, .. } = &query.body {
+        return operand_with(left, column, counted).or_else(|| operand_with(right, column, counted));
+    }
+    *counted += 1;
+    query.visible_targets().any(|target| target.name == column).then_some(*counted)
 }
 
 /// The SELECT that names a query's columns.

@@ -1,5 +1,6 @@
 //! What names mean inside one query.
 use super::at;
+use super::suggest::with_suggestion;
 use super::window::NamedWindow;
 use crate::catalog::Table;
 use crate::parser::tree::{Place, QualifiedName};
@@ -75,12 +76,16 @@ impl Scope {
             lateral: false,
             view: None,
         };
-        self.add_relation(relation, schema)
+        let added = self.add_relation(relation, schema);
+        if let Some(entry) = self.tables.last_mut().filter(|_| alias != "excluded") {
+            entry.original = Some(table.name.clone());
+        }
+        added
     }
 
     /// The table that a statement changes; an alias hides its name.
     pub fn add_target(&mut self, table: &Arc<Table>, alias: &str) {
-        self.add_table(table, alias, Some(&table.schema_name));
+        self.add_table(table, alias, (alias == table.name).then_some(&*table.schema_name));
         if alias != table.name {
             if let Some(added) = self.tables.last_mut() {
                 added.original = Some(table.name.clone());
@@ -168,7 +173,8 @@ pub fn find_column(scopes: &[Scope], name: &QualifiedName) -> PgResult<Expr> {
                 return Ok(Expr { place, ..Expr::constant(oid.into(), trivet_types::oid::OID) });
             }
         }
-        return fail(PgError::new(sqlstate::UNDEFINED_COLUMN, format!("column \"{column}\" does not exist")));
+        let error = PgError::new(sqlstate::UNDEFINED_COLUMN, format!("column \"{column}\" does not exist"));
+        return fail(with_suggestion(error, scopes, name));
     }
     let table = &name.parts[name.parts.len() - 2].text;
     let schema = name.parts.len().checked_sub(3).map(|at| name.parts[at].text.as_str());
@@ -190,7 +196,10 @@ pub fn find_column(scopes: &[Scope], name: &QualifiedName) -> PgResult<Expr> {
                 let oid = table_oid(scope, found).expect("checked");
                 Ok(Expr { place, ..Expr::constant(oid.into(), trivet_types::oid::OID) })
             }
-            None => fail(PgError::new(sqlstate::UNDEFINED_COLUMN, format!("column {table}.{column} does not exist"))),
+            None => {
+                let message = format!("column {table}.{column} does not exist");
+                fail(with_suggestion(PgError::new(sqlstate::UNDEFINED_COLUMN, message), scopes, name))
+            }
         };
     }
     fail(missing_entry(scopes, table))

@@ -42,7 +42,7 @@ impl Analyzer<'_> {
         columns.truncate(own.len());
         let names: Vec<tree::Name> =
             own.iter().map(|column| tree::Name { text: column.name.clone(), place: tree::Place::default() }).collect();
-        rename(&mut columns, &names, &view.table.name, tree::Place::default())?;
+        rename(&mut columns, &names, &view.table.name)?;
         Ok((columns, RelationSource::Query(Box::new(analyzed))))
     }
 }

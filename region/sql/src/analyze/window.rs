@@ -167,10 +167,12 @@ impl Analyzer<'_> {
     fn window_keys(&mut self, definition: &tree::WindowDefinition, spec: &mut WindowSpec) -> PgResult<()> {
         for expr in &definition.partition_by {
             let expr = self.expr(expr)?;
+            super::sortable::check_equality(expr.type_oid, expr.place)?;
             spec.partition.push(self.known(expr)?);
         }
         for key in &definition.order_by {
             let expr = self.expr(&key.expr)?;
+            super::sortable::check_order(expr.type_oid, expr.place)?;
             let nulls_first = key.nulls_first.unwrap_or(key.descending);
             spec.order.push((self.known(expr)?, key.descending, nulls_first));
         }

@@ -234,9 +234,9 @@ fn reference_in(body: &QueryBody, name: &str) -> Place {
 }
 
 fn rename_with(columns: &mut [RelationColumn], names: &[tree::Name], name: &str, place: Place) -> PgResult<()> {
-    rename(columns, names, name, place).map_err(|mut error| {
+    rename(columns, names, name).map_err(|mut error| {
         error.message = error.message.replacen("table", "WITH query", 1);
-        error
+        at(place, error)
     })
 }
 

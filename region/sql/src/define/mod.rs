@@ -346,6 +346,16 @@ impl Definer<'_> {
 
     /// A key constraint or index: the descriptor's parts, with names claimed. The entries are the caller's matter.
     async fn add_index(&mut self, table: &mut Table, new: NewIndex) -> PgResult<Index> {
+        for key in &new.keys {
+            let type_oid = table.key_type(key);
+            if !crate::analyze::has_order(type_oid) {
+                let shown = trivet_types::display_name(type_oid, -1);
+                let message = format!("data type {shown} has no default operator class for access method \"btree\"");
+                return Err(PgError::new(sqlstate::UNDEFINED_OBJECT, message).hint(
+                    "You must specify an operator class for the index or define a default operator class for the data type.",
+                ));
+            }
+        }
         let oid = self.new_oid().await?;
         let name = match new.name {
             Some(name) => {

@@ -186,12 +186,16 @@ fn create_schema(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
 }
 
 pub(super) fn sequence_options(rest: &mut Cursor<'_, '_>) -> PgResult<Vec<SequenceOption>> {
-    let mut options = Vec::new();
+    let mut options: Vec<SequenceOption> = Vec::new();
     while !rest.at_end() {
-        match sequence_option(rest)? {
-            Some(option) => options.push(option),
-            None => return Err(rest.error()),
+        let place = rest.place();
+        let option = sequence_option(rest)?.ok_or_else(|| rest.error())?;
+        let same = |other: &SequenceOption| std::mem::discriminant(other) == std::mem::discriminant(&option);
+        if options.iter().any(same) {
+            let error = PgError::new(trivet_types::sqlstate::SYNTAX_ERROR, "conflicting or redundant options");
+            return Err(place.known().map_or(error.clone(), |position| error.position(position)));
         }
+        options.push(option);
     }
     Ok(options)
 }

@@ -11,6 +11,8 @@ pub(super) struct Source<'a> {
     lines: Vec<(usize, u32)>,
     /// Characters are bytes: a place is found without counting.
     ascii: bool,
+    /// Without blanks and comments, as they were written.
+    pub tokens: &'a [TokenWithSpan],
 }
 
 impl<'a> Source<'a> {
@@ -23,7 +25,14 @@ impl<'a> Source<'a> {
                 lines.push((at + 1, characters));
             }
         }
-        Source { text, lines, ascii: text.is_ascii() }
+        Source { text, lines, ascii: text.is_ascii(), tokens: &[] }
+    }
+
+    pub fn with_tokens<'t>(self, tokens: &'t [TokenWithSpan]) -> Source<'t>
+    where
+        'a: 't,
+    {
+        Source { tokens, ..self }
     }
 
     pub fn is_ascii(&self) -> bool {

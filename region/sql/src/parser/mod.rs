@@ -10,7 +10,9 @@ mod define;
 pub mod definition;
 mod dialect;
 mod error;
+mod lexical;
 mod place;
+mod places;
 mod rewrite;
 mod roles;
 mod table;
@@ -21,7 +23,7 @@ pub use as_of::AsOf;
 use error::Source;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 use std::collections::VecDeque;
 use tree::Statement;
 use trivet_txn::LockStrength;
@@ -53,7 +55,16 @@ impl Parsed {
 /// All statements of a query text; none for an empty one. 42601 with a position, 0A000 with a name, 54001 for nesting.
 pub fn parse(sql: &str) -> PgResult<Vec<Parsed>> {
     let source = Source::new(sql);
+    if let Some((start, error)) = lexical::mistake(&source) {
+        // What is wrong before it is told first.
+        return match parse(&sql[..start]) {
+            Err(earlier) if earlier.message != "syntax error at end of input" => Err(earlier),
+            _ => Err(error),
+        };
+    }
     let tokens = tokenize(&source)?;
+    let source = source.with_tokens(&tokens);
+    let tokens = tokens.clone();
     if tokens.len() <= TOKENS_ON_THIS_STACK {
         return parse_tokens(&source, tokens);
     }
@@ -73,9 +84,37 @@ fn tokenize(source: &Source<'_>) -> PgResult<Vec<TokenWithSpan>> {
     Tokenizer::new(&DIALECT, source.text)
         .tokenize_with_location_into_buf(&mut tokens)
         .map_err(|error| source.tokenizer_error(&error))?;
+    join_strings(&mut tokens);
     tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
     spell_out_isnull(&mut tokens);
     Ok(tokens)
+}
+
+/// A string constant goes on in the next one, if that stands on a later line.
+fn join_strings(tokens: &mut Vec<TokenWithSpan>) {
+    let mut at = 0;
+    while at < tokens.len() {
+        let is_string = matches!(tokens[at].token, Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_));
+        if is_string {
+            let blanks =
+                tokens[at + 1..].iter().take_while(|token| matches!(token.token, Token::Whitespace(_))).count();
+            let (next, line) = (at + 1 + blanks, tokens[at].span.end.line);
+            if let Some(TokenWithSpan { token: Token::SingleQuotedString(more), span }) = tokens.get(next).cloned() {
+                let commented = tokens[at + 1..next]
+                    .iter()
+                    .any(|token| matches!(&token.token, Token::Whitespace(Whitespace::MultiLineComment(_))));
+                if span.start.line > line && !commented {
+                    tokens[at].span.end = span.end;
+                    if let Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) = &mut tokens[at].token {
+                        text.push_str(&more);
+                    }
+                    tokens.drain(at + 1..=next);
+                    continue;
+                }
+            }
+        }
+        at += 1;
+    }
 }
 
 /// `a ISNULL`, which the library reads as a column called a under the name "isnull", becomes `a IS NULL`.
@@ -135,6 +174,10 @@ fn parse_one(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statemen
     if begins_as(UNREAD_STATEMENTS) {
         return Err(PgError::unsupported(tokens[0].token.to_string().to_ascii_uppercase()));
     }
+    // The library takes DELETE without FROM.
+    if let (true, Some(second)) = (begins_as(&["delete"]), tokens.get(1).filter(|second| !places::is(second, "from"))) {
+        return Err(source.syntax_error(second));
+    }
     match utility::parse(source, tokens)? {
         None if !begins_as(LIBRARY_STATEMENTS) && tokens[0].token != Token::LParen => {
             Err(source.syntax_error(&tokens[0]))
@@ -146,7 +189,7 @@ fn parse_one(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statemen
 
 fn parse_with_library(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statement> {
     let (tokens, lock_strengths) = weaken_locks(tokens);
-    let tokens = rewrite::for_library(tokens);
+    let tokens = rewrite::for_library(source, tokens);
     let mut parser = Parser::new(&DIALECT).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
     let statement = parser.parse_statement().map_err(|error| source.parser_error(&error, parser.peek_token_ref()))?;
     let next = parser.peek_token_ref();

@@ -2,7 +2,13 @@
 //!
 //! - `OVER (w ... EXCLUDE TIES)`: the exclusion goes into the name of the window that the specification starts from.
 //! - `TABLE t`: becomes `SELECT * FROM t`.
+//! - `BETWEEN SYMMETRIC`, `LIKE ALL (...)`, `ORDER BY a USING >`: become `BETWEEN`, `LIKE ANY (...)`, `ORDER BY a DESC`; which they were
+//!   the text's tokens tell.
+//! - `SET a[1] = x`: the target becomes a name that says which tokens it was.
+//! - `f(VARIADIC a)`: becomes an argument by a name that no user can write.
+//! - `(VALUES (1))` as a value: becomes a SELECT from these rows, which is taken off again.
 //! - `ROWS FROM (f(), g())`: becomes a call of a function that no user can name.
+use super::error::Source;
 use super::tree::FrameExclude;
 use sqlparser::ast;
 use sqlparser::keywords::Keyword;
@@ -11,9 +17,13 @@ use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 /// No identifier that a user writes starts like this: the tokenizer gives control characters no place in one unless quoted,
 /// and PostgreSQL's clients do not quote them.
 const MARK: char = '\u{1}';
+/// The name of an argument that is the list of those that repeat.
+pub(super) const VARIADIC: &str = "\u{1}variadic";
+/// The alias of rows that stand for a value.
+pub(super) const VALUES: &str = "\u{1}values";
 pub(super) const ROWS_FROM: &str = "\u{1}rows from";
 
-pub(super) fn for_library(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+pub(super) fn for_library(source: &Source<'_>, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let is = |token: Option<&TokenWithSpan>, word: &str| matches!(token.map(|token| &token.token), Some(Token::Word(found)) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word));
     let mut at = 0;
     while at < tokens.len() {
@@ -29,6 +39,39 @@ pub(super) fn for_library(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> 
                 tokens.drain(at..at + length);
                 mark_window(&mut tokens, at, exclusion);
             }
+        }
+        if is(tokens.get(at), "between")
+            && (is(tokens.get(at + 1), "symmetric") || is(tokens.get(at + 1), "asymmetric"))
+        {
+            tokens.remove(at + 1);
+        }
+        let opens = |at: usize| tokens.get(at).is_some_and(|token| token.token == Token::LParen);
+        if (is(tokens.get(at), "like") || is(tokens.get(at), "ilike"))
+            && (is(tokens.get(at + 1), "all") || is(tokens.get(at + 1), "some"))
+            && opens(at + 2)
+        {
+            tokens[at + 1].token = Token::make_keyword("ANY");
+        }
+        if is(tokens.get(at), "using") {
+            match tokens.get(at + 1).map(|token| &token.token) {
+                Some(Token::Lt) => drop(tokens.drain(at..at + 2)),
+                Some(Token::Gt) => {
+                    tokens[at].token = Token::make_keyword("DESC");
+                    tokens.remove(at + 1);
+                }
+                _ => {}
+            }
+        }
+        if is(tokens.get(at), "values") {
+            wrap_values(&mut tokens, at);
+        }
+        if is(tokens.get(at), "variadic") && at > 0 && matches!(tokens[at - 1].token, Token::LParen | Token::Comma) {
+            let span = tokens[at].span;
+            let arrow = TokenWithSpan::new(Token::RArrow, span);
+            tokens.splice(at..at + 1, [quoted(VARIADIC.to_owned(), span), arrow]);
+        }
+        if is(tokens.get(at), "set") {
+            mark_parts(source, &mut tokens, at + 1);
         }
         if is(tokens.get(at), "rows") && is(tokens.get(at + 1), "from") {
             let span = tokens[at].span;
@@ -47,6 +90,105 @@ pub(super) fn for_library(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> 
         at += 1;
     }
     tokens
+}
+
+/// `(VALUES (1))` as a value, which the library takes for a call: becomes `(SELECT * FROM (VALUES (1)) AS "...")`.
+fn wrap_values(tokens: &mut Vec<TokenWithSpan>, at: usize) {
+    let is_paren = |at: usize| tokens.get(at).is_some_and(|token| token.token == Token::LParen);
+    let Some(before) = at.checked_sub(2).filter(|_| is_paren(at - 1) && is_paren(at + 1)) else { return };
+    const WORDS: &[&str] = &["select", "distinct", "when", "then", "else", "and", "or", "not", "where", "by", "having"];
+    let stands_for_value = match &tokens[before].token {
+        Token::Word(word) => {
+            word.quote_style.is_none() && WORDS.iter().any(|wanted| word.value.eq_ignore_ascii_case(wanted))
+        }
+        Token::RParen | Token::RBracket => false,
+        _ => true,
+    };
+    if !stands_for_value {
+        return;
+    }
+    // Nothing but rows up to the parenthesis that closes it.
+    let mut depth = 0usize;
+    let mut end = at + 1;
+    loop {
+        match tokens.get(end).map(|token| &token.token) {
+            None => return,
+            Some(Token::LParen) => depth += 1,
+            Some(Token::RParen) if depth == 0 => break,
+            Some(Token::RParen) => depth -= 1,
+            Some(Token::Comma) => {}
+            Some(_) if depth == 0 => return,
+            Some(_) => {}
+        }
+        end += 1;
+    }
+    let span = tokens[at].span;
+    let made = |token: Token| TokenWithSpan::new(token, span);
+    tokens.splice(end..end, [made(Token::RParen), made(Token::make_keyword("AS")), quoted(VALUES.to_owned(), span)]);
+    let head = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM"), Token::LParen].map(made);
+    tokens.splice(at..at, head);
+}
+
+/// The targets of SET that are parts of columns, from `at` on up to the end of the list.
+fn mark_parts(source: &Source<'_>, tokens: &mut Vec<TokenWithSpan>, mut at: usize) {
+    let mut depth = 0usize;
+    let mut begins = true;
+    while at < tokens.len() {
+        match &tokens[at].token {
+            Token::LParen | Token::LBracket => depth += 1,
+            Token::RParen | Token::RBracket if depth == 0 => return,
+            Token::RParen | Token::RBracket => depth -= 1,
+            Token::Word(word)
+                if depth == 0
+                    && word.quote_style.is_none()
+                    && ["where", "from", "returning"].iter().any(|end| word.value.eq_ignore_ascii_case(end)) =>
+            {
+                return;
+            }
+            Token::Word(_) if begins && depth == 0 => {
+                if let Some(end) = part_end(tokens, at) {
+                    let first = source.token_at(tokens[at].span.start);
+                    let last = source.token_at(tokens[end].span.start);
+                    if let (Some(first), Some(last)) = (first, last) {
+                        let span = tokens[at].span;
+                        tokens.splice(at..=end, [quoted(format!("{MARK}part{MARK}{first}{MARK}{last}"), span)]);
+                    }
+                }
+            }
+            _ => {}
+        }
+        begins = depth == 0 && tokens[at].token == Token::Comma;
+        at += 1;
+    }
+}
+
+/// The last token of `a[1][2]`, if that is what begins here and `=` follows.
+fn part_end(tokens: &[TokenWithSpan], start: usize) -> Option<usize> {
+    if tokens.get(start + 1)?.token != Token::LBracket {
+        return None;
+    }
+    let mut depth = 0usize;
+    for at in start + 1..tokens.len() {
+        match tokens[at].token {
+            Token::LBracket | Token::LParen => depth += 1,
+            Token::RBracket | Token::RParen => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        if depth == 0 {
+            match tokens.get(at + 1).map(|token| &token.token) {
+                Some(Token::LBracket) => {}
+                Some(Token::Eq) => return Some(at),
+                _ => return None,
+            }
+        }
+    }
+    None
+}
+
+/// The tokens of the text that a marked target was.
+pub(super) fn marked_part(name: &str) -> Option<(usize, usize)> {
+    let (first, last) = name.strip_prefix(MARK)?.strip_prefix("part")?.strip_prefix(MARK)?.split_once(MARK)?;
+    Some((first.parse().ok()?, last.parse().ok()?))
 }
 
 fn quoted(value: String, span: Span) -> TokenWithSpan {

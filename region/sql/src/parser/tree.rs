@@ -111,6 +111,7 @@ pub enum ExprKind {
         low: Box<Expr>,
         high: Box<Expr>,
         negated: bool,
+        symmetric: bool,
     },
     /// `left op ANY (right)`; `right` is an array expression or a [`ExprKind::Subquery`].
     Quantified {
@@ -187,6 +188,8 @@ pub struct FunctionCall {
     /// `count(*)`
     pub star: bool,
     pub distinct: bool,
+    /// The last argument is the list of those that repeat.
+    pub variadic: bool,
     pub order_by: Vec<SortKey>,
     pub filter: Option<Box<Expr>>,
     pub over: Option<Window>,
@@ -658,10 +661,18 @@ pub enum ConflictAction {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Assignment {
     pub columns: Vec<Name>,
+    /// What of the one column is assigned; empty: the whole.
+    pub path: Vec<AssignedPart>,
     /// Written with parentheses: `(a) = ROW (1)`.
     pub is_row: bool,
     /// One value for one column; a row or subquery for several.
     pub value: Expr,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum AssignedPart {
+    Subscript(Subscript),
+    Field(Name),
 }
 
 #[derive(Clone, PartialEq, Debug)]

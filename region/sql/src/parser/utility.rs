@@ -164,6 +164,7 @@ fn set(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
                 rest.at += 1;
                 SetValue::Default
             }
+            Some("interval") => SetValue::Values(vec![interval_zone(rest)?]),
             _ => SetValue::Values(vec![rest.set_value()?]),
         };
         return Ok(Statement::Set { name: "timezone".into(), value, local });
@@ -194,6 +195,26 @@ fn set(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
         values.push(rest.set_value()?);
     }
     Ok(Statement::Set { name, value: SetValue::Values(values), local })
+}
+
+/// `INTERVAL '-08:00' HOUR TO MINUTE`: as hours.
+fn interval_zone(rest: &mut Cursor<'_, '_>) -> PgResult<String> {
+    rest.at += 1;
+    let error = rest.error();
+    let text = rest.string()?;
+    if rest.eat("hour") && rest.eat("to") {
+        rest.expect("minute")?;
+    }
+    let (negative, digits) = match text.trim().strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.trim().trim_start_matches('+')),
+    };
+    let mut parts = digits.split(':').map(|part| part.parse::<f64>().ok());
+    let hours = parts.next().flatten();
+    let minutes = parts.next().unwrap_or(Some(0.0));
+    let (Some(hours), Some(minutes)) = (hours, minutes) else { return Err(error) };
+    let hours = hours + minutes / 60.0;
+    Ok(if negative { format!("-{hours}") } else { hours.to_string() })
 }
 
 fn show(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {

@@ -348,6 +348,9 @@ impl SqlSession {
         let transaction = &mut *active.transaction;
         if let Some(cached) = known.filter(same_settings).filter(up_to_date) {
             if cached.relied.still_holds(transaction).await? {
+                if cached.types.is_some() {
+                    self.types.clone_from(&cached.types);
+                }
                 return Ok(Arc::clone(cached));
             }
         }
@@ -355,6 +358,9 @@ impl SqlSession {
         if let Some(cached) = engine.plans.plans.get(&key).filter(|cached| up_to_date(&cached)) {
             let active = self.open();
             if cached.relied.still_holds(&mut *active.transaction).await? {
+                if cached.types.is_some() {
+                    self.types.clone_from(&cached.types);
+                }
                 return Ok(cached);
             }
         }

@@ -317,3 +317,101 @@ pub fn trim(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     }
     Ok(Datum::array(Array::from_values(array.element, array.values[..(length - count) as usize].to_vec())))
 }
+
+/// The array to change (NULL is an empty one), the value, and the bounds; `None` if a bound that must be is NULL.
+#[allow(clippy::type_complexity)]
+fn assignment(a: &[Datum]) -> PgResult<(Array, &Datum, Vec<(Option<i32>, Option<i32>)>)> {
+    let [array, value, Datum::Oid(element), bounds @ ..] = a else { return Err(wrong(a.first())) };
+    let array = match array {
+        Datum::Array(array) => (**array).clone(),
+        _ => Array { element: crate::Oid(*element), dimensions: Vec::new(), values: Vec::new() },
+    };
+    let number = |datum: &Datum| datum.as_i64().and_then(|number| i32::try_from(number).ok());
+    let pairs = bounds.chunks_exact(2).map(|pair| (number(&pair[0]), number(&pair[1])));
+    Ok((array, value, pairs.collect()))
+}
+
+fn subscript_error(message: &str) -> Box<PgError> {
+    PgError::new(crate::error::SqlState(*b"2202E"), message)
+}
+
+/// An array of one dimension, made to reach from `low` to `high`, with NULLs where nothing was.
+fn stretch(array: &mut Array, low: i32, high: i32) -> PgResult<()> {
+    let first = array.dimensions.first().map_or(low, |dimension| dimension.lower.min(low));
+    let last = array.dimensions.first().map_or(i64::from(high), |dimension| dimension.upper().max(i64::from(high)));
+    let length = last - i64::from(first) + 1;
+    if length > ELEMENTS_MAX as i64 || last >= i64::from(i32::MAX) {
+        let message = format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})");
+        return Err(PgError::new(crate::error::sqlstate::PROGRAM_LIMIT_EXCEEDED, message));
+    }
+    let before =
+        array.dimensions.first().map_or(0, |dimension| (i64::from(dimension.lower) - i64::from(first)) as usize);
+    array.values.splice(0..0, std::iter::repeat_n(Datum::Null, before));
+    array.values.resize(length as usize, Datum::Null);
+    array.dimensions = vec![crate::Dimension { length: length as usize, lower: first }];
+    Ok(())
+}
+
+/// `SET a[1] = x`: an array of one dimension grows as far as need be.
+pub fn set_element(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let (mut array, value, bounds) = assignment(a)?;
+    let indexes = bounds.iter().map(|(low, _)| *low).collect::<Option<Vec<i32>>>();
+    let Some(indexes) = indexes else {
+        let message = "array subscript in assignment must not be null";
+        return Err(PgError::new(crate::error::SqlState(*b"22004"), message));
+    };
+    if array.dimensions.is_empty() {
+        array.dimensions = indexes.iter().map(|index| crate::Dimension { length: 1, lower: *index }).collect();
+        array.values = vec![value.clone()];
+        return Ok(Datum::array(array));
+    }
+    if array.dimensions.len() != indexes.len() {
+        return Err(subscript_error("wrong number of array subscripts"));
+    }
+    if let [index] = indexes.as_slice() {
+        stretch(&mut array, *index, *index)?;
+    }
+    let mut at = 0usize;
+    for (dimension, index) in array.dimensions.iter().zip(&indexes) {
+        let inside = usize::try_from(i64::from(*index) - i64::from(dimension.lower)).ok();
+        let inside = inside.filter(|inside| *inside < dimension.length);
+        at = at * dimension.length + inside.ok_or_else(|| subscript_error("array subscript out of range"))?;
+    }
+    array.values[at] = value.clone();
+    Ok(Datum::array(array))
+}
+
+/// `SET a[2:3] = y`: the first values of the array that is assigned.
+pub fn set_slice(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let (mut array, value, bounds) = assignment(a)?;
+    let Datum::Array(source) = value else {
+        return Ok(if array.dimensions.is_empty() { Datum::Null } else { Datum::array(array) });
+    };
+    if bounds.len() > 1 || array.dimensions.len() > 1 {
+        return Err(PgError::unsupported("assigning to a slice of an array of several dimensions"));
+    }
+    let dimension = array.dimensions.first().copied();
+    let Some((low, high)) = bounds.first().copied() else { return Ok(Datum::array(array)) };
+    if dimension.is_none() && high.is_none() {
+        return Err(subscript_error("array slice subscript must provide both boundaries")
+            .detail("When assigning to a slice of an empty array value, slice boundaries must be fully specified."));
+    }
+    let low = low.or(dimension.map(|dimension| dimension.lower)).unwrap_or(1);
+    let upper = dimension.and_then(|dimension| i32::try_from(dimension.upper()).ok());
+    let high = high.or(upper).unwrap_or(low);
+    if high < low {
+        return if i64::from(low) > i64::from(high) + 1 || dimension.is_some() {
+            Err(subscript_error("upper bound cannot be less than lower bound"))
+        } else {
+            Ok(Datum::array(array))
+        };
+    }
+    let count = (i64::from(high) - i64::from(low) + 1) as usize;
+    if source.values.len() < count {
+        return Err(subscript_error("source array too small"));
+    }
+    stretch(&mut array, low, high)?;
+    let first = (i64::from(low) - i64::from(array.dimensions[0].lower)) as usize;
+    array.values[first..first + count].clone_from_slice(&source.values[..count]);
+    Ok(Datum::array(array))
+}

@@ -90,7 +90,8 @@ fn input_plain(oid: Oid, type_modifier: i32, text: &str, environment: &dyn Envir
             Datum::Timestamp(datetime::parse_timestamptz(text, dates()).map_err(fail("timestamp with time zone"))?)
         }
         oid::INTERVAL => {
-            let interval = datetime::parse_interval(text).map_err(fail("interval"))?;
+            let said = modifier::interval::text(type_modifier, text);
+            let interval = datetime::parse_interval(&said).map_err(fail("interval"))?;
             let by_standard = settings.interval_style == IntervalStyle::SqlStandard;
             Datum::Interval(if by_standard { datetime::sign_for_all(text, interval) } else { interval })
         }

@@ -51,7 +51,7 @@ pub fn type_name(kind: Kind) -> &'static str {
 /// Statements that make and fill the tables.
 pub fn setup(seed: u64, with_json: bool) -> Vec<String> {
     let mut random = SmallRng::seed_from_u64(seed);
-    let mut statements = Vec::new();
+    let mut statements = vec![super::more::ENUM.to_owned()];
     for (at, table) in TABLES.iter().enumerate() {
         let shown: Vec<String> =
             columns(with_json).map(|(name, _, definition)| format!("{name} {definition}")).collect();

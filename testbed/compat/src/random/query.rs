@@ -13,6 +13,8 @@ impl Grammar<'_> {
             ("select", 60),
             ("set operation at the top", 12),
             ("with", 8),
+            ("with recursive", 4),
+            ("grouping", 4),
             ("values", 2),
             ("insert", 5),
             ("update", 7),
@@ -27,6 +29,8 @@ impl Grammar<'_> {
                 self.ordered(&kinds, true)
             }
             "with" => self.with(),
+            "with recursive" => self.recursive(),
+            "grouping" => self.grouping_sets(),
             "values" => {
                 let kinds = self.kinds(3);
                 self.values_list(&kinds)
@@ -48,7 +52,7 @@ impl Grammar<'_> {
     }
 
     /// By every column, so that rows that tie are equal.
-    fn order_and_limit(&mut self, query: Node, column_count: usize) -> Node {
+    pub fn order_and_limit(&mut self, query: Node, column_count: usize) -> Node {
         self.coverage.note("order by");
         let mut order: Vec<usize> = (1..=column_count).collect();
         for at in (1..order.len()).rev() {
@@ -174,7 +178,7 @@ impl Grammar<'_> {
         self.select_over(kinds, depth, named, None)
     }
 
-    fn select_over(&mut self, kinds: &[Kind], depth: usize, named: u32, from: Option<(Node, Scope)>) -> Node {
+    pub fn select_over(&mut self, kinds: &[Kind], depth: usize, named: u32, from: Option<(Node, Scope)>) -> Node {
         let from = match from {
             Some(from) => Some(from),
             None if self.chance(6) => {
@@ -255,7 +259,7 @@ impl Grammar<'_> {
         Node { sort: Sort::Query, parts }
     }
 
-    fn table(&mut self) -> (Node, Scope) {
+    pub fn table(&mut self) -> (Node, Scope) {
         let table = self.pick(&TABLES);
         let alias = self.alias();
         let mut scope = Scope::default();
@@ -277,6 +281,7 @@ impl Grammar<'_> {
             ("derived table", 8 * nested),
             ("values in from", 3 * nested),
             ("generate_series", 2),
+            ("unnest", 2),
             ("lateral", 6 * nested),
         ]) {
             "table" => self.table(),
@@ -291,6 +296,7 @@ impl Grammar<'_> {
                 let node = Node::of(Sort::From, &format!("(#) {alias} ({})", names.join(", ")), vec![rows]);
                 (node, derived_scope(&alias, &kinds))
             }
+            "unnest" => self.unnested(),
             "generate_series" => {
                 let alias = self.alias();
                 let scope =
@@ -348,12 +354,28 @@ impl Grammar<'_> {
                 let (left, right) = (self.table(), self.table());
                 let kind = self.pick(&["join", "left join", "full join"]);
                 let column = self.pick(&["id", "i", "s"]);
+                if self.chance(50) {
+                    // The merged column has a name of its own only under an alias: a bare one means another inside a subquery.
+                    self.coverage.note("join using under an alias");
+                    let alias = self.alias();
+                    let own = columns(self.with_json).map(|(name, of, _)| (name, of));
+                    let (mut shown, rest): (Vec<(&str, Kind)>, Vec<(&str, Kind)>) =
+                        own.partition(|(name, _)| *name == column);
+                    shown.extend(rest.iter().chain(&rest).copied());
+                    let named = |at: usize| format!("{alias}.c{}", at + 1);
+                    let ids = shown.iter().enumerate().filter(|(_, (name, _))| *name == "id");
+                    scope = Scope {
+                        keys: ids.map(|(at, _)| named(at)).collect(),
+                        columns: shown.iter().enumerate().map(|(at, (_, of))| (named(at), *of)).collect(),
+                    };
+                    let names: Vec<String> = (1..=shown.len()).map(|at| format!("c{at}")).collect();
+                    let template = format!("(# {kind} # using ({column})) {alias} ({})", names.join(", "));
+                    return (Node::of(Sort::From, &template, vec![left.0, right.0]), scope);
+                }
                 scope = Scope {
                     columns: left.1.columns.iter().chain(&right.1.columns).cloned().collect(),
                     keys: left.1.keys.iter().chain(&right.1.keys).cloned().collect(),
                 };
-                let of = if column == "s" { Kind::Text } else { Kind::Int };
-                scope.columns.push((column.to_owned(), of));
                 Node::of(Sort::From, &format!("# {kind} # using ({column})"), vec![left.0, right.0])
             }
             ("full join", Some(equality)) => {
@@ -444,6 +466,8 @@ impl Grammar<'_> {
         if self.chance(45) {
             self.coverage.note("on conflict");
             let clause = if self.chance(40) {
+                self.conflict(table)
+            } else if self.chance(40) {
                 Node::leaf(Sort::Other, " on conflict do nothing")
             } else {
                 let value = self.value(Kind::Int, 1);

@@ -14,6 +14,15 @@ impl Grammar<'_> {
         if self.chance(22) {
             return self.general(kind, depth - 1);
         }
+        if self.chance(14) {
+            match kind {
+                Kind::Int => return self.more_int(depth - 1),
+                Kind::Text => return self.more_text(depth - 1),
+                Kind::Bool => return self.more_condition(depth - 1),
+                Kind::Json => return self.more_json(depth - 1),
+                _ => {}
+            }
+        }
         match kind {
             Kind::Int => self.int(depth - 1),
             Kind::Numeric => self.numeric(depth - 1),
@@ -430,12 +439,7 @@ impl Grammar<'_> {
             parts.push(Part::Text(format!("order by {first}")));
             if ["window sum", "window count", "last_value"].contains(&function) && self.chance(50) {
                 self.coverage.note("frame");
-                let frame = self.pick(&[
-                    " rows between 1 preceding and current row",
-                    " rows between unbounded preceding and 1 following",
-                    " rows between current row and unbounded following",
-                    " range between unbounded preceding and unbounded following",
-                ]);
+                let frame = self.frame();
                 parts.push(Part::Optional(Node::leaf(Sort::Other, frame)));
             }
         }

@@ -72,18 +72,37 @@ impl Converter<'_> {
 
     fn assignment(&mut self, assignment: ast::Assignment) -> PgResult<Assignment> {
         let is_row = matches!(assignment.target, ast::AssignmentTarget::Tuple(_));
+        let mut path = Vec::new();
         let names = match assignment.target {
             ast::AssignmentTarget::ColumnName(name) => vec![name],
             ast::AssignmentTarget::Tuple(names) => names,
         };
-        Ok(Assignment {
-            columns: names
-                .into_iter()
-                .map(|name| self.single_name(name, "column as the target of SET"))
-                .collect::<PgResult<_>>()?,
-            is_row,
-            value: self.expr(assignment.value)?,
-        })
+        let mut columns = Vec::with_capacity(names.len());
+        for name in names {
+            let name = self.name(name)?;
+            if let Some((first, last)) = super::super::rewrite::marked_part(name.last()) {
+                let Some(tokens) = self.source.tokens.get(first..=last) else {
+                    return Err(PgError::internal("a part of a column has no tokens"));
+                };
+                let part = super::super::parse_part(self.source, tokens, |parser| parser.parse_expr())?;
+                let ExprKind::Subscript { operand, subscripts } = self.expr(part)?.kind else {
+                    return Err(PgError::unsupported("this part of a column as the target of SET"));
+                };
+                let ExprKind::Column(mut column) = operand.kind else {
+                    return Err(PgError::unsupported("this part of a column as the target of SET"));
+                };
+                columns.push(column.parts.remove(0));
+                path.extend(subscripts.into_iter().map(AssignedPart::Subscript));
+                continue;
+            }
+            let mut parts = name.parts.into_iter();
+            columns.extend(parts.next());
+            path.extend(parts.map(AssignedPart::Field));
+        }
+        if columns.len() > 1 && !path.is_empty() {
+            return Err(PgError::unsupported("a part of a column among several that are SET"));
+        }
+        Ok(Assignment { columns, path, is_row, value: self.expr(assignment.value)? })
     }
 
     pub fn update(&mut self, update: ast::Update, with: Option<With>) -> PgResult<Statement> {
@@ -114,7 +133,10 @@ impl Converter<'_> {
             !delete.tables.is_empty() || !delete.order_by.is_empty() || delete.limit.is_some()
                 || delete.output.is_some() => "this form of DELETE";
         }
-        let (ast::FromTable::WithFromKeyword(mut from) | ast::FromTable::WithoutKeyword(mut from)) = delete.from;
+        let mut from = match delete.from {
+            ast::FromTable::WithFromKeyword(from) => from,
+            ast::FromTable::WithoutKeyword(_) => return Err(PgError::unsupported("DELETE without FROM")),
+        };
         let (Some(only), true) = (from.pop(), from.is_empty()) else {
             return Err(PgError::unsupported("DELETE from several tables"));
         };

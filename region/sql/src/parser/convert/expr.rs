@@ -1,8 +1,8 @@
 //! Expressions.
+use super::super::places::{first_of_query, first_token};
 use super::super::tree::*;
 use super::{Converter, refuse};
 use sqlparser::ast;
-use sqlparser::tokenizer::Location;
 use trivet_types::{PgError, PgResult, sqlstate};
 
 /// How far a chain of casts is followed.
@@ -44,6 +44,7 @@ impl Converter<'_> {
                     arguments: vec![],
                     star: false,
                     distinct: false,
+                    variadic: false,
                     order_by: vec![],
                     filter: None,
                     over: None,
@@ -77,30 +78,56 @@ impl Converter<'_> {
             E::IsNotDistinctFrom(left, right) => {
                 ExprKind::DistinctFrom { left: self.boxed(*left)?, right: self.boxed(*right)?, negated: true }
             }
-            E::In { expr, target, negated, global: false } => self.in_target(*expr, target, negated)?,
-            E::Between { expr, negated, low, high } => ExprKind::Between {
-                operand: self.boxed(*expr)?,
-                low: self.boxed(*low)?,
-                high: self.boxed(*high)?,
-                negated,
-            },
-            E::Like { negated, any: true, expr, pattern, escape_char: None } => ExprKind::Quantified {
-                operator: if negated { "!~~" } else { "~~" }.to_owned(),
-                left: self.boxed(*expr)?,
-                right: self.boxed(*pattern)?,
-                all: false,
-            },
-            E::ILike { negated, any: true, expr, pattern, escape_char: None } => ExprKind::Quantified {
-                operator: if negated { "!~~*" } else { "~~*" }.to_owned(),
-                left: self.boxed(*expr)?,
-                right: self.boxed(*pattern)?,
-                all: false,
-            },
+            E::In { expr, target, negated, global: false } => {
+                let first = match &target {
+                    ast::InTarget::List(list) => list.first().and_then(first_token),
+                    ast::InTarget::Subquery(query) => first_of_query(query),
+                    _ => None,
+                };
+                let at = first.and_then(|first| self.source.token_before(first, &["in"]));
+                let place = self.place_with_not(at, negated);
+                return Ok(Expr { kind: self.in_target(*expr, target, negated)?, place });
+            }
+            E::Between { expr, negated, low, high } => {
+                let between = first_token(&low).and_then(|low| self.source.token_before(low, &["between"]));
+                let symmetric = between.is_some_and(|at| self.source.token_is(at + 1, "symmetric"));
+                let place = self.place_with_not(between, negated);
+                let kind = ExprKind::Between {
+                    operand: self.boxed(*expr)?,
+                    low: self.boxed(*low)?,
+                    high: self.boxed(*high)?,
+                    negated,
+                    symmetric,
+                };
+                return Ok(Expr { kind, place });
+            }
+            E::Like { negated, any: true, expr, pattern, escape_char: None } => {
+                let like = first_token(&pattern).and_then(|pattern| self.source.token_before(pattern, &["like"]));
+                let place = self.place_with_not(like, negated);
+                let all = like.is_some_and(|at| self.source.token_is(at + 1, "all"));
+                let operator = if negated { "!~~" } else { "~~" }.to_owned();
+                let (left, right) = (self.boxed(*expr)?, self.boxed(*pattern)?);
+                return Ok(Expr { kind: ExprKind::Quantified { operator, left, right, all }, place });
+            }
+            E::ILike { negated, any: true, expr, pattern, escape_char: None } => {
+                let like = first_token(&pattern).and_then(|pattern| self.source.token_before(pattern, &["ilike"]));
+                let place = self.place_with_not(like, negated);
+                let all = like.is_some_and(|at| self.source.token_is(at + 1, "all"));
+                let operator = if negated { "!~~*" } else { "~~*" }.to_owned();
+                let (left, right) = (self.boxed(*expr)?, self.boxed(*pattern)?);
+                return Ok(Expr { kind: ExprKind::Quantified { operator, left, right, all }, place });
+            }
             E::Like { negated, any: false, expr, pattern, escape_char } => {
-                self.like(if negated { "!~~" } else { "~~" }, *expr, *pattern, escape_char)?
+                let like = first_token(&pattern).and_then(|pattern| self.source.token_before(pattern, &["like"]));
+                let place = self.place_with_not(like, negated);
+                let kind = self.like(if negated { "!~~" } else { "~~" }, *expr, *pattern, escape_char)?;
+                return Ok(Expr { kind, place });
             }
             E::ILike { negated, any: false, expr, pattern, escape_char } => {
-                self.like(if negated { "!~~*" } else { "~~*" }, *expr, *pattern, escape_char)?
+                let like = first_token(&pattern).and_then(|pattern| self.source.token_before(pattern, &["ilike"]));
+                let place = self.place_with_not(like, negated);
+                let kind = self.like(if negated { "!~~*" } else { "~~*" }, *expr, *pattern, escape_char)?;
+                return Ok(Expr { kind, place });
             }
             E::SimilarTo { negated, expr, pattern, escape_char } => {
                 let operand = self.boxed(*expr)?;
@@ -159,7 +186,14 @@ impl Converter<'_> {
                 self.call("overlay", arguments)?
             }
             E::Collate { expr, collation } => {
-                ExprKind::Collate { operand: self.boxed(*expr)?, collation: self.name(collation)? }
+                let named = match collation.0.first() {
+                    Some(ast::ObjectNamePart::Identifier(name)) => Some(name.span.start),
+                    _ => None,
+                };
+                let word = named.and_then(|named| self.source.token_before(named, &["collate"]));
+                let place = word.map(|word| self.source.place_of_token(word)).unwrap_or_default();
+                let kind = ExprKind::Collate { operand: self.boxed(*expr)?, collation: self.name(collation)? };
+                return Ok(Expr { kind, place });
             }
             E::Function(function) => {
                 let call = self.function(function)?;
@@ -182,9 +216,24 @@ impl Converter<'_> {
                 let exists = ExprKind::Exists(Box::new(self.query(*subquery)?));
                 if negated { ExprKind::Not(Box::new(of(exists))) } else { exists }
             }
-            E::Subquery(query) => ExprKind::Subquery(Box::new(self.query(*query)?)),
-            E::Tuple(values) => ExprKind::Row(self.exprs(values)?),
-            E::Array(array) => ExprKind::Array(self.exprs(array.elem)?),
+            E::Subquery(query) => {
+                let first = first_of_query(&query);
+                let place = self.place_of_parenthesis(first, &["select", "values", "with"]);
+                let query = without_wrapping(self.query(*query)?);
+                return Ok(Expr { kind: ExprKind::Subquery(Box::new(query)), place });
+            }
+            E::Tuple(values) => {
+                let first = values.first().and_then(first_token);
+                let open = first.and_then(|first| self.source.token_before(first, &["("]));
+                let place = open.map(|open| self.source.place_of_token(open)).unwrap_or_default();
+                return Ok(Expr { kind: ExprKind::Row(self.exprs(values)?), place });
+            }
+            E::Array(array) => {
+                let first = array.elem.first().and_then(first_token);
+                let word = first.and_then(|first| self.source.token_before(first, &["array"]));
+                let place = word.map(|word| self.source.place_of_token(word)).unwrap_or_default();
+                return Ok(Expr { kind: ExprKind::Array(self.exprs(array.elem)?), place });
+            }
             E::CompoundFieldAccess { root, access_chain } => return self.access(*root, access_chain),
             other => return Err(PgError::unsupported(format!("the expression {}", shortened(&other.to_string())))),
         };
@@ -197,6 +246,22 @@ impl Converter<'_> {
             return Place::default();
         }
         self.place_of_operator(right, &operator.to_string())
+    }
+
+    /// Of a word that NOT may stand before.
+    fn place_with_not(&self, at: Option<usize>, negated: bool) -> Place {
+        match at {
+            Some(at) if negated && at > 0 && self.source.token_is(at - 1, "not") => self.source.place_of_token(at - 1),
+            Some(at) => self.source.place_of_token(at),
+            None => Place::default(),
+        }
+    }
+
+    /// The parenthesis before a query, whose first column begins at `first`.
+    fn place_of_parenthesis(&self, first: Option<sqlparser::tokenizer::Location>, words: &[&str]) -> Place {
+        let word = first.and_then(|first| self.source.token_before(first, words));
+        let open = word.and_then(|word| word.checked_sub(1)).filter(|open| self.source.token_is(*open, "("));
+        open.map(|open| self.source.place_of_token(open)).unwrap_or_default()
     }
 
     fn place_of_operator(&self, right: &ast::Expr, operator: &str) -> Place {
@@ -220,6 +285,11 @@ impl Converter<'_> {
         let end = match innermost {
             ast::Expr::Value(value) => value.span.end,
             ast::Expr::Identifier(ident) => ident.span.end,
+            ast::Expr::TypedString(typed) => typed.value.span.end,
+            // Behind the parenthesis or bracket that closes it.
+            ast::Expr::Function(_) | ast::Expr::Array(_) | ast::Expr::Nested(_) if casts == 0 => {
+                return self.place_behind_closing(innermost);
+            }
             _ => return Place::default(),
         };
         let (Some(place), true) = (self.source.place(end).known(), casts > 0) else { return self.source.place(end) };
@@ -228,6 +298,31 @@ impl Converter<'_> {
             Some((at, _)) => Place(place + rest[..at].chars().count() as u32),
             None => Place::default(),
         }
+    }
+
+    /// `::` behind what ends with a parenthesis or bracket.
+    fn place_behind_closing(&self, operand: &ast::Expr) -> Place {
+        let Some(first) = first_token(operand).and_then(|first| self.source.token_at(first)) else {
+            return Place::default();
+        };
+        let mut depth = 0usize;
+        let start = first.saturating_sub(usize::from(!matches!(operand, ast::Expr::Function(_))));
+        let start = match operand {
+            ast::Expr::Array(_) => first.saturating_sub(1),
+            _ => start,
+        };
+        for at in start..self.source.tokens.len() {
+            if ["(", "["].iter().any(|open| self.source.token_is(at, open)) {
+                depth += 1;
+            } else if [")", "]"].iter().any(|close| self.source.tokens[at].token.to_string() == *close) {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    let colons = self.source.token_is(at + 1, "::");
+                    return if colons { self.source.place_of_token(at + 1) } else { Place::default() };
+                }
+            }
+        }
+        Place::default()
     }
 
     fn column(&self, idents: Vec<ast::Ident>) -> Expr {
@@ -294,10 +389,11 @@ impl Converter<'_> {
             }
             B::Lt | B::Gt | B::LtEq | B::GtEq | B::Eq | B::NotEq => {
                 if let ast::Expr::BinaryOp { op: B::Lt | B::Gt | B::LtEq | B::GtEq | B::Eq | B::NotEq, .. } = &left {
-                    return Err(PgError::new(
-                        sqlstate::SYNTAX_ERROR,
-                        format!("syntax error at or near \"{operator}\""),
-                    ));
+                    let error = PgError::new(sqlstate::SYNTAX_ERROR, format!("syntax error at or near \"{operator}\""));
+                    return Err(match self.place_before(&right, &operator).known() {
+                        Some(position) => error.position(position),
+                        None => error,
+                    });
                 }
             }
             _ => {}
@@ -391,28 +487,24 @@ impl Converter<'_> {
     }
 
     fn typed_string(&mut self, typed: ast::TypedString) -> PgResult<ExprKind> {
+        // A constant without a length keeps its own.
+        let unbounded = matches!(
+            typed.data_type,
+            ast::DataType::Char(None) | ast::DataType::Character(None) | ast::DataType::Bit(None)
+        );
         let operand = self.value(typed.value)?;
-        Ok(ExprKind::Cast { operand: Box::new(operand), to: self.type_name(typed.data_type)? })
+        let mut to = self.type_name(typed.data_type)?;
+        if unbounded {
+            to.modifiers.clear();
+        }
+        Ok(ExprKind::Cast { operand: Box::new(operand), to })
     }
 
     fn interval(&mut self, interval: ast::Interval) -> PgResult<ExprKind> {
-        let mut operand = self.expr(*interval.value)?;
-        if let ExprKind::Literal(Literal::String(text)) = &mut operand.kind {
-            let lone_number = !text.contains([':', ' ']) && text.parse::<f64>().is_ok();
-            let is = |field: &Option<ast::DateTimeField>, wanted: &str| {
-                field.as_ref().is_some_and(|field| field.to_string().eq_ignore_ascii_case(wanted))
-            };
-            match interval.last_field.as_ref().or(interval.leading_field.as_ref()) {
-                Some(field) if lone_number => *text = format!("{text} {field}"),
-                // `'03:04' MINUTE TO SECOND` has no hours.
-                Some(_) if is(&interval.leading_field, "minute") && text.matches(':').count() == 1 => {
-                    *text = format!("00:{text}");
-                }
-                _ => {}
-            }
-        }
+        let operand = self.expr(*interval.value)?;
         let digits = interval.fractional_seconds_precision.or(interval.leading_precision);
-        let modifiers = digits.and_then(|digits| i32::try_from(digits).ok()).into_iter().collect();
+        let names = [interval.leading_field, interval.last_field].map(|field| field.map(|field| field.to_string()));
+        let modifiers = super::types::interval_modifiers(names[0].as_deref(), names[1].as_deref(), digits)?;
         let to = TypeName { name: "interval".into(), schema: None, modifiers, array: false, place: Place::default() };
         Ok(ExprKind::Cast { operand: Box::new(operand), to })
     }
@@ -505,6 +597,7 @@ impl Converter<'_> {
             arguments: Vec::new(),
             star: false,
             distinct: false,
+            variadic: false,
             order_by: Vec::new(),
             filter: function.filter.map(|filter| self.boxed(*filter)).transpose()?,
             over: function.over.map(|over| self.window_type(over, place)).transpose()?,
@@ -536,11 +629,40 @@ impl Converter<'_> {
         }
         for argument in list.args {
             match self.argument(argument)? {
-                Some(argument) => call.arguments.push(argument),
+                Some(mut argument) => {
+                    if argument.name.as_deref() == Some(super::super::rewrite::VARIADIC) {
+                        argument.name = None;
+                        call.variadic = true;
+                    }
+                    call.arguments.push(argument);
+                }
                 None => call.star = true,
             }
         }
-        Ok(())
+        self.check_arguments(call)
+    }
+
+    /// Calls that PostgreSQL's grammar does not have.
+    fn check_arguments(&self, call: &FunctionCall) -> PgResult<()> {
+        const VALUES: &[&str] =
+            &["current_date", "current_role", "current_user", "session_user", "user", "current_catalog"];
+        let [name] = call.name.parts.as_slice() else { return Ok(()) };
+        let wrong = if call.star && call.distinct {
+            Some("*")
+        } else if call.arguments.is_empty() && !call.star && matches!(&*name.text, "coalesce" | "greatest" | "least") {
+            Some(")")
+        } else if VALUES.contains(&&*name.text) {
+            Some("(")
+        } else {
+            None
+        };
+        let Some(wrong) = wrong else { return Ok(()) };
+        let named = (0..self.source.tokens.len()).find(|at| self.source.place_of_token(*at) == name.place);
+        let token = named.and_then(|named| (named..).take(4).find(|at| self.source.token_is(*at, wrong)));
+        match token.and_then(|token| self.source.token(token)) {
+            Some(token) if name.place.known().is_some() => Err(self.source.syntax_error(token)),
+            _ => Ok(()),
+        }
     }
 
     /// `None` is `*`.
@@ -563,52 +685,15 @@ impl Converter<'_> {
     }
 }
 
-/// The place of an expression's first name or literal. Not the library's own `span`, which recurses.
-fn first_token(mut expr: &ast::Expr) -> Option<Location> {
-    loop {
-        let span = match expr {
-            ast::Expr::BinaryOp { left, .. } => {
-                expr = left;
-                continue;
-            }
-            ast::Expr::Nested(inner) | ast::Expr::UnaryOp { expr: inner, .. } | ast::Expr::Cast { expr: inner, .. } => {
-                expr = inner;
-                continue;
-            }
-            ast::Expr::Tuple(items) => {
-                expr = items.first()?;
-                continue;
-            }
-            ast::Expr::Subquery(query) => match &*query.body {
-                ast::SetExpr::Select(select) => match select.projection.first()? {
-                    ast::SelectItem::UnnamedExpr(first) | ast::SelectItem::ExprWithAlias { expr: first, .. } => {
-                        expr = first;
-                        continue;
-                    }
-                    _ => return None,
-                },
-                _ => return None,
-            },
-            ast::Expr::Identifier(ident) => ident.span,
-            ast::Expr::CompoundIdentifier(idents) => idents.first()?.span,
-            ast::Expr::Value(value) => value.span,
-            ast::Expr::TypedString(typed) => typed.value.span,
-            ast::Expr::Interval(interval) => {
-                expr = &interval.value;
-                continue;
-            }
-            ast::Expr::Array(array) => {
-                expr = array.elem.first()?;
-                continue;
-            }
-            ast::Expr::Function(function) => match function.name.0.first()? {
-                ast::ObjectNamePart::Identifier(ident) => ident.span,
-                ast::ObjectNamePart::Function(_) => return None,
-            },
-            _ => return None,
-        };
-        return (span.start.line > 0).then_some(span.start);
+/// The rows that were wrapped for the library.
+fn without_wrapping(query: Query) -> Query {
+    if let QueryBody::Select(select) = &query.body
+        && let [TableExpr::Query { query: rows, alias, .. }] = select.from.as_slice()
+        && alias.name.as_ref().is_some_and(|name| name.text == super::super::rewrite::VALUES)
+    {
+        return (**rows).clone();
     }
+    query
 }
 
 /// A call of one of PostgreSQL's own functions, whatever the search path says.
@@ -619,6 +704,7 @@ fn built_in(function: &str, arguments: Vec<Expr>) -> ExprKind {
         arguments: arguments.into_iter().map(|value| Argument { name: None, value }).collect(),
         star: false,
         distinct: false,
+        variadic: false,
         order_by: Vec::new(),
         filter: None,
         over: None,

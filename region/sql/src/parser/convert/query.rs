@@ -188,6 +188,7 @@ impl Converter<'_> {
         Ok(match item {
             ast::SelectItem::UnnamedExpr(expr) => Target::Expr { expr: self.expr(expr)?, alias: None },
             ast::SelectItem::ExprWithAlias { expr, alias } => {
+                self.check_bare_label(&alias)?;
                 Target::Expr { expr: self.expr(expr)?, alias: Some(self.identifier(alias)) }
             }
             ast::SelectItem::Wildcard(options) => {
@@ -202,6 +203,35 @@ impl Converter<'_> {
             }
             other => return Err(PgError::unsupported(format!("{other} in a select list"))),
         })
+    }
+
+    /// Some words name a column only behind AS.
+    fn check_bare_label(&self, alias: &ast::Ident) -> PgResult<()> {
+        const WANT_AS: &[&str] = &[
+            "char",
+            "character",
+            "day",
+            "filter",
+            "hour",
+            "isnull",
+            "minute",
+            "month",
+            "notnull",
+            "over",
+            "overlaps",
+            "precision",
+            "second",
+            "varying",
+            "within",
+            "without",
+            "year",
+        ];
+        let wants = alias.quote_style.is_none() && WANT_AS.iter().any(|word| alias.value.eq_ignore_ascii_case(word));
+        let Some(at) = self.source.token_at(alias.span.start).filter(|at| wants && *at > 0) else { return Ok(()) };
+        match self.source.token(at) {
+            Some(token) if !self.source.token_is(at - 1, "as") => Err(self.source.syntax_error(token)),
+            _ => Ok(()),
+        }
     }
 
     fn group_by(&mut self, group_by: ast::GroupByExpr) -> PgResult<Vec<GroupBy>> {
@@ -280,6 +310,7 @@ impl Converter<'_> {
 
     fn join(&mut self, left: TableExpr, join: ast::Join) -> PgResult<TableExpr> {
         use ast::JoinOperator as J;
+        let after = last_token(&join.relation).and_then(|last| self.source.token_at(last));
         let right = self.table_factor(join.relation)?;
         let (kind, constraint) = match join.join_operator {
             J::Join(constraint) | J::Inner(constraint) => (JoinKind::Inner, constraint),
@@ -290,6 +321,12 @@ impl Converter<'_> {
             _ => return Err(PgError::unsupported("this kind of join")),
         };
         let condition = match constraint {
+            ast::JoinConstraint::None if kind != JoinKind::Cross => {
+                return Err(match after.and_then(|after| self.source.token(after + 1)) {
+                    Some(token) => self.source.syntax_error(token),
+                    None => PgError::new(trivet_types::sqlstate::SYNTAX_ERROR, "syntax error at end of input"),
+                });
+            }
             ast::JoinConstraint::None => JoinCondition::None,
             ast::JoinConstraint::On(condition) => JoinCondition::On(self.boxed(condition)?),
             ast::JoinConstraint::Natural => JoinCondition::Natural,
@@ -366,6 +403,7 @@ impl Converter<'_> {
             arguments,
             star: false,
             distinct: false,
+            variadic: false,
             order_by: vec![],
             filter: None,
             over: None,
@@ -467,6 +505,26 @@ impl Converter<'_> {
             }
             offset => self.boxed(offset),
         }
+    }
+}
+
+/// The last name of a part of FROM: its alias, or the table's.
+fn last_token(factor: &ast::TableFactor) -> Option<sqlparser::tokenizer::Location> {
+    let alias = match factor {
+        ast::TableFactor::Table { alias, .. }
+        | ast::TableFactor::Derived { alias, .. }
+        | ast::TableFactor::Function { alias, .. } => alias.as_ref(),
+        _ => return None,
+    };
+    if let Some(alias) = alias {
+        return alias.columns.is_empty().then_some(alias.name.span.start);
+    }
+    match factor {
+        ast::TableFactor::Table { name, args: None, .. } => match name.0.last()? {
+            ast::ObjectNamePart::Identifier(ident) => Some(ident.span.start),
+            ast::ObjectNamePart::Function(_) => None,
+        },
+        _ => None,
     }
 }
 

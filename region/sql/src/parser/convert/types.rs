@@ -36,6 +36,28 @@ fn exact(info: ast::ExactNumberInfo) -> PgResult<Vec<i32>> {
     })
 }
 
+/// The fields that an interval may have, and its digits; nothing for an interval without either.
+pub(super) fn interval_modifiers(first: Option<&str>, last: Option<&str>, digits: Option<u64>) -> PgResult<Vec<i32>> {
+    use trivet_types::modifier::interval::{DAY, FIELDS_ALL, HOUR, MINUTE, MONTH, SECOND, YEAR};
+    const ORDER: [(&str, i32); 6] =
+        [("year", YEAR), ("month", MONTH), ("day", DAY), ("hour", HOUR), ("minute", MINUTE), ("second", SECOND)];
+    let place = |word: &str| ORDER.iter().position(|(name, _)| word.eq_ignore_ascii_case(name));
+    let fields = match (first, last) {
+        (None, _) => FIELDS_ALL,
+        (Some(first), last) => {
+            let unknown = || PgError::unsupported(format!("interval {first}"));
+            let from = place(first).ok_or_else(unknown)?;
+            let to = last.map_or(Some(from), place).filter(|to| *to >= from).ok_or_else(unknown)?;
+            ORDER[from..=to].iter().map(|(_, field)| field).sum()
+        }
+    };
+    let mut modifiers = if first.is_none() && digits.is_none() { vec![] } else { vec![fields] };
+    if let Some(digits) = digits {
+        modifiers.push(modifier(digits)?);
+    }
+    Ok(modifiers)
+}
+
 impl Converter<'_> {
     pub fn type_name(&mut self, data_type: DataType) -> PgResult<TypeName> {
         use DataType as D;
@@ -73,7 +95,12 @@ impl Converter<'_> {
             D::Time(digits, _) => plain("timetz", precision(digits)?),
             D::Timestamp(digits, Z::None | Z::WithoutTimeZone) => plain("timestamp", precision(digits)?),
             D::Timestamp(digits, _) => plain("timestamptz", precision(digits)?),
-            D::Interval { fields: None, precision: digits } => plain("interval", precision(digits)?),
+            D::Interval { fields, precision: digits } => {
+                let said = fields.map(|fields| fields.to_string()).unwrap_or_default();
+                let mut words = said.split(" TO ").filter(|word| !word.is_empty());
+                let (first, last) = (words.next(), words.next());
+                plain("interval", interval_modifiers(first, last, digits)?)
+            }
             D::JSON => plain("json", vec![]),
             D::JSONB => plain("jsonb", vec![]),
             D::Regclass => plain("regclass", vec![]),
