@@ -90,7 +90,7 @@ impl Converter<'_> {
             }
             E::Between { expr, negated, low, high } => {
                 let between = first_token(&low).and_then(|low| self.source.token_before(low, &["between"]));
-                let symmetric = between.is_some_and(|at| self.source.token_is(at + 1, "symmetric"));
+                let symmetric = self.says(between, "between", "symmetric")?;
                 let place = self.place_with_not(between, negated);
                 let kind = ExprKind::Between {
                     operand: self.boxed(*expr)?,
@@ -104,7 +104,7 @@ impl Converter<'_> {
             E::Like { negated, any: true, expr, pattern, escape_char: None } => {
                 let like = first_token(&pattern).and_then(|pattern| self.source.token_before(pattern, &["like"]));
                 let place = self.place_with_not(like, negated);
-                let all = like.is_some_and(|at| self.source.token_is(at + 1, "all"));
+                let all = self.says(like, "like", "all")?;
                 let operator = if negated { "!~~" } else { "~~" }.to_owned();
                 let (left, right) = (self.boxed(*expr)?, self.boxed(*pattern)?);
                 return Ok(Expr { kind: ExprKind::Quantified { operator, left, right, all }, place });
@@ -112,7 +112,7 @@ impl Converter<'_> {
             E::ILike { negated, any: true, expr, pattern, escape_char: None } => {
                 let like = first_token(&pattern).and_then(|pattern| self.source.token_before(pattern, &["ilike"]));
                 let place = self.place_with_not(like, negated);
-                let all = like.is_some_and(|at| self.source.token_is(at + 1, "all"));
+                let all = self.says(like, "ilike", "all")?;
                 let operator = if negated { "!~~*" } else { "~~*" }.to_owned();
                 let (left, right) = (self.boxed(*expr)?, self.boxed(*pattern)?);
                 return Ok(Expr { kind: ExprKind::Quantified { operator, left, right, all }, place });

@@ -29,6 +29,19 @@ impl<'a> Converter<'a> {
         Converter { source, depth: 0, lock_strengths: VecDeque::new() }
     }
 
+    /// Does `word` follow the token, which is a `first`? If nobody knows which token it was, no text that says both is taken.
+    fn says(&self, token: Option<usize>, first: &str, word: &str) -> PgResult<bool> {
+        let follows = |at: usize| self.source.token_is(at + 1, word);
+        match token {
+            Some(at) => Ok(follows(at)),
+            None if (0..self.source.tokens.len()).any(|at| self.source.token_is(at, first) && follows(at)) => {
+                let shown = format!("{} {} of this expression", first.to_uppercase(), word.to_uppercase());
+                Err(PgError::unsupported(shown))
+            }
+            None => Ok(false),
+        }
+    }
+
     /// Runs a conversion one level down.
     fn deeper<T>(&mut self, convert: impl FnOnce(&mut Self) -> PgResult<T>) -> PgResult<T> {
         if self.depth >= DEPTH_MAX {
