@@ -366,14 +366,12 @@ impl Definer<'_> {
                 }
             }
             GrantTarget::Databases(names) => {
-                for name in names {
-                    if name.text != crate::catalog::DATABASE_NAME {
-                        let message = format!("database \"{}\" does not exist", name.text);
-                        return Err(PgError::new(sqlstate::INVALID_CATALOG_NAME, message));
-                    }
-                    wanted(grant, Privileges::DATABASE, "database")?;
-                    return Err(PgError::unsupported("privileges on a database"));
+                if let Some(name) = names.iter().find(|name| name.text != crate::catalog::DATABASE_NAME) {
+                    let message = format!("database \"{}\" does not exist", name.text);
+                    return Err(PgError::new(sqlstate::INVALID_CATALOG_NAME, message));
                 }
+                wanted(grant, Privileges::DATABASE, "database")?;
+                return Err(PgError::unsupported("privileges on a database"));
             }
             GrantTarget::Types(_) => return Err(PgError::unsupported("privileges on types")),
         }
