@@ -122,8 +122,11 @@ impl<'s, 't> Cursor<'s, 't> {
         self.at += 1;
         Ok(text)
     }
-    /// The tokens between the parenthesis here and its partner; moves behind it.
+    /// The tokens between the parenthesis here and its partner; moves behind it. Anything else here is a mistake.
     pub fn parenthesized(&mut self) -> PgResult<&'t [TokenWithSpan]> {
+        if !self.peek_is(&Token::LParen) {
+            return Err(self.error());
+        }
         let start = self.at + 1;
         let mut depth = 0usize;
         for at in self.at..self.tokens.len() {

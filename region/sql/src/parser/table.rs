@@ -658,17 +658,11 @@ impl<'t> Cursor<'_, 't> {
         Converter::new(self.source).expr(expr)
     }
     pub fn parenthesized_expr(&mut self) -> PgResult<Expr> {
-        if !self.peek_is(&Token::LParen) {
-            return Err(self.error());
-        }
         let inside = self.parenthesized()?;
         self.expr_of(inside)
     }
     /// `(a, b)`
     pub fn name_list(&mut self) -> PgResult<Vec<Name>> {
-        if !self.peek_is(&Token::LParen) {
-            return Err(self.error());
-        }
         let inside = self.parenthesized()?;
         let mut inside = Cursor { source: self.source, tokens: inside, at: 0 };
         let names = inside.names()?;

@@ -200,3 +200,8 @@ create table t (a nosuchtype);
 create table t (a int, a text);
 create table 1t (a int);
 create table "" (a int);
+create type mood as enum 'happy' ('sad');
+create table with_words (a int) with fillfactor = 10;
+create table with_words (a int) with (fillfactor = 70) with;
+create table reset_words (a int);
+alter table reset_words reset fillfactor;
