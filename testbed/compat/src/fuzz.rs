@@ -1,12 +1,15 @@
 //! Broken SQL: statements of the suite cut, mixed and repeated from a seed. Whatever it makes, the server must answer, in time,
 //! and not with an internal error.
+//!
+//! Of three statements one is broken anywhere, which mostly tries the parser. In the other two a name gives way to a name, a
+//! number to a number, a string to a string and a function to a function: most still parse, and go deep.
 use crate::answer::Piece;
 use crate::wire::{Connection, Target};
 use anyhow::{Context, Result};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// What statements may take on our side; an answer is waited for much longer.
@@ -16,6 +19,38 @@ const INTERNAL: &str = "XX000";
 const NESTING_MAX: usize = 20_000;
 /// Longer texts are cut.
 const LENGTH_MAX: usize = 200_000;
+
+/// In the place of a number or a string.
+const NASTY_VALUES: &[&str] = &[
+    "0",
+    "-1",
+    "32768",
+    "2147483647",
+    "-2147483648",
+    "(-9223372036854775808)",
+    "9223372036854775807",
+    "1e308",
+    "-1e-307",
+    "1e131071",
+    "'NaN'",
+    "'-infinity'",
+    "'infinity'",
+    "null",
+    "''",
+    "'{}'",
+    "'[]'",
+    "'{NULL}'",
+    "'\u{1F600}'",
+    "'%'",
+    "'\\'",
+    "'294276-12-31 23:59:59'",
+    "'4714-11-24 BC'",
+    "'178000000 years'",
+    "repeat('ab', 100000)",
+    "(select null)",
+    "array[null]",
+    "0.00000000000000000001",
+];
 
 /// Where mistakes lie in wait.
 const NASTY: &[&str] = &[
@@ -104,11 +139,11 @@ pub async fn fuzz(
     step: impl Fn(u64),
 ) -> Result<Report> {
     let mut random = SmallRng::seed_from_u64(seed);
-    let corpus: Vec<Vec<String>> = corpus.iter().map(|sql| tokens(sql)).filter(|tokens| !tokens.is_empty()).collect();
+    let corpus = Corpus::of(corpus);
     let mut report = Report::default();
     let mut connection = open(target).await?;
     while Instant::now() < until && report.findings.len() < findings_max {
-        let sql = broken(&corpus, &mut random);
+        let sql = corpus.statement(&mut random);
         let begun = Instant::now();
         connection.send(&sql, Some("1\t2\n\\N\tx\n\n\\.\n")).await.ok();
         let answer = connection.answer().await;
@@ -175,7 +210,167 @@ fn tokens(sql: &str) -> Vec<String> {
     tokens
 }
 
-fn broken(corpus: &[Vec<String>], random: &mut SmallRng) -> String {
+/// What a token may be exchanged for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Kind {
+    /// A word before a parenthesis.
+    Call,
+    Name,
+    Number,
+    Text,
+    Sign,
+    /// A word of the grammar, white space: not exchanged.
+    Fixed,
+}
+
+const GRAMMAR: &[&str] = &[
+    "all",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "between",
+    "by",
+    "case",
+    "cast",
+    "check",
+    "create",
+    "cross",
+    "default",
+    "delete",
+    "desc",
+    "distinct",
+    "do",
+    "drop",
+    "else",
+    "end",
+    "except",
+    "exists",
+    "filter",
+    "for",
+    "from",
+    "full",
+    "group",
+    "having",
+    "if",
+    "in",
+    "inner",
+    "insert",
+    "intersect",
+    "into",
+    "is",
+    "join",
+    "key",
+    "lateral",
+    "left",
+    "like",
+    "limit",
+    "not",
+    "null",
+    "offset",
+    "on",
+    "or",
+    "order",
+    "outer",
+    "over",
+    "partition",
+    "primary",
+    "recursive",
+    "references",
+    "returning",
+    "right",
+    "rows",
+    "select",
+    "set",
+    "table",
+    "then",
+    "to",
+    "union",
+    "unique",
+    "update",
+    "using",
+    "values",
+    "view",
+    "when",
+    "where",
+    "window",
+    "with",
+];
+
+fn kind(token: &str, next: Option<&String>) -> Kind {
+    let word = token.trim_start();
+    match word.chars().next() {
+        Some('\'') => Kind::Text,
+        Some('0'..='9') => Kind::Number,
+        Some('"') => Kind::Name,
+        Some(first) if first.is_alphabetic() || first == '_' => {
+            if GRAMMAR.contains(&word.to_lowercase().as_str()) {
+                Kind::Fixed
+            } else if next.is_some_and(|next| next.trim_start().starts_with('(')) {
+                Kind::Call
+            } else {
+                Kind::Name
+            }
+        }
+        Some('+' | '-' | '*' | '/' | '%' | '<' | '>' | '=' | '|' | '&' | '#' | '~' | '@' | '?') => Kind::Sign,
+        _ => Kind::Fixed,
+    }
+}
+
+/// The suite's statements as tokens, and the tokens of each kind.
+struct Corpus {
+    statements: Vec<Vec<String>>,
+    kinds: BTreeMap<Kind, Vec<String>>,
+}
+
+impl Corpus {
+    fn of(statements: &[String]) -> Corpus {
+        let statements: Vec<Vec<String>> =
+            statements.iter().map(|sql| tokens(sql)).filter(|tokens| !tokens.is_empty()).collect();
+        let mut kinds: BTreeMap<Kind, BTreeSet<&str>> = BTreeMap::new();
+        for tokens in &statements {
+            for (at, token) in tokens.iter().enumerate() {
+                kinds.entry(kind(token, tokens.get(at + 1))).or_default().insert(token.trim_start());
+            }
+        }
+        let kinds = kinds.into_iter().map(|(kind, tokens)| (kind, tokens.into_iter().map(String::from).collect()));
+        Corpus { kinds: kinds.collect(), statements }
+    }
+
+    fn statement(&self, random: &mut SmallRng) -> String {
+        let tokens =
+            if random.random_range(0..3) == 0 { broken(&self.statements, random) } else { self.exchanged(random) };
+        let mut sql = tokens.concat().replace('\0', "");
+        if sql.len() > LENGTH_MAX {
+            let end = (0..=LENGTH_MAX).rev().find(|at| sql.is_char_boundary(*at)).unwrap_or(0);
+            sql.truncate(end);
+        }
+        sql
+    }
+
+    /// Tokens exchanged for others of their kind, from anywhere or from the list of nasty ones.
+    fn exchanged(&self, random: &mut SmallRng) -> Vec<String> {
+        let mut tokens = self.statements.choose(random).cloned().unwrap_or_default();
+        let kinds: Vec<Kind> = (0..tokens.len()).map(|at| kind(&tokens[at], tokens.get(at + 1))).collect();
+        let places: Vec<usize> = (0..tokens.len()).filter(|at| kinds[*at] != Kind::Fixed).collect();
+        for _ in 0..random.random_range(1..=3) {
+            let Some(at) = places.choose(random).copied() else { break };
+            let is_value = matches!(kinds[at], Kind::Number | Kind::Text);
+            let other = if is_value && random.random_range(0..4) == 0 {
+                NASTY_VALUES.choose(random).copied()
+            } else {
+                self.kinds.get(&kinds[at]).and_then(|others| others.choose(random)).map(String::as_str)
+            };
+            let space = &tokens[at][..tokens[at].len() - tokens[at].trim_start().len()];
+            tokens[at] = format!("{space}{}", other.unwrap_or("null"));
+        }
+        tokens
+    }
+}
+
+/// Broken anywhere.
+fn broken(corpus: &[Vec<String>], random: &mut SmallRng) -> Vec<String> {
     let mut tokens = corpus.choose(random).cloned().unwrap_or_default();
     for _ in 0..random.random_range(1..=4) {
         let at = random.random_range(0..tokens.len().max(1)).min(tokens.len());
@@ -214,12 +409,7 @@ fn broken(corpus: &[Vec<String>], random: &mut SmallRng) -> String {
             _ => {}
         }
     }
-    let mut sql = tokens.concat().replace('\0', "");
-    if sql.len() > LENGTH_MAX {
-        let end = (0..=LENGTH_MAX).rev().find(|at| sql.is_char_boundary(*at)).unwrap_or(0);
-        sql.truncate(end);
-    }
-    sql
+    tokens
 }
 
 #[cfg(test)]
@@ -230,11 +420,22 @@ mod tests {
     fn a_seed_says_it_all_and_nothing_is_lost_in_tokens() {
         let sql = "select 'it''s', \"A b\" from t1 -- x\n where a_b>=1.5;";
         assert_eq!(tokens(sql).concat(), sql);
-        let corpus = vec![tokens(sql), tokens("insert into t values (1)")];
+        let corpus = Corpus::of(&[sql.to_string(), "insert into t values (1, coalesce(2, b))".to_string()]);
         let make = || {
             let mut random = SmallRng::seed_from_u64(3);
-            (0..200).map(|_| broken(&corpus, &mut random)).collect::<Vec<_>>()
+            (0..200).map(|_| corpus.statement(&mut random)).collect::<Vec<_>>()
         };
         assert_eq!(make(), make());
+    }
+
+    #[test]
+    fn what_is_exchanged_keeps_its_kind() {
+        let corpus = Corpus::of(&["select sum(a), 'x' from t where a > 1".to_string()]);
+        let mut random = SmallRng::seed_from_u64(1);
+        for _ in 0..100 {
+            let made = corpus.exchanged(&mut random);
+            assert_eq!(made.first().map(String::as_str), Some("select"), "{made:?}");
+            assert!(made.iter().any(|token| token.trim() == "from"), "{made:?}");
+        }
     }
 }
