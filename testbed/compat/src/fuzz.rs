@@ -129,14 +129,14 @@ pub fn is_harmless(sql: &str) -> bool {
     !["role", "user", "password", "timeout", "owned", "pg_sleep"].iter().any(|word| lower.contains(word))
 }
 
-/// `step` is told how many were asked. Stops at the deadline, or at so many findings.
+/// `step` is told how many were asked, and says whether to go on. Stops at the deadline, or at so many findings, too.
 pub async fn fuzz(
     target: &Target,
     corpus: &[String],
     seed: u64,
     until: Instant,
     findings_max: usize,
-    step: impl Fn(u64),
+    step: impl Fn(u64) -> bool,
 ) -> Result<Report> {
     let mut random = SmallRng::seed_from_u64(seed);
     let corpus = Corpus::of(corpus);
@@ -149,7 +149,7 @@ pub async fn fuzz(
         let answer = connection.answer().await;
         report.slowest = report.slowest.max(begun.elapsed());
         report.asked += 1;
-        step(report.asked);
+        let go_on = step(report.asked);
         let mut reopen = connection.is_closed();
         let mut found = |what: String| report.findings.push(Finding { what, sql: sql.clone() });
         match &answer {
@@ -170,6 +170,9 @@ pub async fn fuzz(
                     connection.ask("rollback").await.ok();
                 }
             }
+        }
+        if !go_on {
+            break;
         }
         if reopen || report.asked.is_multiple_of(500) {
             connection = open(target).await.with_context(|| format!("nobody answers any more, after: {sql}"))?;

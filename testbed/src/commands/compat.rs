@@ -11,6 +11,8 @@ use crate::testbed::Options;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use trivet_compat::fuzz;
 use trivet_compat::random::{self, Plan, Report};
@@ -26,10 +28,12 @@ const STEP: u64 = 250;
 
 /// False: there are differences.
 pub async fn compat(arguments: CompatArguments) -> Result<bool> {
+    let mut signals = StopSignals::listen()?;
     match &arguments.random {
-        Some(CompatCommand::Random(arguments)) => random(arguments).await,
-        Some(CompatCommand::Fuzz(arguments)) => broken(arguments).await,
-        None => scripts(&arguments).await,
+        Some(CompatCommand::Random(arguments)) => signals.unless_heard(random(arguments)).await,
+        // Tells what it found so far.
+        Some(CompatCommand::Fuzz(arguments)) => broken(arguments, signals).await,
+        None => signals.unless_heard(scripts(&arguments)).await,
     }
 }
 
@@ -170,7 +174,7 @@ async fn random(arguments: &CompatRandom) -> Result<bool> {
 }
 
 /// The suite's statements, broken.
-async fn broken(arguments: &CompatFuzz) -> Result<bool> {
+async fn broken(arguments: &CompatFuzz, mut signals: StopSignals) -> Result<bool> {
     let mut corpus = Vec::new();
     for path in script_paths(&[])? {
         let statements = Script::read(&path)?.statements.into_iter().map(|statement| statement.sql);
@@ -179,14 +183,24 @@ async fn broken(arguments: &CompatFuzz) -> Result<bool> {
     let mut ours = Ours::start(&arguments.server).await?;
     let target = ours.side.fresh().await?;
     let until = Instant::now() + Duration::from_secs_f64(arguments.minutes * 60.0);
+    let stopped = Arc::new(AtomicBool::new(false));
+    let listener = tokio::spawn({
+        let stopped = stopped.clone();
+        async move {
+            signals.heard().await;
+            stopped.store(true, Ordering::Relaxed);
+        }
+    });
     let progress = Progress::start();
     let step = |asked: u64| {
         if asked.is_multiple_of(STEP) {
             progress.step(format!("{asked} statements"));
         }
+        !stopped.load(Ordering::Relaxed)
     };
     let done = fuzz::fuzz(&target, &corpus, arguments.seed, until, arguments.findings, step).await;
     progress.done();
+    listener.abort();
     ours.stop().await?;
     let report = done?;
     for finding in &report.findings {
