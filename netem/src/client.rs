@@ -100,6 +100,14 @@ impl ControlClient {
         }
     }
 
+    /// The places that have a network of their own; none under the `relay` backend.
+    pub fn places(&self) -> Result<Vec<PlaceStatus>, ControlError> {
+        match self.call(&Request::Places)? {
+            Response::Places(places) => Ok(places),
+            other => Err(unexpected(other)),
+        }
+    }
+
     /// Ends the daemon.
     pub fn stop(&self) -> Result<(), ControlError> {
         self.done(&Request::Stop)

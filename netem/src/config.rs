@@ -9,18 +9,32 @@
 //! # forward = { delay = "31ms", jitter = "1ms" }
 //! # backward = { delay = "31ms" }
 //!
-//! [[route]]                       # A reaches B's 7001 by sending to 9001; answers travel the other way
+//! [[route]]                       # backend relay: A reaches B's 7001 by sending to 9001; answers travel the other way
 //! link = "A-B"
 //! way = "forward"
 //! transport = "udp"
 //! listen = "127.0.0.1:9001"       # port 0: any; ask `routes` which
 //! target = "127.0.0.1:7001"
 //! ```
+//!
+//! With `backend = "tun"` or `"tc"` there are places and entries instead of routes, and links are named by places:
+//!
+//! ```toml
+//! backend = "tun"
+//! [[place]]
+//! name = "A"
+//! address = "10.83.0.1"
+//! [[entry]]                       # the host reaches A's 5433 by its own
+//! place = "A"
+//! listen = "127.0.0.1:5433"
+//! target = "127.0.0.1:5433"
+//! ```
+use crate::backend::BackendKind;
 use crate::profile::Profile;
 use crate::settings::{LinkSettings, Way};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -29,10 +43,39 @@ pub struct Config {
     /// All luck is drawn from it; the same seed meets the same packets with the same fates.
     #[serde(default)]
     pub seed: u64,
+    #[serde(default)]
+    pub backend: BackendKind,
+    /// Of `tun` and `tc`: who has a network namespace.
+    #[serde(rename = "place", default)]
+    pub places: Vec<PlaceConfig>,
     #[serde(rename = "link", default)]
     pub links: Vec<LinkConfig>,
+    /// Of `relay`.
     #[serde(rename = "route", default)]
     pub routes: Vec<RouteConfig>,
+    /// Of `tun` and `tc`: how the host, and TCP from other places, gets in.
+    #[serde(rename = "entry", default)]
+    pub entries: Vec<EntryConfig>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceConfig {
+    pub name: String,
+    /// All within one network of 24 bits.
+    pub address: Ipv4Addr,
+}
+
+/// A TCP listener whose connections go on to `target` in the place's namespace, at once.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntryConfig {
+    pub place: String,
+    pub listen: SocketAddr,
+    /// Whether it listens in the place's namespace; else on the host.
+    #[serde(default)]
+    pub inside: bool,
+    pub target: SocketAddr,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -44,6 +87,11 @@ pub struct LinkConfig {
 }
 
 impl LinkConfig {
+    /// The places at its ends, near and far, if its name says: "A-B".
+    pub fn ends(&self) -> Option<(&str, &str)> {
+        self.name.split_once('-').filter(|(near, far)| near != far)
+    }
+
     pub fn new(name: &str, profile: &Profile) -> LinkConfig {
         LinkConfig { name: name.to_owned(), forward: profile.forward.clone(), backward: profile.backward.clone() }
     }
@@ -144,7 +192,7 @@ impl Config {
         toml::to_string(self).expect("a configuration has only string keys")
     }
 
-    /// Every link has its own name, and every route a link.
+    /// Every link has its own name, every route a link, every end and entry a place.
     pub fn check(&self) -> Result<(), ConfigError> {
         let mut names = HashSet::new();
         for link in &self.links {
@@ -160,7 +208,43 @@ impl Config {
                 )));
             }
         }
-        Ok(())
+        if self.backend.has_places() { self.check_places() } else { self.check_no_places() }
+    }
+
+    fn check_no_places(&self) -> Result<(), ConfigError> {
+        if self.places.is_empty() && self.entries.is_empty() {
+            return Ok(());
+        }
+        Err(ConfigError::Wrong("places and entries are for the backends tun and tc; this is relay".into()))
+    }
+
+    fn check_places(&self) -> Result<(), ConfigError> {
+        let wrong = |message: String| Err(ConfigError::Wrong(message));
+        if !self.routes.is_empty() {
+            return wrong(format!("routes are for the backend relay; this is {}", self.backend));
+        }
+        for (number, place) in self.places.iter().enumerate() {
+            let name = &place.name;
+            // It is part of a device's name, of which the kernel takes 15 bytes.
+            if name.is_empty() || name.len() > 8 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                return wrong(format!("\"{name}\" is no name for a place: up to eight letters and digits"));
+            }
+            if self.places[..number].iter().any(|other| other.name == *name || other.address == place.address) {
+                return wrong(format!("the place {name} is there twice, or its address {} is", place.address));
+            }
+        }
+        let is_place = |name: &str| self.places.iter().any(|place| place.name == name);
+        for link in &self.links {
+            if !link.ends().is_some_and(|(near, far)| is_place(near) && is_place(far)) {
+                return wrong(format!("the link \"{}\" is not named by two places, such as A-B", link.name));
+            }
+        }
+        match self.entries.iter().find(|entry| !is_place(&entry.place)) {
+            Some(entry) => {
+                wrong(format!("the entry at {} leads to \"{}\", which is no place", entry.listen, entry.place))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -212,6 +296,28 @@ mod tests {
             let config: Config = toml::from_str(text).expect("it reads");
             assert_eq!(config.check().expect_err(text).to_string(), message);
         }
+        let places = "backend = \"tun\"\n[[place]]\nname = \"A\"\naddress = \"10.83.0.1\"\n";
+        let table = [
+            ("[[link]]\nname = \"A-B\"", "the link \"A-B\" is not named by two places, such as A-B"),
+            (
+                "[[place]]\nname = \"A\"\naddress = \"10.83.0.2\"",
+                "the place A is there twice, or its address 10.83.0.2 is",
+            ),
+            (
+                "[[entry]]\nplace = \"C\"\nlisten = \"127.0.0.1:1\"\ntarget = \"127.0.0.1:1\"",
+                "the entry at 127.0.0.1:1 leads to \"C\", which is no place",
+            ),
+            (
+                "[[place]]\nname = \"a place\"\naddress = \"10.83.0.2\"",
+                "\"a place\" is no name for a place: up to eight letters and digits",
+            ),
+        ];
+        for (text, message) in table {
+            let config: Config = toml::from_str(&format!("{places}{text}")).expect("it reads");
+            assert_eq!(config.check().expect_err(text).to_string(), message);
+        }
+        let config: Config = toml::from_str(&places.replace("tun", "relay")).expect("it reads");
+        assert!(config.check().is_err(), "relays have no places");
         for text in ["[[link]]\nname = \"A\"\nprofile = \"mars\"", "[[link]]\nnmae = \"A\"", "sead = 1"] {
             assert!(toml::from_str::<Config>(text).is_err(), "{text}");
         }

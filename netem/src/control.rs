@@ -9,10 +9,12 @@
 //!   -> {"op":"change","link":"A-X","direction":"both","change":"cut"}
 //!   <- {"error":"there is no link \"A-X\" (known: A-B, A-W, B-W)"}
 //! ```
-use crate::settings::{Chance, Direction, LinkSettings, Way, duration_text};
+use crate::settings::{Chance, Direction, LinkSettings, Way, duration_text, format_duration};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Something that happens to a link.
@@ -58,6 +60,25 @@ impl Change {
     }
 }
 
+impl fmt::Display for Change {
+    /// In the words of a fault script; a change of all settings has none there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Cut => f.write_str("cut"),
+            Change::Heal => f.write_str("heal"),
+            Change::Delay(delay) => write!(f, "delay {}", format_duration(*delay)),
+            Change::Jitter(jitter) => write!(f, "jitter {}", format_duration(*jitter)),
+            Change::Reorder(reorder) => write!(f, "reorder {}", if *reorder { "on" } else { "off" }),
+            Change::Loss(loss) => write!(f, "loss {loss}"),
+            Change::Duplicate(chance) => write!(f, "duplicate {chance}"),
+            Change::Rate(None) => f.write_str("rate unlimited"),
+            Change::Rate(Some(rate)) => write!(f, "rate {rate}"),
+            Change::Set(_) => f.write_str("set"),
+            Change::Restore => f.write_str("restore"),
+        }
+    }
+}
+
 /// A line to the daemon.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
@@ -69,6 +90,8 @@ pub enum Request {
     },
     Show,
     Routes,
+    /// The places that have a network of their own
+    Places,
     /// Run a fault script from now on; an earlier one stops where it is.
     Play {
         script: String,
@@ -84,6 +107,7 @@ pub enum Response {
     Ok(bool),
     Links(Vec<LinkStatus>),
     Routes(Vec<RouteStatus>),
+    Places(Vec<PlaceStatus>),
     Error(String),
 }
 
@@ -91,7 +115,7 @@ pub enum Response {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct LinkStatus {
     pub name: String,
-    /// Which backend moves its bytes: "relay".
+    /// Which backend moves its bytes: "relay", "tun" or "tc".
     pub backend: String,
     pub forward: LaneStatus,
     pub backward: LaneStatus,
@@ -122,7 +146,7 @@ pub struct LaneStatus {
     /// Lost to a full queue of a limited rate, to the relay's own memory bound, or refused by the receiver's socket.
     pub dropped_by_overflow: u64,
     pub duplicated: u64,
-    /// How much later than asked packets were handed on.
+    /// How much later than asked packets were handed on. The `tc` backend does not know, and says zero.
     pub late: Lateness,
 }
 
@@ -156,6 +180,16 @@ pub struct RouteStatus {
     pub target: SocketAddr,
     /// Client addresses (UDP) or connections (TCP) that are alive now.
     pub flows: usize,
+}
+
+/// A place with a network of its own.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PlaceStatus {
+    pub name: String,
+    /// Where the other places reach it.
+    pub address: Ipv4Addr,
+    /// To enter it by, with `nsenter --net=` or [`crate::enter_path`], while the daemon lives.
+    pub namespace: PathBuf,
 }
 
 /// Why a control call failed.

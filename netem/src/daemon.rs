@@ -1,11 +1,12 @@
-//! The daemon: relays, and a control connection that answers JSON lines.
+//! The daemon: a network, and a control connection that answers JSON lines.
 //!
 //! Any number of clients may be connected; each has a thread, and a line is answered before the next is read. Once a
 //! change is answered with ok it holds for everything sent afterwards.
 use crate::config::Config;
 use crate::control::{Request, Response};
 use crate::handle::Control;
-use crate::relay::{Bell, OpenError, Relay, wait};
+use crate::network::{Network, NetworkError};
+use crate::relay::{Bell, wait};
 use rustix::event::{PollFd, PollFlags};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,7 +17,7 @@ const LINE_MAX: u64 = 1 << 20;
 
 #[derive(Debug)]
 pub struct Daemon {
-    relay: Relay,
+    network: Network,
     listener: TcpListener,
     bell: Arc<Bell>,
 }
@@ -34,28 +35,28 @@ impl Stopper {
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
     #[error(transparent)]
-    Relay(#[from] OpenError),
+    Network(#[from] NetworkError),
     #[error("cannot listen for control on {address}")]
     Control { address: SocketAddr, source: io::Error },
 }
 
 impl Daemon {
-    /// Starts every relay and binds the control address; port 0 takes any.
+    /// Starts the network and binds the control address; port 0 takes any.
     pub fn open(config: &Config, control: SocketAddr) -> Result<Daemon, DaemonError> {
-        let relay = Relay::open(config)?;
+        let network = Network::open(config)?;
         let control_error = |source| DaemonError::Control { address: control, source };
         let listener = TcpListener::bind(control).map_err(control_error)?;
         listener.set_nonblocking(true).map_err(control_error)?;
         let bell = Arc::new(Bell::new().map_err(control_error)?);
-        Ok(Daemon { relay, listener, bell })
+        Ok(Daemon { network, listener, bell })
     }
 
     pub fn control_address(&self) -> SocketAddr {
         self.listener.local_addr().expect("a bound socket has an address")
     }
 
-    pub fn relay(&self) -> &Relay {
-        &self.relay
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     pub fn stopper(&self) -> Stopper {
@@ -77,7 +78,7 @@ impl Daemon {
     }
 
     fn serve(&self, stream: TcpStream) {
-        let control = self.relay.control().clone();
+        let control = self.network.control().clone();
         let stopper = self.stopper();
         let serving = std::thread::Builder::new().name("netem-control".to_owned()).spawn(move || {
             if let Err(error) = answer_lines(&stream, &control, &stopper) {

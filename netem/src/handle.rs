@@ -39,8 +39,12 @@ impl Control {
         self.backend.change(link, direction, &change)
     }
 
-    pub fn show(&self) -> Vec<LinkStatus> {
+    pub fn show(&self) -> Result<Vec<LinkStatus>, ControlError> {
         self.backend.show()
+    }
+
+    pub fn places(&self) -> Vec<PlaceStatus> {
+        self.backend.places()
     }
 
     pub fn routes(&self) -> Vec<RouteStatus> {
@@ -50,7 +54,7 @@ impl Control {
     /// Runs a script from now on, on a thread of its own; a script that was running stops where it is. Every link that
     /// the script names must exist.
     pub fn play(&self, script: Script) -> Result<(), ControlError> {
-        let links = self.show();
+        let links = self.show()?;
         for step in script.steps() {
             if !links.iter().any(|link| link.name == step.link) {
                 let known: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
@@ -93,7 +97,11 @@ impl Control {
     /// What a line of the control connection asks for; `Stop` is the daemon's own business.
     pub fn answer(&self, request: Request) -> Response {
         let done = match request {
-            Request::Show => return Response::Links(self.show()),
+            Request::Show => match self.show() {
+                Ok(links) => return Response::Links(links),
+                Err(error) => Err(error),
+            },
+            Request::Places => return Response::Places(self.places()),
             Request::Routes => return Response::Routes(self.routes()),
             Request::Change { link, direction, change } => self.change(&link, direction, change),
             Request::Play { script } => match script.parse() {

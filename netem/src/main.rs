@@ -1,13 +1,16 @@
 //! `trivet-netem`: the relays as a process, and a hand on their control.
 use clap::{Args, Parser, Subcommand};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{self, IsTerminal, Read, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use trivet_netem::config::Config;
 use trivet_netem::control::LaneStatus;
+use trivet_netem::faults::{AtEnd, Faults};
 use trivet_netem::probe::{self, Load, Plan};
-use trivet_netem::{ControlClient, Daemon, Profile, Transport, script};
+use trivet_netem::settings::format_duration;
+use trivet_netem::{BackendKind, ControlClient, Daemon, Profile, Transport, script};
 
 /// Links between places, made slow and broken on purpose.
 #[derive(Parser)]
@@ -42,7 +45,7 @@ enum Command {
         #[arg(required = true)]
         change: Vec<String>,
     },
-    /// Run a fault script in the daemon
+    /// Run a fault script in the daemon: lines, or TOML if the name ends in .toml
     Play {
         #[command(flatten)]
         target: Target,
@@ -50,6 +53,8 @@ enum Command {
     },
     /// End the daemon
     Stop(Target),
+    /// Which backends work on this machine, tried out for real
+    Backends,
     /// Measure relays of this process: delay asked against measured, and throughput
     Probe {
         /// A profile's name, or a round trip such as 60ms
@@ -103,15 +108,40 @@ fn main() -> Result<(), Box<dyn Error>> {
             ControlClient::connect(target.control)?.change(&link, direction.parse()?, change)?;
         }
         Command::Play { target, script } => {
-            ControlClient::connect(target.control)?.play(&std::fs::read_to_string(script)?)?;
+            let client = ControlClient::connect(target.control)?;
+            client.play(&script_lines(&script, &client)?)?;
         }
         Command::Stop(target) => ControlClient::connect(target.control)?.stop()?,
+        Command::Backends => {
+            for kind in BackendKind::ALL {
+                let found =
+                    trivet_netem::try_out(kind).err().map_or("works".into(), |why| format!("does not work: {why}"));
+                writeln!(out, "{:<6} {found}", kind.name())?;
+            }
+        }
         Command::Probe { profile, probes, load_seconds } => {
             let plan = Plan { probes, ..Plan::default() };
             measure(&mut out, &profile, &plan, load_seconds)?;
         }
     }
     Ok(())
+}
+
+/// What the daemon reads: a file's steps, and its end.
+fn script_lines(path: &Path, client: &ControlClient) -> Result<String, Box<dyn Error>> {
+    if path.extension().is_none_or(|extension| extension != "toml") {
+        return Ok(std::fs::read_to_string(path)?);
+    }
+    let links = client.show()?;
+    let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
+    let faults = Faults::read(path, &names)?;
+    let mut lines: Vec<String> = faults.script.steps().iter().map(ToString::to_string).collect();
+    if faults.at_end == AtEnd::Restore {
+        let touched: BTreeSet<&str> = faults.script.steps().iter().map(|step| step.link.as_str()).collect();
+        let end = format_duration(faults.length);
+        lines.extend(touched.into_iter().map(|link| format!("{end} {link} both restore")));
+    }
+    Ok(lines.join("\n"))
 }
 
 /// A route whose thread died would be a black hole that nobody asked for: end loudly instead.
@@ -133,6 +163,9 @@ fn show(out: &mut impl Write, client: &ControlClient) -> Result<(), Box<dyn Erro
         for (way, lane) in [("forward", &link.forward), ("backward", &link.backward)] {
             show_lane(out, &link.name, way, lane)?;
         }
+    }
+    for place in client.places()? {
+        writeln!(out, "place {} {} (nsenter --net={})", place.name, place.address, place.namespace.display())?;
     }
     for route in client.routes()? {
         writeln!(

@@ -96,6 +96,7 @@ fn relay_to(profile: &Profile, transport: Transport, target: SocketAddr) -> Resu
             target,
             on_cut: OnCut::Hold,
         }],
+        ..Config::default()
     })?;
     let listen = relay.listen_address(0);
     Ok((relay, listen))

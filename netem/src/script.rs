@@ -9,10 +9,13 @@
 //! 4s      B-W   both       restore
 //! ```
 //!
+//! [`crate::faults`] is the same as a file with more comfort.
+//!
 //! Changes: `cut`, `heal`, `restore`, `delay T`, `jitter T`, `reorder on|off`, `loss P`, `duplicate P`,
 //! `rate BYTES_PER_SECOND|unlimited`. Times count from the start of the script and need not be in order.
 use crate::control::Change;
-use crate::settings::{Direction, ParseSettingError, parse_duration};
+use crate::settings::{Direction, ParseSettingError, format_duration, parse_duration, parse_rate};
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -23,6 +26,18 @@ pub struct Step {
     pub link: String,
     pub direction: Direction,
     pub change: Change,
+}
+
+impl fmt::Display for Step {
+    /// As a line of a script.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = match self.direction {
+            Direction::Both => "both",
+            Direction::Forward => "forward",
+            Direction::Backward => "backward",
+        };
+        write!(f, "{} {} {direction} {}", format_duration(self.at), self.link, self.change)
+    }
 }
 
 /// Steps in the order in which they happen; those of one time in the order in which they were written.
@@ -103,8 +118,7 @@ pub fn parse_change(words: &[&str]) -> Result<Change, Problem> {
         ["reorder", "off"] => Change::Reorder(false),
         ["loss", chance] => Change::Loss(chance.parse()?),
         ["duplicate", chance] => Change::Duplicate(chance.parse()?),
-        ["rate", "unlimited"] => Change::Rate(None),
-        ["rate", rate] => Change::Rate(Some(rate.parse().map_err(|_| Problem::Change(words.join(" ")))?)),
+        ["rate", rate] => Change::Rate(parse_rate(rate)?),
         _ => return Err(Problem::Change(words.join(" "))),
     })
 }
@@ -155,7 +169,11 @@ mod tests {
                 "0s A-B up cut",
                 "line 1 of the fault script: \"up\" is not a direction: expected both, forward or backward",
             ),
-            ("0s A-B both rate fast", "line 1 of the fault script: \"rate fast\" is not a change"),
+            (
+                "0s A-B both rate fast",
+                "line 1 of the fault script: \"fast\" is not a rate: expected bytes a second above 0, such as 1000000, \
+                 12MB/s or 100Mbit/s, or unlimited",
+            ),
         ];
         for (text, message) in table {
             assert_eq!(text.parse::<Script>().expect_err(text).to_string(), message);

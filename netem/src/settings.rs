@@ -117,7 +117,7 @@ impl FromStr for Chance {
 
 impl fmt::Display for Chance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}%", self.fraction() * 100.0)
+        write!(f, "{}%", f64::from(self.0) / 1e4)
     }
 }
 
@@ -128,9 +128,33 @@ impl Serialize for Chance {
 }
 
 impl<'de> Deserialize<'de> for Chance {
+    /// 0.01 or "1%".
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Chance, D::Error> {
-        let fraction = f64::deserialize(deserializer)?;
-        Chance::of(fraction).ok_or_else(|| de::Error::custom(format!("chance {fraction} is not in 0 to 1")))
+        struct ChanceVisitor;
+        impl de::Visitor<'_> for ChanceVisitor {
+            type Value = Chance;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a fraction in 0 to 1, or a percentage such as \"1%\"")
+            }
+
+            fn visit_f64<E: de::Error>(self, fraction: f64) -> Result<Chance, E> {
+                Chance::of(fraction).ok_or_else(|| E::custom(format!("chance {fraction} is not in 0 to 1")))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Chance, E> {
+                self.visit_f64(number as f64)
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Chance, E> {
+                self.visit_f64(number as f64)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Chance, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(ChanceVisitor)
     }
 }
 
@@ -153,6 +177,7 @@ pub struct LinkSettings {
     /// Packets that arrive twice. No effect on a stream.
     pub duplicate: Chance,
     /// Bytes a second; none is unlimited. Bytes leave one after another at this rate, then the delay begins.
+    #[serde(deserialize_with = "rate_text::deserialize")]
     pub rate: Option<u64>,
     /// Bytes that may wait for a limited rate; a packet that finds the queue full is dropped.
     pub queue: u64,
@@ -230,6 +255,63 @@ pub fn format_duration(duration: Duration) -> String {
     format!("{nanos}ns")
 }
 
+/// What a second's bytes are called, the longest names first, and how many bytes one is (bits: an eighth).
+const RATE_UNITS: [(&str, f64); 9] = [
+    ("Gbit/s", 1e9 / 8.0),
+    ("Mbit/s", 1e6 / 8.0),
+    ("kbit/s", 1e3 / 8.0),
+    ("bit/s", 1.0 / 8.0),
+    ("GB/s", 1e9),
+    ("MB/s", 1e6),
+    ("kB/s", 1e3),
+    ("B/s", 1.0),
+    ("", 1.0),
+];
+
+/// Reads "100Mbit/s", "12.5MB/s", "1000000" (bytes a second) or "unlimited"; at least a byte a second.
+pub fn parse_rate(text: &str) -> Result<Option<u64>, ParseSettingError> {
+    let text = text.trim();
+    if matches!(text, "unlimited" | "none") {
+        return Ok(None);
+    }
+    let refused = || {
+        ParseSettingError::new(
+            "rate",
+            text,
+            "bytes a second above 0, such as 1000000, 12MB/s or 100Mbit/s, or unlimited",
+        )
+    };
+    let (digits, bytes) = RATE_UNITS
+        .iter()
+        .find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?.trim_end(), bytes)))
+        .expect("the last unit is empty");
+    if !digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return Err(refused());
+    }
+    let rate = digits.parse::<f64>().map_err(|_| refused())? * bytes;
+    // A terabyte a second is more than any machine moves.
+    if (1.0..=1e12).contains(&rate) { Ok(Some(rate.round() as u64)) } else { Err(refused()) }
+}
+
+/// Rates as bytes a second, or as text.
+pub(crate) mod rate_text {
+    use super::*;
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "bytes a second, or text such as \"100Mbit/s\" or \"unlimited\"")]
+        enum Rate {
+            Bytes(u64),
+            Text(String),
+        }
+        match Option::<Rate>::deserialize(deserializer)? {
+            None => Ok(None),
+            Some(Rate::Bytes(bytes)) => Ok(Some(bytes)),
+            Some(Rate::Text(text)) => parse_rate(&text).map_err(de::Error::custom),
+        }
+    }
+}
+
 /// Durations as text, for serde's `with`.
 pub(crate) mod duration_text {
     use super::*;
@@ -271,6 +353,27 @@ mod tests {
                 assert_eq!(format_duration(duration), written, "{text}");
                 assert_eq!(parse_duration(written), Ok(duration), "{text} reads back");
             }
+        }
+    }
+
+    #[test]
+    fn rates_read() {
+        let table = [
+            ("1000000", Some(Some(1_000_000))),
+            ("12.5MB/s", Some(Some(12_500_000))),
+            ("100Mbit/s", Some(Some(12_500_000))),
+            ("8 bit/s", Some(Some(1))),
+            ("unlimited", Some(None)),
+            ("none", Some(None)),
+            ("0", None),
+            ("-1", None),
+            ("1e9", None),
+            ("fast", None),
+            ("100mbit", None),
+            ("", None),
+        ];
+        for (text, rate) in table {
+            assert_eq!(parse_rate(text).ok(), rate, "{text}");
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! A route takes a link's lock once per batch of packets, never across a system call. A change of settings rings
 //! every route of the link, since a stream that waits out a cut has no other reason to wake.
+use crate::backend::BackendKind;
 use crate::config::LinkConfig;
 use crate::control::{Change, ControlError, LaneStatus, Lateness, LinkStatus};
 use crate::model::{Fate, Link, Nanos, Reason, StreamFate};
@@ -31,15 +32,18 @@ impl Links {
     }
 
     pub fn named(&self, name: &str) -> Result<&Arc<SharedLink>, ControlError> {
-        self.links.iter().find(|link| link.name == name).ok_or_else(|| {
-            let known: Vec<&str> = self.links.iter().map(|link| link.name.as_str()).collect();
-            ControlError::UnknownLink { name: name.to_owned(), known: known.join(", ") }
-        })
+        let known = || self.links.iter().map(|link| link.name.as_str());
+        self.links.iter().find(|link| link.name == name).ok_or_else(|| unknown_link(name, known()))
     }
 
-    pub fn status(&self, backend: &str) -> Vec<LinkStatus> {
+    pub fn status(&self, backend: BackendKind) -> Vec<LinkStatus> {
         self.links.iter().map(|link| link.status(backend)).collect()
     }
+}
+
+pub fn unknown_link<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> ControlError {
+    let known: Vec<&str> = known.collect();
+    ControlError::UnknownLink { name: name.to_owned(), known: known.join(", ") }
 }
 
 #[derive(Debug)]
@@ -51,7 +55,7 @@ pub struct SharedLink {
 }
 
 impl SharedLink {
-    fn new(seed: u64, config: &LinkConfig) -> SharedLink {
+    pub fn new(seed: u64, config: &LinkConfig) -> SharedLink {
         let initial = [config.forward.clone(), config.backward.clone()];
         let link = Link::new(seed, initial[0].clone(), initial[1].clone());
         let state = LinkState { link, measured: [Measured::new(), Measured::new()] };
@@ -80,11 +84,11 @@ impl SharedLink {
         self.state.lock()
     }
 
-    fn status(&self, backend: &str) -> LinkStatus {
+    fn status(&self, backend: BackendKind) -> LinkStatus {
         let state = self.lock();
         LinkStatus {
             name: self.name.clone(),
-            backend: backend.to_owned(),
+            backend: backend.name().to_owned(),
             forward: state.lane_status(Way::Forward),
             backward: state.lane_status(Way::Backward),
         }

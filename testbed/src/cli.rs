@@ -1,14 +1,14 @@
 //! The command line.
 use crate::bench::Bench;
+use crate::distances;
 use crate::drills::Drill;
 use crate::layout::config::{Auth, Sabotage};
 use crate::place::{Lane, Place};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
-use trivet_netem::Chance;
-use trivet_netem::profile::Profile;
-use trivet_netem::settings::parse_duration;
+use trivet_netem::settings::{parse_duration, parse_rate};
+use trivet_netem::{Chance, Choice, Distances};
 
 /// Trivet: a PostgreSQL-compatible database, active in two regions at once. This runs both regions and the witness on
 /// one machine, with a network between them that is as slow and as broken as you ask.
@@ -49,6 +49,13 @@ pub enum Command {
     Restart { place: Place },
     /// Let the other region lead the log
     Handover,
+    /// Run a command in the network of a place: what it connects to is as far away as from there
+    Exec {
+        place: Place,
+        /// The command and its arguments
+        #[arg(last = true, required = true, value_name = "COMMAND")]
+        command: Vec<String>,
+    },
     /// Open psql
     Sql {
         /// The region
@@ -71,10 +78,14 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct Up {
-    /// Round trip between any two places: 60ms, or same-zone, same-region, neighbours, cross-country, transatlantic,
-    /// antipodes
-    #[arg(long, default_value = "60ms")]
-    pub rtt: Profile,
+    /// How far the places are from each other: a round trip between any two (60ms), a name (`trivet net profiles` lists
+    /// them), or a TOML file of your own
+    #[arg(long, visible_alias = "profile", default_value = "60ms", value_parser = distances::parse)]
+    pub rtt: Distances,
+    /// What moves the bytes between places: relays on loopback; "tun" or "tc", which give each place a network namespace
+    /// (root); or "auto", the best that works here
+    #[arg(long, env = "TRIVET_NET", default_value = "relay", value_name = "relay|tun|tc|auto")]
+    pub net: Choice,
     /// SQL ports of A and B
     #[arg(long, default_value = "5433,5434", value_parser = parse_ports)]
     pub ports: Ports,
@@ -122,13 +133,25 @@ pub enum Net {
         which: Which,
         loss: Chance,
     },
-    /// Bytes a second, or "none"
+    /// Bytes a second, 100Mbit/s, 12MB/s, or "none"
     Rate {
         #[command(flatten)]
         which: Which,
-        #[arg(value_parser = parse_rate)]
+        #[arg(value_parser = |text: &str| parse_rate(text).map(Rate))]
         rate: Rate,
     },
+    /// Play a fault script: timed steps in a TOML file, such as those in testbed/faults
+    Play {
+        file: PathBuf,
+        /// Leave the links as the script left them
+        #[arg(long)]
+        keep: bool,
+        /// Show the steps, change nothing
+        #[arg(long)]
+        print: bool,
+    },
+    /// The distances that `--rtt` knows by name
+    Profiles,
 }
 
 /// A link, or one direction of it.
@@ -163,9 +186,12 @@ pub struct DrillArguments {
     /// Write the full result here
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Round trip between places, of a testbed that the drill starts for itself [default: 60ms]
-    #[arg(long)]
-    pub rtt: Option<Profile>,
+    /// Distances as of `up`, of a testbed that the drill starts for itself [default: 60ms]
+    #[arg(long, visible_alias = "profile", value_parser = distances::parse)]
+    pub rtt: Option<Distances>,
+    /// Network as of `up`, of a testbed that the drill starts for itself
+    #[arg(long, env = "TRIVET_NET", default_value = "relay", value_name = "relay|tun|tc|auto")]
+    pub net: Choice,
     /// How long the fault is held
     #[arg(long, default_value_t = 6.0, value_name = "SECONDS", value_parser = parse_seconds)]
     pub seconds: f64,
@@ -231,12 +257,18 @@ pub struct BenchArguments {
     /// Reads that `fresh` checks, each way
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
     pub checks: u64,
+    /// `net` also at 10, 60 and 150 ms and at the distances of real places, each within 2 ms of asked or it fails
+    #[arg(long)]
+    pub sweep: bool,
     /// How often `peer` measures each side
     #[arg(long, default_value_t = 5, value_parser = parse_rounds)]
     pub rounds: usize,
-    /// Round trip between places, of a testbed that the bench starts for itself [default: 60ms]
-    #[arg(long)]
-    pub rtt: Option<Profile>,
+    /// Distances as of `up`, of a testbed that the bench starts for itself [default: 60ms]
+    #[arg(long, visible_alias = "profile", value_parser = distances::parse)]
+    pub rtt: Option<Distances>,
+    /// Network as of `up`, of a testbed that the bench starts for itself
+    #[arg(long, env = "TRIVET_NET", default_value = "relay", value_name = "relay|tun|tc|auto")]
+    pub net: Choice,
     /// Start a testbed of the bench's own even if one is running
     #[arg(long)]
     pub private: bool,
@@ -321,16 +353,6 @@ fn parse_ports(text: &str) -> Result<Ports, String> {
     Ok(Ports([port(a)?, port(b)?]))
 }
 
-fn parse_rate(text: &str) -> Result<Rate, String> {
-    match text {
-        "none" => Ok(Rate(None)),
-        _ => match text.parse() {
-            Ok(bytes) if bytes > 0 => Ok(Rate(Some(bytes))),
-            _ => Err(format!("'{text}' is not a number of bytes a second above 0, nor none")),
-        },
-    }
-}
-
 fn parse_rounds(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(rounds @ 1..=100) => Ok(rounds),
@@ -381,6 +403,9 @@ mod tests {
             "trivet drill",
             "trivet drill nothing",
             "trivet drill all --seconds 1",
+            "trivet up --profile nowhere/my.toml",
+            "trivet up --net carrier-pigeon",
+            "trivet exec A",
             "trivet net rate A-B 0",
             "trivet net loss A-B 200%",
         ] {

@@ -3,7 +3,9 @@
 //! ```text
 //!   cli, commands     what the user asked for
 //!   testbed           netem and three nodes as processes; private: one that cleans up after itself
+//!   distances         how far the places are from each other, by name or from a file
 //!   layout            directories, addresses, certificates, configuration files
+//!   within            the network that a place is in
 //!   process, state    processes by pid and start time; who runs now; signals: the user asks to stop
 //!   status, http      what a node says about itself
 //!   sql, load         clients; history: what they saw
@@ -18,6 +20,7 @@ mod bench;
 mod check;
 mod cli;
 mod commands;
+mod distances;
 mod drills;
 mod history;
 mod http;
@@ -33,6 +36,7 @@ mod state;
 mod status;
 mod terminal;
 mod testbed;
+mod within;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -68,12 +72,13 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Up(arguments) => commands::up::up(data, arguments).await?,
         Command::Down => commands::up::down(data).await?,
         Command::Status { json } => commands::status::status(data, json).await?,
-        Command::Net { change } => commands::net::net(data, change)?,
+        Command::Net { change } => commands::net::net(data, change).await?,
         Command::Kill { place } => commands::nodes::kill(data, place).await?,
         Command::Pause { place } => commands::nodes::pause(data, place)?,
         Command::Resume { place } => commands::nodes::resume(data, place)?,
         Command::Restart { place } => commands::nodes::restart(data, place).await?,
         Command::Handover => commands::nodes::hand_over(data).await?,
+        Command::Exec { place, command } => commands::nodes::exec(data, place, &command)?,
         Command::Sql { place, arguments } => commands::nodes::sql(data, place, &arguments)?,
         Command::Drill(arguments) => return commands::drill::drill(data, arguments).await,
         Command::Bench(arguments) => commands::bench::bench(data, arguments).await?,

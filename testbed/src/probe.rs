@@ -1,12 +1,16 @@
-//! Measures a link of the running testbed: datagrams through its own relay, answered by this process at the far end.
+//! Measures a link of the running testbed: datagrams over it, answered by this process at the far end.
 //!
 //! ```text
-//!   sender --sent--> relay --(A to B)--> echo --turned--> relay --(B to A)--> sender: received
+//!   sender --sent--> link --(A to B)--> echo --turned--> link --(B to A)--> sender: received
 //! ```
 //!
+//! Where bytes go through relays, the link has one for this; where places have networks of their own, the sender is in
+//! one and the echo in the other.
+//!
 //! All stamps are of one clock, so each direction is measured by itself.
-use crate::place::Link;
+use crate::place::{Lane, Link};
 use crate::state::State;
+use crate::within::Inside;
 use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -14,6 +18,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
+use trivet_netem::ControlClient;
 
 const LEN: usize = 24;
 
@@ -64,19 +69,45 @@ impl Rtt {
 }
 
 pub async fn measure(state: &State, link: Link, plan: Plan) -> Result<Measured> {
-    let (relay, echo) = *state
-        .addresses
-        .probes
-        .get(&link.name())
-        .with_context(|| format!("the testbed has no probe for the link {link}"))?;
-    measure_through(relay, echo, plan).await.with_context(|| format!("cannot measure the link {link}"))
+    let measured = async {
+        match state.addresses.probes.get(&link.name()) {
+            Some((relay, echo)) => measure_through(*relay, *echo, plan).await,
+            None => {
+                let (sender, echo) = inside(state, link)?;
+                measure_between(sender, echo, plan).await
+            }
+        }
+    };
+    measured.await.with_context(|| format!("cannot measure the link {link}"))
+}
+
+/// A socket at each end of the link, the first connected to the second.
+fn inside(state: &State, link: Link) -> Result<(UdpSocket, UdpSocket)> {
+    let network = ControlClient::connect(state.addresses.control)?;
+    let Lane { from, to } = link.forward();
+    let bound = |place| -> Result<std::net::UdpSocket> {
+        let inside = Inside::of(place, &network)?;
+        let socket = inside
+            .run(|| std::net::UdpSocket::bind((inside.address(), 0)))
+            .with_context(|| format!("no socket in the network of {place}"))?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    };
+    let (sender, echo) = (bound(from)?, bound(to)?);
+    sender.connect(echo.local_addr()?)?;
+    Ok((UdpSocket::from_std(sender)?, UdpSocket::from_std(echo)?))
 }
 
 async fn measure_through(relay: SocketAddr, echo: SocketAddr, plan: Plan) -> Result<Measured> {
     // One measurement at a time has the address; another one waits for it.
     let echo = bind_within(echo, Duration::from_secs(10)).await?;
-    let sender = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no socket to send from")?);
+    let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no socket to send from")?;
     sender.connect(relay).await.context("the relay is not there")?;
+    measure_between(sender, echo, plan).await
+}
+
+async fn measure_between(sender: UdpSocket, echo: UdpSocket, plan: Plan) -> Result<Measured> {
+    let sender = Arc::new(sender);
     let origin = Instant::now();
     let micros = move || origin.elapsed().as_micros() as u64;
     let series: u64 = rand::random();

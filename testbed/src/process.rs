@@ -7,6 +7,7 @@
 //! - **P1** A signal goes only to a process whose start time is the recorded one.
 //! - **P2** Each child leads a process group of its own: Ctrl-C in the terminal reaches `trivet`, which stops the
 //!   children in order, instead of all of them at once.
+use crate::within::Inside;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde::{Deserialize, Serialize};
@@ -121,6 +122,8 @@ pub struct Launch {
     pub arguments: Vec<String>,
     /// Output and errors are appended here.
     pub log: PathBuf,
+    /// Whose network it has.
+    pub inside: Inside,
 }
 
 impl Launch {
@@ -130,14 +133,15 @@ impl Launch {
             .append(true)
             .open(&self.log)
             .with_context(|| format!("cannot write the log {}", self.log.display()))?;
-        let child = Command::new(&self.binary)
+        let mut command = Command::new(&self.binary);
+        command
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("cannot share the log's file")?)
             .stderr(log)
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("cannot start {}", self.binary.display()))?;
+            .process_group(0);
+        let child =
+            self.inside.run(|| command.spawn()).with_context(|| format!("cannot start {}", self.binary.display()))?;
         let pid = i32::try_from(child.id()).expect("pids fit 31 bits on Linux");
         // Not waited for yet, so even if it died at once its entry is there.
         ProcessId::of_pid(pid).with_context(|| format!("process {pid} is not in /proc"))
@@ -206,6 +210,7 @@ mod tests {
             binary: PathBuf::from("/bin/sh"),
             arguments: vec!["-c".into(), script.into()],
             log: folder.join("log"),
+            inside: Inside::Host,
         }
         .spawn()
         .expect("sh starts")

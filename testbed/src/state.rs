@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use trivet_netem::BackendKind;
 
 /// Raised when fields change meaning: an old `trivet` refuses a newer file instead of misreading it.
 const VERSION: u32 = 1;
@@ -27,6 +28,9 @@ pub struct State {
     pub addresses: Addresses,
     /// As it was asked for: "60ms", "transatlantic".
     pub link_profile: String,
+    /// What moves the bytes between places.
+    #[serde(default)]
+    pub net: BackendKind,
     pub testing: Testing,
     #[serde(default)]
     pub auth: Auth,
@@ -37,11 +41,12 @@ pub struct State {
 }
 
 impl State {
-    pub fn new(addresses: Addresses, link_profile: &str, testing: Testing) -> State {
+    pub fn new(addresses: Addresses, link_profile: &str, net: BackendKind, testing: Testing) -> State {
         State {
             version: VERSION,
             addresses,
             link_profile: link_profile.to_owned(),
+            net,
             testing,
             auth: Auth::default(),
             keeper: None,
@@ -201,7 +206,8 @@ mod tests {
     use super::*;
 
     fn sample() -> State {
-        State::new(Addresses::choose(None).expect("ports are free"), "60ms", Testing::default())
+        let addresses = Addresses::choose(None, BackendKind::Relay).expect("ports are free");
+        State::new(addresses, "60ms", BackendKind::Relay, Testing::default())
     }
 
     #[test]

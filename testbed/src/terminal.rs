@@ -115,6 +115,21 @@ impl Progress {
         *last = text;
     }
 
+    /// What is true only for a moment: shown on a terminal, nowhere else.
+    pub fn moment(&self, text: impl Into<String>) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text.into());
+        }
+    }
+
+    /// A line that stays.
+    pub fn line(&self, text: impl AsRef<str>) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| say(text)),
+            None => say(text),
+        }
+    }
+
     pub fn done(self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

@@ -13,16 +13,18 @@ use crate::sql::{self, Endpoint};
 use crate::state::{Registry, State};
 use crate::status::{self, NodeStatus, NodeView, condition_word};
 use crate::terminal::Progress;
-use anyhow::{Context, Result, bail};
+use crate::within::Inside;
+use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use trivet_netem::ControlClient;
-use trivet_netem::profile::Profile;
+use trivet_netem::{Choice, Chosen, ControlClient, Distances};
 
 /// From the first process to the first write through both regions.
 const SERVING_WITHIN: Duration = Duration::from_secs(60);
+/// Places with networks of their own take some dozen system commands to make.
+const NETWORK_WITHIN: Duration = Duration::from_secs(30);
 const STOP_GRACE: Duration = Duration::from_secs(8);
 const STATUS_WITHIN: Duration = Duration::from_millis(1500);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -32,7 +34,8 @@ const LOG_LINES_SHOWN: usize = 12;
 pub struct Options {
     /// The SQL ports of A and B; free ones if not told.
     pub sql_ports: Option<[u16; 2]>,
-    pub profile: Profile,
+    pub distances: Distances,
+    pub net: Choice,
     pub testing: Testing,
     pub auth: Auth,
     pub keeper: Option<ProcessId>,
@@ -57,7 +60,8 @@ impl Testbed {
         for place in Place::ALL {
             find_binary(place.binary())?;
         }
-        let addresses = Addresses::choose(options.sql_ports)?;
+        let net = settle(options.net).await?;
+        let addresses = Addresses::choose(options.sql_ports, net.kind)?;
         addresses.check_sql_ports()?;
         progress.step("certificates and configuration");
         let cluster = directory.cluster_id()?;
@@ -66,14 +70,14 @@ impl Testbed {
             Auth::Trust => None,
             Auth::Scram => Some(Password::ensure(&directory)?),
         };
-        config::write(&directory, cluster, &addresses, &options.profile, options.testing, password)?;
-        let mut state = State::new(addresses.clone(), &options.profile.name, options.testing);
+        config::write(&directory, cluster, &addresses, (&options.distances, net.kind), options.testing, password)?;
+        let mut state = State::new(addresses.clone(), &options.distances.name, net.kind, options.testing);
         state.keeper = options.keeper;
         state.auth = options.auth;
         state.create(&directory)?;
         let testbed = Testbed { directory };
         let started = async {
-            progress.step(format!("network, {} between all three", options.profile.name));
+            progress.step(format!("network {} ({}), distances {}", net.kind, net.why, options.distances.name));
             testbed.launch_netem(&netem, &addresses)?;
             progress.step("nodes A, B and W");
             for place in Place::ALL {
@@ -138,6 +142,14 @@ impl Testbed {
         ControlClient::connect(address).context("the network of the testbed does not answer")
     }
 
+    /// The network that a place is in.
+    pub fn inside(&self, place: Place) -> Result<Inside> {
+        if !self.state()?.net.has_places() {
+            return Ok(Inside::Host);
+        }
+        Inside::of(place, &self.network()?)
+    }
+
     // ---- nodes
 
     pub fn process(&self, place: Place) -> Result<Option<ProcessId>> {
@@ -157,6 +169,7 @@ impl Testbed {
             binary: find_binary(place.binary())?,
             arguments: vec!["--config".into(), self.directory.config(place).display().to_string()],
             log: self.directory.log(place.name()),
+            inside: self.inside(place)?,
         };
         let process = launch.spawn()?;
         State::update(&self.directory, |state| {
@@ -177,12 +190,21 @@ impl Testbed {
                 addresses.control.to_string(),
             ],
             log: log.clone(),
+            inside: Inside::Host,
         };
         let process = launch.spawn()?;
         State::update(&self.directory, |state| state.netem = Some(process))?;
-        ControlClient::connect_within(addresses.control, Duration::from_secs(5))
-            .map(drop)
-            .with_context(|| format!("the network did not start; its log ends\n{}", log_tail(&log, LOG_LINES_SHOWN)))
+        let begun = Instant::now();
+        loop {
+            match ControlClient::connect_within(addresses.control, Duration::from_millis(500)) {
+                Ok(_) => return Ok(()),
+                Err(_) if process.is_alive() && begun.elapsed() < NETWORK_WITHIN => {}
+                Err(error) => {
+                    let tail = log_tail(&log, LOG_LINES_SHOWN);
+                    return Err(error).with_context(|| format!("the network did not start; its log ends\n{tail}"));
+                }
+            }
+        }
     }
 
     pub async fn kill(&self, place: Place) -> Result<()> {
@@ -363,6 +385,13 @@ impl Testbed {
         ended.into_iter().collect::<Result<Vec<_>>>()?;
         State::remove(&self.directory)
     }
+}
+
+/// Finds out what works here, away from the runtime's threads: it waits for packets.
+async fn settle(choice: Choice) -> Result<Chosen> {
+    let settled =
+        tokio::task::spawn_blocking(move || choice.settle()).await.context("trying out the network failed")?;
+    settled.map_err(|why| anyhow!("{why}. `--net relay` needs nothing, `--net auto` takes the best that works"))
 }
 
 /// A table of its own, written through both regions, each write read through the other, and dropped.

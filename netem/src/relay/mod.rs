@@ -21,12 +21,15 @@ mod udp;
 mod wait;
 
 pub(crate) use bell::Bell;
+pub(crate) use delays::Delays;
+pub(crate) use pool::Pool;
+pub(crate) use tcp::TcpRoute;
 pub(crate) use wait::wait;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, BackendKind};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, RouteConfig, Transport};
-use crate::control::{Change, ControlError, LinkStatus, RouteStatus};
+use crate::control::{Change, ControlError, LinkStatus, PlaceStatus, RouteStatus};
 use crate::handle::Control;
 use crate::settings::{Direction, Way};
 use crate::table::{Links, SharedLink};
@@ -65,13 +68,13 @@ struct RouteShared {
 }
 
 /// What every route's thread is given.
-struct RouteContext {
-    clock: Clock,
-    link: Arc<SharedLink>,
-    way: Way,
-    target: SocketAddr,
-    bell: Arc<Bell>,
-    flows: Arc<AtomicUsize>,
+pub(crate) struct RouteContext {
+    pub clock: Clock,
+    pub link: Arc<SharedLink>,
+    pub way: Way,
+    pub target: SocketAddr,
+    pub bell: Arc<Bell>,
+    pub flows: Arc<AtomicUsize>,
 }
 
 /// Why the relays could not start.
@@ -128,13 +131,7 @@ impl Relay {
         let shared = Arc::new(RelayShared { links, routes });
         let mut relay = Relay { control: Control::new(shared.clone()), shared, threads: Vec::new() };
         for (name, run) in runs {
-            let body = move || {
-                if let Err(error) = rustix::thread::set_current_timer_slack(Some(TIMER_SLACK)) {
-                    tracing::warn!(%error, "wake-ups will be some 50 us later: no timer slack");
-                }
-                run();
-            };
-            relay.threads.push(std::thread::Builder::new().name(name).spawn(body).map_err(OpenError::Thread)?);
+            relay.threads.push(spawn_punctual(name, run).map_err(OpenError::Thread)?);
         }
         Ok(relay)
     }
@@ -147,6 +144,16 @@ impl Relay {
     pub fn listen_address(&self, place: usize) -> SocketAddr {
         self.shared.routes[place].listen
     }
+}
+
+/// A thread that the kernel wakes when it asked for it.
+pub(crate) fn spawn_punctual(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name).spawn(move || {
+        if let Err(error) = rustix::thread::set_current_timer_slack(Some(TIMER_SLACK)) {
+            tracing::warn!(%error, "wake-ups will be some 50 us later: no timer slack");
+        }
+        run();
+    })
 }
 
 impl Drop for Relay {
@@ -164,8 +171,8 @@ impl Drop for Relay {
 }
 
 impl Backend for RelayShared {
-    fn name(&self) -> &'static str {
-        "relay"
+    fn kind(&self) -> BackendKind {
+        BackendKind::Relay
     }
 
     fn change(&self, link: &str, direction: Direction, change: &Change) -> Result<(), ControlError> {
@@ -173,8 +180,12 @@ impl Backend for RelayShared {
         Ok(())
     }
 
-    fn show(&self) -> Vec<LinkStatus> {
-        self.links.status(self.name())
+    fn show(&self) -> Result<Vec<LinkStatus>, ControlError> {
+        Ok(self.links.status(self.kind()))
+    }
+
+    fn places(&self) -> Vec<PlaceStatus> {
+        Vec::new()
     }
 
     fn routes(&self) -> Vec<RouteStatus> {

@@ -31,7 +31,7 @@ const CHUNK_MAX: usize = 256 << 10;
 /// After a failed accept (no descriptors left), this long without another.
 const ACCEPT_PAUSE: Nanos = 50_000_000;
 
-pub(super) struct TcpRoute {
+pub(crate) struct TcpRoute {
     context: RouteContext,
     on_cut: OnCut,
     listener: TcpListener,

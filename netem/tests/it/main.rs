@@ -3,6 +3,7 @@
 //! Delays are asserted from below only: nothing may be early, however busy the machine. That lateness is small is
 //! measured by `trivet-netem probe`, not asserted here, except where a bound of seconds shows that something happened.
 mod daemon;
+mod spaces;
 mod tcp;
 mod udp;
 
@@ -34,6 +35,7 @@ fn config(transport: Transport, settings: LinkSettings, target: SocketAddr) -> C
             target,
             on_cut: OnCut::Hold,
         }],
+        ..Config::default()
     }
 }
 

@@ -89,14 +89,18 @@ fn a_cut_is_a_black_hole_one_way_or_both_until_it_is_healed() {
 
     control.cut("A-B", Direction::Forward).expect("the link exists");
     client.send(b"2").expect("loopback sends");
-    eventually("the cut swallows a packet", || control.show()[0].forward.dropped_by_cut == 1);
+    eventually("the cut swallows a packet", || {
+        control.show().expect("relays always show")[0].forward.dropped_by_cut == 1
+    });
     target.send_to(b"3", flow).expect("loopback sends");
     client.recv(&mut buffer).expect("the other way is open");
     assert_eq!(buffer[0], b'3');
 
     control.cut("A-B", Direction::Backward).expect("the link exists");
     target.send_to(b"4", flow).expect("loopback sends");
-    eventually("the cut swallows an answer", || control.show()[0].backward.dropped_by_cut == 1);
+    eventually("the cut swallows an answer", || {
+        control.show().expect("relays always show")[0].backward.dropped_by_cut == 1
+    });
 
     control.heal("A-B", Direction::Both).expect("the link exists");
     client.send(b"5").expect("loopback sends");
@@ -118,7 +122,7 @@ fn loss_and_duplicates_are_counted_as_they_happen() {
     };
     let (relay, entry) = relay(Transport::Udp, settings, address(&target));
     let client = client_of(entry);
-    let lane = || relay.control().show()[0].forward.clone();
+    let lane = || relay.control().show().expect("relays always show")[0].forward.clone();
     let mut buffer = [0; 10];
     let mut arrived = 0;
     let mut seen = HashSet::new();
@@ -137,7 +141,9 @@ fn loss_and_duplicates_are_counted_as_they_happen() {
     assert!((30..=90).contains(&lane.dropped_by_loss), "{lane:?}");
     assert!((15..=75).contains(&lane.duplicated), "{lane:?}");
     assert_eq!(seen.len() as u64, 200 - lane.dropped_by_loss);
-    eventually("all deliveries are counted", || relay.control().show()[0].forward.delivered == arrived);
+    eventually("all deliveries are counted", || {
+        relay.control().show().expect("relays always show")[0].forward.delivered == arrived
+    });
 }
 
 #[test]
@@ -149,7 +155,9 @@ fn a_dead_target_is_a_black_hole_and_may_come_back() {
     let client = client_of(entry);
     for sent in 1..=20 {
         client.send(b"anyone?").expect("loopback sends");
-        eventually("the packet is taken", || relay.control().show()[0].forward.packets == sent);
+        eventually("the packet is taken", || {
+            relay.control().show().expect("relays always show")[0].forward.packets == sent
+        });
     }
     let target = UdpSocket::bind(where_it_was).expect("the port is free again");
     target.set_read_timeout(Some(PATIENCE)).expect("the timeout is not zero");

@@ -14,6 +14,7 @@ mod commit;
 mod fresh;
 mod net;
 pub mod peer;
+mod protocols;
 mod read;
 mod work;
 
@@ -64,6 +65,8 @@ pub struct Settings {
     pub rows: i32,
     /// Of `fresh`, each way.
     pub checks: u64,
+    /// Of `net`: several distances.
+    pub sweep: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -113,7 +116,7 @@ pub async fn run(
     for bench in benches {
         match bench {
             Bench::Net => {
-                let net = signals.unless_heard(net::run(testbed, progress)).await?;
+                let net = net::run(testbed, settings.sweep, progress, signals).await?;
                 texts.push(net.render());
                 report.net = Some(net);
             }
@@ -140,6 +143,11 @@ pub async fn run(
 }
 
 impl BenchReport {
+    /// A sweep found a link that does not do what it was asked to.
+    pub fn off(&self) -> bool {
+        self.net.as_ref().is_some_and(net::Net::is_off)
+    }
+
     /// A bench measures; only a stale read makes it fail.
     pub fn stale(&self) -> bool {
         self.fresh.as_ref().is_some_and(fresh::Fresh::is_stale)

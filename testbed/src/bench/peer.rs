@@ -3,6 +3,7 @@
 //! Both have their disks to wait for and no distance: a testbed without delay, and a primary whose COMMIT waits for one
 //! standby's disk. pgbench drives both, prepared statements over TCP. What remains is what the software costs.
 use super::Bench;
+use crate::distances;
 use crate::layout::config::{Auth, Testing};
 use crate::place::Place;
 use crate::private::Private;
@@ -16,6 +17,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use trivet_compat::reference::{Reference, binaries, unprivileged};
+use trivet_netem::{BackendKind, Choice};
 
 /// pgbench's scale: 100,000 accounts and a branch each.
 const SCALE: u32 = 10;
@@ -55,8 +57,15 @@ pub async fn run(settings: Settings, progress: &Progress, signals: &mut StopSign
     }
     progress.step("bench: PostgreSQL and its standby");
     let primary = tokio::task::spawn_blocking(Primary::start).await.context("starting PostgreSQL failed")??;
-    let profile = "none".parse().expect("a profile that netem knows");
-    let options = Options { sql_ports: None, profile, testing: Testing::default(), auth: Auth::Trust, keeper: None };
+    let distances = distances::parse("none").expect("a profile that netem knows");
+    let options = Options {
+        sql_ports: None,
+        distances,
+        net: Choice::One(BackendKind::Relay),
+        testing: Testing::default(),
+        auth: Auth::Trust,
+        keeper: None,
+    };
     let private = signals.unless_heard(Private::start(options, progress)).await?;
     let result = signals.unless_heard(compare(settings, &primary, &private, progress)).await;
     private.close().await?;

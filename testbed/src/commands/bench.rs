@@ -1,8 +1,8 @@
 //! `bench`: on the running testbed, or on one of its own.
-use super::drill::default_profile;
 use super::{start_private, write_json};
 use crate::bench::{Bench, Settings, peer, run};
 use crate::cli::BenchArguments;
+use crate::distances;
 use crate::layout::config::{Auth, Testing};
 use crate::signals::StopSignals;
 use crate::state::Registry;
@@ -24,9 +24,16 @@ pub async fn bench(data: Option<&Path>, arguments: BenchArguments) -> Result<()>
         }
         return on(&Testbed::find(data)?, &arguments, &mut StopSignals::listen()?).await;
     }
-    let profile = arguments.rtt.clone().unwrap_or_else(default_profile);
+    let distances = arguments.rtt.clone().unwrap_or_else(distances::default);
     // Real files: a commit here costs what the disk costs.
-    let options = Options { sql_ports: None, profile, testing: Testing::default(), auth: Auth::Trust, keeper: None };
+    let options = Options {
+        sql_ports: None,
+        distances,
+        net: arguments.net,
+        testing: Testing::default(),
+        auth: Auth::Trust,
+        keeper: None,
+    };
     let mut signals = StopSignals::listen()?;
     let private = start_private(options, &mut signals).await?;
     let result = on(&private.testbed, &arguments, &mut signals).await;
@@ -61,6 +68,7 @@ async fn on(testbed: &Testbed, arguments: &BenchArguments, signals: &mut StopSig
         clients: arguments.clients.into(),
         rows: arguments.rows,
         checks: arguments.checks,
+        sweep: arguments.sweep,
     };
     let progress = Progress::start();
     let result = run(&benches, testbed, settings, &progress, signals).await;
@@ -76,6 +84,9 @@ async fn on(testbed: &Testbed, arguments: &BenchArguments, signals: &mut StopSig
     }
     if report.stale() {
         bail!("a strong read was stale");
+    }
+    if report.off() {
+        bail!("a link is not within what it was asked for");
     }
     Ok(())
 }

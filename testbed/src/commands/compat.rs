@@ -1,6 +1,7 @@
 //! `compat`: the same statements here and on PostgreSQL 15. The comparing is `trivet-compat`'s; here is where both come from.
 use super::start_private;
 use crate::cli::{CompatArguments, CompatCommand, CompatFuzz, CompatRandom, CompatServer};
+use crate::distances;
 use crate::layout::checkout;
 use crate::layout::config::{Auth, Testing};
 use crate::place::Place;
@@ -20,6 +21,7 @@ use trivet_compat::recorded::{self, Recorded};
 use trivet_compat::run::Expected;
 use trivet_compat::side::Running;
 use trivet_compat::{Address, Ledger, Reference, Script, Side, Target, compare_file, report};
+use trivet_netem::{BackendKind, Choice};
 
 /// Beside the scripts.
 const LEDGER: &str = "differences.txt";
@@ -48,10 +50,17 @@ impl Ours {
         if let Some(address) = server.address {
             return Ok(Ours { side: Running::new(Target::new(Address::Tcp(address))), private: None });
         }
-        let profile = "same-zone".parse().expect("a profile that netem knows");
+        let distances = distances::parse("same-zone").expect("a profile that netem knows");
         // Nobody wants the data, so nothing waits for a disk.
         let testing = Testing { skip_fsync: true, ..Testing::default() };
-        let options = Options { sql_ports: None, profile, testing, auth: Auth::Trust, keeper: None };
+        let options = Options {
+            sql_ports: None,
+            distances,
+            net: Choice::One(BackendKind::Relay),
+            testing,
+            auth: Auth::Trust,
+            keeper: None,
+        };
         let private = start_private(options, &mut StopSignals::listen()?).await?;
         let address = private.testbed.endpoints()?[&Place::A].address;
         Ok(Ours { side: Running::new(Target::new(Address::Tcp(address))), private: Some(private) })

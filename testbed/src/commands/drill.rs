@@ -1,6 +1,7 @@
 //! `drill`: on the running testbed, or on one of its own.
 use super::{start_private, write_json};
 use crate::cli::{DrillArguments, DrillChoice};
+use crate::distances;
 use crate::drills::{Drill, DrillReport, Settings, render, render_summary, run};
 use crate::layout::config::{Auth, Testing};
 use crate::private::Private;
@@ -12,7 +13,6 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
-use trivet_netem::profile::Profile;
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -79,10 +79,6 @@ fn running_testbed(data: Option<&Path>, arguments: &DrillArguments) -> Result<Op
     Ok(Some(testbed))
 }
 
-pub(super) fn default_profile() -> Profile {
-    "60ms".parse().expect("a round trip is a profile")
-}
-
 impl Session {
     /// Stops at a drill that cannot be carried out: the testbed is somebody's, and not well.
     async fn run_on(&mut self, testbed: &Testbed, drills: &[Drill]) -> Result<()> {
@@ -100,14 +96,15 @@ impl Session {
     /// One testbed for all drills, until one fails: the next one shall not meet what it left behind.
     async fn run_on_private(&mut self, drills: &[Drill], arguments: &DrillArguments) -> Result<()> {
         let testing = Testing { volatile_files: true, ..Testing::default() }.sabotaged(arguments.sabotage);
-        let profile = arguments.rtt.clone().unwrap_or_else(default_profile);
+        let distances = arguments.rtt.clone().unwrap_or_else(distances::default);
         let mut current: Option<Private> = None;
         for drill in drills {
             let private = match current.take() {
                 Some(private) => private,
                 None => {
-                    let (profile, auth) = (profile.clone(), Auth::Trust);
-                    let options = Options { sql_ports: None, profile, testing, auth, keeper: None };
+                    let (distances, auth) = (distances.clone(), Auth::Trust);
+                    let options =
+                        Options { sql_ports: None, distances, net: arguments.net, testing, auth, keeper: None };
                     start_private(options, &mut self.signals).await?
                 }
             };

@@ -4,6 +4,7 @@ pub mod compat;
 pub mod drill;
 pub mod net;
 pub mod nodes;
+mod play;
 pub mod status;
 pub mod up;
 

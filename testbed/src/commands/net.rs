@@ -1,15 +1,28 @@
 //! `net`: show and change the links.
+use super::play::play;
 use crate::cli::{Net, Rate, Which, WhichOrAll};
+use crate::distances;
 use crate::place::{Lane, Link};
 use crate::terminal::{Tone, cell, duration, say, table, tint};
 use crate::testbed::Testbed;
 use anyhow::{Context, Result};
+use comfy_table::Cell;
 use std::path::Path;
-use trivet_netem::{Change, Direction, LinkStatus, Way};
+use std::time::Duration;
+use trivet_netem::{BackendKind, Change, Direction, LinkStatus, Way};
 
-pub fn net(data: Option<&Path>, change: Net) -> Result<()> {
+pub async fn net(data: Option<&Path>, change: Net) -> Result<()> {
+    match change {
+        Net::Profiles => {
+            say(profile_rows().to_string());
+            return Ok(());
+        }
+        Net::Play { file, keep, print } => return play(data, &file, keep, print).await,
+        _ => {}
+    }
     let testbed = Testbed::find(data)?;
     match change {
+        Net::Profiles | Net::Play { .. } => unreachable!("they are done"),
         Net::Show { json } => show(&testbed, json),
         Net::Cut(which) => apply(&testbed, one(which), Change::Cut),
         Net::Heal(which) => apply(&testbed, one_or_all(which), Change::Heal),
@@ -50,6 +63,7 @@ fn show(testbed: &Testbed, json: bool) -> Result<()> {
         say(serde_json::to_string_pretty(&links).context("the links do not serialise")?);
     } else {
         say(link_rows(&links).to_string());
+        say(format!("moved by: {}", testbed.state()?.net));
     }
     Ok(())
 }
@@ -71,10 +85,29 @@ pub fn link_rows(links: &[LinkStatus]) -> comfy_table::Table {
                 cell(Tone::Plain, settings.rate.map_or("unlimited".into(), |rate| format!("{rate} B/s"))),
                 cell(Tone::Plain, status.packets),
                 cell(Tone::Plain, status.dropped()),
-                cell(Tone::Plain, duration(status.late.p50)),
-                cell(Tone::Plain, duration(status.late.p99)),
+                late(link, status.late.p50),
+                late(link, status.late.p99),
             ]);
         }
+    }
+    out
+}
+
+/// The kernel does not say it.
+fn late(link: &LinkStatus, late: Duration) -> Cell {
+    if link.backend == BackendKind::Tc.name() { cell(Tone::Faint, "-") } else { cell(Tone::Plain, duration(late)) }
+}
+
+fn profile_rows() -> comfy_table::Table {
+    let mut out = table(&["--rtt", "A-B", "A-W", "B-W", ""]);
+    for known in distances::known() {
+        let mut row = vec![cell(Tone::Plain, &known.name)];
+        row.extend(known.links().map(|(_, profile)| {
+            let (there, back) = (profile.forward.delay, profile.backward.delay);
+            cell(Tone::Plain, duration(there + back))
+        }));
+        row.push(cell(Tone::Faint, &known.about));
+        out.add_row(row);
     }
     out
 }

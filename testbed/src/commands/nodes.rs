@@ -1,9 +1,11 @@
 //! `kill`, `pause`, `resume`, `restart`, `handover`, and `sql`.
+use crate::layout::addresses::inside;
 use crate::place::Place;
 use crate::sql::Endpoint;
 use crate::terminal::{Progress, say};
 use crate::testbed::Testbed;
 use anyhow::{Context, Result, bail};
+use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -45,6 +47,30 @@ pub async fn hand_over(data: Option<&Path>) -> Result<()> {
     let (from, to) = Testbed::find(data)?.hand_over(ANSWERS_WITHIN).await?;
     say(format!("region {to} leads; it was {from}"));
     Ok(())
+}
+
+/// Becomes the command, in the network of the place.
+pub fn exec(data: Option<&Path>, place: Place, command: &[String]) -> Result<()> {
+    let testbed = Testbed::find(data)?;
+    let state = testbed.state()?;
+    if !state.net.has_places() {
+        bail!(
+            "this testbed's places share the host's network (--net {}): a command needs no help to run there, and nothing \
+             between it and a region is delayed. `trivet up --net auto` (as root) gives each place a network of its own",
+            state.net
+        );
+    }
+    testbed.inside(place)?.enter()?;
+    let [program, arguments @ ..] = command else { bail!("there is no command to run") };
+    let mut become_it = Command::new(program);
+    become_it.args(arguments).env("TRIVET_PLACE", place.name());
+    for (region, address) in &state.addresses.sql {
+        // From its own region a client needs no link.
+        let from_there = if *region == place { Ipv4Addr::LOCALHOST } else { inside(*region) };
+        become_it.env(format!("TRIVET_SQL_{region}"), format!("{from_there}:{}", address.port()));
+    }
+    let error = become_it.exec();
+    Err(error).with_context(|| format!("cannot start {program}"))
 }
 
 /// Becomes psql.

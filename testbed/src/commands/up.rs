@@ -27,7 +27,8 @@ pub async fn up(data: Option<&Path>, arguments: Up) -> Result<()> {
     let myself = i32::try_from(std::process::id()).ok().and_then(ProcessId::of_pid);
     let options = Options {
         sql_ports: Some(arguments.ports.0),
-        profile: arguments.rtt,
+        distances: arguments.rtt,
+        net: arguments.net,
         testing: Testing::default(),
         auth: arguments.auth,
         keeper: if arguments.detach { None } else { myself },
@@ -110,6 +111,9 @@ async fn greeting(testbed: &Testbed, detached: bool) -> Result<String> {
     }
     lines.push(String::new());
     lines.push(links_line(&state).await);
+    if state.net.has_places() {
+        lines.push(format!("  network  {}: `trivet exec A -- COMMAND` runs a command inside region A", state.net));
+    }
     lines.push(format!("  data     {}", testbed.directory().root().display()));
     lines.push(String::new());
     lines.push("Try next".into());

@@ -1,6 +1,6 @@
 //! The configuration files that nodes and netem are started with.
 use super::Directory;
-use super::addresses::Addresses;
+use super::addresses::{Addresses, inside};
 use super::certificates::{AUTHORITY, NODE_CERTIFICATE, NODE_KEY, SERVER_CERTIFICATE, SERVER_KEY};
 use super::password::Password;
 use crate::place::{Lane, Link, Place};
@@ -8,10 +8,13 @@ use crate::sql::USER;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use trivet_netem::config::{Config as NetemConfig, LinkConfig, OnCut, RouteConfig, Transport};
-use trivet_netem::profile::Profile;
+use trivet_netem::config::{
+    Config as NetemConfig, EntryConfig, LinkConfig, OnCut, PlaceConfig, RouteConfig, Transport,
+};
 use trivet_netem::settings::Way;
+use trivet_netem::{BackendKind, Distances};
 
 /// How clients show who they are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum, Serialize, Deserialize)]
@@ -134,7 +137,7 @@ pub fn node_toml(
     let folder = directory.node(place);
     let reached_at = |other: Place| match other == place {
         true => addresses.quic[&place],
-        false => addresses.relay(Lane { from: place, to: other }),
+        false => addresses.reached(Lane { from: place, to: other }),
     };
     let file = NodeFile {
         node: Node {
@@ -164,7 +167,38 @@ pub fn node_toml(
     toml::to_string(&file).expect("a node's configuration has only string keys")
 }
 
-pub fn netem_config(addresses: &Addresses, profile: &Profile) -> NetemConfig {
+pub fn netem_config(addresses: &Addresses, distances: &Distances, backend: BackendKind) -> NetemConfig {
+    let links = Link::ALL.iter().map(|link| {
+        let name = link.name();
+        LinkConfig::new(&name, distances.of(&name).expect("distances are read for all links"))
+    });
+    let config =
+        NetemConfig { seed: rand::random::<u32>().into(), backend, links: links.collect(), ..NetemConfig::default() };
+    if backend.has_places() {
+        let place = |place: Place| PlaceConfig { name: place.name().into(), address: inside(place) };
+        return NetemConfig { places: Place::ALL.map(place).to_vec(), entries: entries(addresses), ..config };
+    }
+    NetemConfig { routes: routes(addresses), ..config }
+}
+
+/// The host reaches SQL and HTTP by its own ports; another place reaches SQL by the region's address.
+fn entries(addresses: &Addresses) -> Vec<EntryConfig> {
+    let entry = |place: Place, listen: SocketAddr, inside: bool, target: SocketAddr| EntryConfig {
+        place: place.name().into(),
+        listen,
+        inside,
+        target,
+    };
+    let host =
+        addresses.sql.iter().chain(&addresses.http).map(|(place, address)| entry(*place, *address, false, *address));
+    let places = addresses.sql.iter().map(|(place, address)| {
+        let listen = SocketAddr::new(inside(*place).into(), address.port());
+        entry(*place, listen, true, *address)
+    });
+    host.chain(places).collect()
+}
+
+fn routes(addresses: &Addresses) -> Vec<RouteConfig> {
     let mut routes = Vec::new();
     let mut route = |link: Link, way, listen, target| {
         let transport = Transport::Udp;
@@ -177,11 +211,7 @@ pub fn netem_config(addresses: &Addresses, profile: &Profile) -> NetemConfig {
         let (relay, echo) = addresses.probes[&link.name()];
         route(link, Way::Forward, relay, echo);
     }
-    NetemConfig {
-        seed: rand::random::<u32>().into(),
-        links: Link::ALL.iter().map(|link| LinkConfig::new(&link.name(), profile)).collect(),
-        routes,
-    }
+    routes
 }
 
 /// Writes all of them.
@@ -189,7 +219,7 @@ pub fn write(
     directory: &Directory,
     cluster: u128,
     addresses: &Addresses,
-    profile: &Profile,
+    network: (&Distances, BackendKind),
     testing: Testing,
     password: Option<Password>,
 ) -> Result<()> {
@@ -199,16 +229,17 @@ pub fn write(
     for place in Place::ALL {
         put(directory.config(place), node_toml(place, directory, cluster, addresses, testing, password))?;
     }
-    put(directory.netem_config(), netem_config(addresses, profile).to_toml())
+    put(directory.netem_config(), netem_config(addresses, network.0, network.1).to_toml())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::distances;
 
     fn sample() -> (Directory, Addresses) {
         let directory = Directory::at("/srv/testbed".as_ref()).expect("a path");
-        (directory, Addresses::choose(None).expect("ports are free"))
+        (directory, Addresses::choose(None, BackendKind::Relay).expect("ports are free"))
     }
 
     #[test]
@@ -261,7 +292,7 @@ mod tests {
     #[test]
     fn every_lane_has_a_route_over_its_link() {
         let (_, addresses) = sample();
-        let config = netem_config(&addresses, &"60ms".parse().expect("a profile"));
+        let config = netem_config(&addresses, &distances::parse("us").expect("distances"), BackendKind::Relay);
         config.check().expect("consistent");
         for lane in Link::ALL.iter().flat_map(|link| link.lanes()) {
             let route = config.routes.iter().find(|route| route.listen == addresses.relay(lane)).expect("a route");
@@ -269,5 +300,22 @@ mod tests {
             assert_eq!(route.link, lane.link().name());
             assert_eq!(trivet_netem::Direction::from(route.way), lane.direction());
         }
+        let delays = config.links.iter().map(|link| link.forward.delay.as_micros());
+        assert_eq!(delays.collect::<Vec<_>>(), [33_000, 6_500, 26_000]);
+    }
+
+    #[test]
+    fn places_with_networks_of_their_own_have_entries() {
+        let directory = Directory::at("/srv/testbed".as_ref()).expect("a path");
+        let addresses = Addresses::choose(None, BackendKind::Tun).expect("ports are free");
+        let config = netem_config(&addresses, &distances::default(), BackendKind::Tun);
+        config.check().expect("consistent");
+        // SQL and HTTP from the host, SQL from other places.
+        assert_eq!(config.entries.len(), 2 + 3 + 2);
+        let text = node_toml(Place::A, &directory, 1, &addresses, Testing::default(), None);
+        let file: toml::Table = toml::from_str(&text).expect("it reads");
+        let port = addresses.quic[&Place::B].port();
+        assert_eq!(file["roster"][1]["address"].as_str(), Some(format!("10.83.0.2:{port}").as_str()));
+        assert!(file["sql"]["listen"].as_str().expect("text").starts_with("127.0.0.1:"));
     }
 }

@@ -5,4 +5,5 @@ mod copies;
 mod drills;
 mod harness;
 mod lifecycle;
+mod networks;
 mod orders;
