@@ -198,7 +198,7 @@ impl Testbed {
         loop {
             match ControlClient::connect_within(addresses.control, Duration::from_millis(500)) {
                 Ok(_) => return Ok(()),
-                Err(_) if process.is_alive() && begun.elapsed() < NETWORK_WITHIN => {}
+                Err(_) if process.is_alive() && begun.elapsed() < patient(NETWORK_WITHIN) => {}
                 Err(error) => {
                     let tail = log_tail(&log, LOG_LINES_SHOWN);
                     return Err(error).with_context(|| format!("the network did not start; its log ends\n{tail}"));
@@ -332,7 +332,8 @@ impl Testbed {
         let endpoints = self.endpoints()?;
         let mut reason = String::from("nothing was tried");
         progress.step("a leader and read leases");
-        while begun.elapsed() < SERVING_WITHIN {
+        let within = patient(SERVING_WITHIN);
+        while begun.elapsed() < within {
             self.check_processes()?;
             match self.health().await {
                 Ok(leader) => {
@@ -348,7 +349,7 @@ impl Testbed {
         }
         bail!(
             "the testbed does not serve after {} s: {reason}. The logs are in {}",
-            SERVING_WITHIN.as_secs(),
+            within.as_secs(),
             self.directory.logs().display()
         )
     }
@@ -387,6 +388,12 @@ impl Testbed {
     }
 }
 
+/// A start may take so many times longer on a machine that is slow beyond measure, such as an emulated one.
+fn patient(bound: Duration) -> Duration {
+    let times = std::env::var("TRIVET_PATIENCE").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    bound * u32::clamp(times, 1, 100)
+}
+
 /// Finds out what works here, away from the runtime's threads: it waits for packets.
 async fn settle(choice: Choice) -> Result<Chosen> {
     let settled =
@@ -396,17 +403,17 @@ async fn settle(choice: Choice) -> Result<Chosen> {
 
 /// A table of its own, written through both regions, each write read through the other, and dropped.
 async fn try_serving(endpoints: &BTreeMap<Place, Endpoint>) -> Result<()> {
-    const WITHIN: Duration = Duration::from_secs(10);
+    let within = patient(Duration::from_secs(10));
     let table = format!("trivet_up_{:08x}", rand::random::<u32>());
     let first = endpoints[&Place::A];
     let exchange = async {
-        sql::run(first, &format!("CREATE TABLE {table} (id integer PRIMARY KEY)"), WITHIN).await?;
+        sql::run(first, &format!("CREATE TABLE {table} (id integer PRIMARY KEY)"), within).await?;
         for (place, endpoint) in endpoints {
-            sql::run(*endpoint, &format!("INSERT INTO {table} (id) VALUES ({})", place.id()), WITHIN).await?;
+            sql::run(*endpoint, &format!("INSERT INTO {table} (id) VALUES ({})", place.id()), within).await?;
             let reader = endpoints[&place.other_region()];
-            let session = sql::connect(reader, WITHIN).await?;
+            let session = sql::connect(reader, within).await?;
             let text = format!("SELECT id FROM {table} WHERE id = {}", place.id());
-            let rows = sql::within(WITHIN, session.client.query_typed(&text, &[])).await?;
+            let rows = sql::within(within, session.client.query_typed(&text, &[])).await?;
             if rows.len() != 1 {
                 bail!("a row written in region {place} is not seen in region {}", place.other_region());
             }
@@ -414,6 +421,6 @@ async fn try_serving(endpoints: &BTreeMap<Place, Endpoint>) -> Result<()> {
         Ok(())
     };
     let result = exchange.await;
-    let dropped = sql::run(first, &format!("DROP TABLE IF EXISTS {table}"), WITHIN).await;
+    let dropped = sql::run(first, &format!("DROP TABLE IF EXISTS {table}"), within).await;
     result.and(dropped)
 }

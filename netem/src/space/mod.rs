@@ -42,6 +42,8 @@ pub enum SpaceError {
     Tun(io::Error),
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
+    #[error("this kernel has no sch_netem, or may not load it (Debian: it comes with linux-image-amd64)")]
+    NoNetem,
     #[error(transparent)]
     Tool(#[from] ToolError),
 }

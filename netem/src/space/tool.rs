@@ -27,7 +27,10 @@ pub fn run(tool: &'static str, arguments: &str) -> Result<Vec<u8>, ToolError> {
         return Ok(output.stdout);
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(ToolError::Failed { line: format!("{tool} {arguments}"), said: said.trim().replace('\n', "; ") })
+    Err(ToolError::Failed {
+        line: format!("{tool} {arguments}"),
+        said: said.trim().trim_end_matches('.').replace('\n', "; "),
+    })
 }
 
 /// In the PATH, and where administrators' tools are on systems that keep them out of it.

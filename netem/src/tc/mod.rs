@@ -96,8 +96,13 @@ impl TcLink {
                 run("ip", &format!("link set {device} up"))?;
                 run("ip", &format!("neigh replace {} lladdr {to_mac} dev {device} nud permanent", to.address))?;
                 run("ip", &format!("route add {} dev {device} src {}", to.address, from.address))?;
-                run("tc", &format!("qdisc add dev {device} root {}", arguments(settings)))?;
-                Ok::<_, SpaceError>(())
+                let line = format!("qdisc add dev {device} root {}", arguments(settings));
+                match run("tc", &line) {
+                    Err(ToolError::Failed { said, .. }) if said.contains("qdisc kind is unknown") => {
+                        Err(SpaceError::NoNetem)
+                    }
+                    other => Ok(other.map(drop)?),
+                }
             })?;
             Ok::<_, SpaceError>(TcLane {
                 space: from.clone(),

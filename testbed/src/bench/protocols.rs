@@ -16,7 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use tokio_postgres::NoTls;
 
-const QUIC_SETTLES_WITHIN: Duration = Duration::from_secs(10);
+const QUIC_SETTLES_WITHIN: Duration = Duration::from_secs(20);
 const QUIC_NEAR: Duration = Duration::from_millis(1);
 const QUIC_LOOKS: usize = 9;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
