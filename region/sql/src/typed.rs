@@ -109,6 +109,8 @@ pub enum ExprKind {
     NamedRow {
         names: Arc<[String]>,
         items: Vec<Expr>,
+        /// NULL if all its fields are: the row of a relation that an outer join may not have found.
+        nullable: bool,
     },
     Subquery(Box<Subquery>),
 }
@@ -147,6 +149,8 @@ pub struct Relation {
     pub lateral: bool,
     /// The view whose query this is.
     pub view: Option<Oid>,
+    /// What was claimed for the type of its rows, if it is a table or a view.
+    pub row_type: Option<Oid>,
 }
 
 #[derive(Clone, Debug)]

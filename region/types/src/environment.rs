@@ -1,5 +1,6 @@
 //! What a function may ask of the session that calls it.
 use crate::datetime::TimeZone;
+use crate::user::RowType;
 use crate::{Datum, Oid, PgError, PgResult, UserTypes};
 
 /// How values are read and shown. The settings of the session that matter to types.
@@ -130,13 +131,22 @@ pub trait Environment: Send + Sync {
     fn user_types(&self) -> &UserTypes {
         UserTypes::none()
     }
+    /// The rows of a relation that the statement names.
+    fn row_type(&self, _oid: Oid) -> Option<&RowType> {
+        None
+    }
     /// A user's type by name.
     fn type_named(&self, _schema: Option<&str>, _name: &str) -> Option<Oid> {
         None
     }
     /// A text with the names of users' types for the marks that stand for them (`user`).
     fn spelled(&self, text: &str) -> String {
-        crate::user::spelled(text, self.user_types(), &|found| found.name.clone())
+        let types = self.user_types();
+        let name = |oid| {
+            let found = types.find(oid).map(|found| found.name.clone());
+            found.or_else(|| self.row_type(oid).map(|found| found.name.clone()))
+        };
+        crate::user::spelled(text, types, &name)
     }
 }
 

@@ -3,7 +3,9 @@
 //! A row is PostgreSQL's `pg_type` row. Types that are here can be named, shown in the catalog and used in casts of
 //! NULL; those for which `text::input` knows a syntax can hold values.
 use crate::oid::{self, Oid};
-use crate::user::{array_of_enum, enum_of_array, is_enum, is_enum_array, is_user_type, type_mark};
+use crate::user::{
+    array_of_enum, array_of_row, enum_of_array, is_enum, is_enum_array, is_row, is_row_array, row_of_array, type_mark,
+};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -181,10 +183,18 @@ static ENUM: TypeInfo =
 static ENUM_ARRAY: TypeInfo =
     t(0, "_enum", -1, false, 'A', false, 'b', 0, 0, 'i', "array_in", "array_out", "array_recv", "array_send");
 
+/// The same of the rows of relations.
+static ROW: TypeInfo =
+    t(0, "row", -1, false, 'C', false, 'c', 0, 0, 'd', "record_in", "record_out", "record_recv", "record_send");
+static ROW_ARRAY: TypeInfo =
+    t(0, "_row", -1, false, 'A', false, 'b', 0, 0, 'd', "array_in", "array_out", "array_recv", "array_send");
+
 pub fn type_info(oid: Oid) -> Option<&'static TypeInfo> {
     match oid {
         oid if is_enum(oid) => Some(&ENUM),
         oid if is_enum_array(oid) => Some(&ENUM_ARRAY),
+        oid if is_row(oid) => Some(&ROW),
+        oid if is_row_array(oid) => Some(&ROW_ARRAY),
         oid => BY_OID.get(&oid).copied(),
     }
 }
@@ -207,6 +217,9 @@ pub fn element_of(oid: Oid) -> Option<Oid> {
     if is_enum_array(oid) {
         return Some(enum_of_array(oid));
     }
+    if is_row_array(oid) {
+        return Some(row_of_array(oid));
+    }
     type_info(oid).map(|info| info.element).filter(|element| element.is_valid())
 }
 
@@ -214,6 +227,9 @@ pub fn element_of(oid: Oid) -> Option<Oid> {
 pub fn array_of(oid: Oid) -> Option<Oid> {
     if is_enum(oid) {
         return Some(array_of_enum(oid));
+    }
+    if is_row(oid) {
+        return Some(array_of_row(oid));
     }
     type_info(oid).map(|info| info.array).filter(|array| array.is_valid())
 }
@@ -235,8 +251,11 @@ pub fn is_stringlike(oid: Oid) -> bool {
 /// SQL's name of a type, as error messages and `format_type` show it; `modifier` -1 shows none.
 /// A user's type is shown as a mark (`user`).
 pub fn display_name(oid: Oid, modifier: i32) -> String {
-    if is_user_type(oid) {
-        return if is_enum(oid) { type_mark(oid) } else { format!("{}[]", type_mark(enum_of_array(oid))) };
+    if is_enum(oid) || is_row(oid) {
+        return type_mark(oid);
+    }
+    if is_enum_array(oid) || is_row_array(oid) {
+        return format!("{}[]", type_mark(element_of(oid).unwrap_or(oid)));
     }
     let Some(info) = type_info(oid) else {
         return if oid.is_valid() { "???".to_string() } else { "-".to_string() };

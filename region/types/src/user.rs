@@ -1,4 +1,4 @@
-//! Types that users make: enums.
+//! Types that users make: enums, and with each table the type of its rows.
 //!
 //! What kind of type an OID is can be told from the OID alone, so that rows, keys, comparisons and overload resolution need no
 //! catalog:
@@ -7,13 +7,15 @@
 //!   0000_0000 ..     types that are built in, and n, the OID that a type claimed (below 1000_0000)
 //!   4000_0000 + n    an enum
 //!   5000_0000 + n    arrays of it
+//!   6000_0000 + n    the rows of a table or view
+//!   7000_0000 + n    arrays of them
 //! ```
 //!
 //! An enum's value is its label's position on the type's axis, which nothing changes: a label that is added between two others
 //! gets a position between theirs. **Only what labels and types are called takes the catalog**, and whoever shows a value has an
 //! `Environment` that knows it. Where none is at hand (messages that name a type, stored expressions), the text has a mark in the
 //! name's place, `\u{1}t` OID `\u{1}` or `\u{1}e` OID `.` position `\u{1}`, which `spelled` replaces before anybody sees it.
-use crate::{Oid, Text};
+use crate::{Oid, RecordShape, Text};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, LazyLock};
 
@@ -21,6 +23,8 @@ use std::sync::{Arc, LazyLock};
 pub const CLAIMED_OID_END: u32 = 1 << 28;
 const ENUM: u32 = 4 << 28;
 const ENUM_ARRAY: u32 = 5 << 28;
+const ROW: u32 = 6 << 28;
+const ROW_ARRAY: u32 = 7 << 28;
 const KIND: u32 = 0xf << 28;
 
 /// Distance of labels that were not put between others.
@@ -44,7 +48,25 @@ pub fn is_enum(oid: Oid) -> bool {
 pub fn is_enum_array(oid: Oid) -> bool {
     oid.0 & KIND == ENUM_ARRAY
 }
-/// A type that a user made, or arrays of one.
+/// The type of a relation's rows that goes with a claimed OID.
+pub fn row_of_claim(claimed: Oid) -> Oid {
+    debug_assert!(claimed.0 < CLAIMED_OID_END, "an OID was claimed beyond its range");
+    Oid(ROW | claimed.0)
+}
+/// The rows of a relation.
+pub fn is_row(oid: Oid) -> bool {
+    oid.0 & KIND == ROW
+}
+pub fn is_row_array(oid: Oid) -> bool {
+    oid.0 & KIND == ROW_ARRAY
+}
+pub(crate) fn array_of_row(oid: Oid) -> Oid {
+    Oid(ROW_ARRAY | claim_of(oid).0)
+}
+pub(crate) fn row_of_array(oid: Oid) -> Oid {
+    Oid(ROW | claim_of(oid).0)
+}
+/// An enum, or arrays of one.
 pub fn is_user_type(oid: Oid) -> bool {
     is_enum(oid) || is_enum_array(oid)
 }
@@ -101,6 +123,17 @@ impl EnumType {
             (Some(before), Some(after)) => Some(before + (after - before) / 2).filter(|middle| *middle != before),
         }
     }
+}
+
+/// What a statement knows of the rows of a relation that it names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RowType {
+    pub oid: Oid,
+    pub schema_name: String,
+    pub name: String,
+    pub shape: Arc<RecordShape>,
+    /// Of each field.
+    pub modifiers: Vec<i32>,
 }
 
 /// The types that users made, as a statement sees them.
@@ -163,7 +196,7 @@ pub fn marked_types(text: &str) -> Vec<Oid> {
 }
 
 /// A text with names for the marks in it.
-pub fn spelled(text: &str, types: &UserTypes, type_name: &dyn Fn(&EnumType) -> String) -> String {
+pub fn spelled(text: &str, types: &UserTypes, type_name: &dyn Fn(Oid) -> Option<String>) -> String {
     if !text.contains(MARK) {
         return text.to_owned();
     }
@@ -174,8 +207,8 @@ pub fn spelled(text: &str, types: &UserTypes, type_name: &dyn Fn(&EnumType) -> S
             continue;
         }
         let mark = format!("{MARK}{part}{MARK}");
-        if let Some(found) = marked_type(&mark).and_then(|oid| types.find(oid)) {
-            out.push_str(&type_name(found));
+        if let Some(name) = marked_type(&mark).and_then(type_name) {
+            out.push_str(&name);
         } else if let Some(label) = marked_label(&mark).and_then(|value| types.label(value)) {
             out.push_str(&label.replace('\'', "''"));
         } else {
@@ -223,7 +256,8 @@ mod tests {
         let types = UserTypes { enums: vec![Arc::new(mood(&[(LABEL_STEP, "it's")]))] };
         let oid = types.enums[0].oid;
         let text = format!("'{}'::{}", label_mark(types.enums[0].value(LABEL_STEP)), type_mark(oid));
-        assert_eq!(spelled(&text, &types, &|found| found.name.clone()), "'it''s'::mood");
+        let name = |oid| types.find(oid).map(|found| found.name.clone());
+        assert_eq!(spelled(&text, &types, &name), "'it''s'::mood");
         assert_eq!(marked_types(&text), [oid, oid]);
         assert_eq!(crate::element_of(crate::array_of(oid).expect("enums have arrays")), Some(oid));
         assert!(crate::is_array(crate::array_of(oid).expect("enums have arrays")) && !crate::is_array(oid));

@@ -119,7 +119,8 @@ impl Analyzer<'_> {
             "current_catalog" => self.builtin("current_database", place)?,
             "current_schema" if call.arguments.is_empty() => self.builtin("current_schema", place)?,
             "row" => {
-                let items = self.argument_exprs(call)?;
+                let items: Vec<tree::Expr> = call.arguments.iter().map(|argument| argument.value.clone()).collect();
+                let items = self.spread_rows(&items)?;
                 let items = items.into_iter().map(|item| self.known(item)).collect::<PgResult<_>>()?;
                 make(ExprKind::Row(items), oid::RECORD, place)
             }
@@ -204,6 +205,9 @@ impl Analyzer<'_> {
             };
             return Err(at(place, PgError::new(sqlstate::WRONG_OBJECT_TYPE, what)));
         }
+        if let Some(populated) = self.populated(call, place)? {
+            return Ok(populated);
+        }
         let arguments = match self.completed_arguments(call, place)? {
             Some(arguments) => arguments,
             None => self.argument_exprs(call)?,
@@ -211,14 +215,21 @@ impl Analyzer<'_> {
         let types: Vec<Oid> = arguments.iter().map(|argument| argument.type_oid).collect();
         // `date('2024-01-01')`: a type's name applied to a literal is a cast.
         if let ([only], Some(target)) = (types.as_slice(), type_by_name(canonical_name(name))) {
-            if *only == oid::UNKNOWN || registry().resolve_function(name, &types).is_err() {
+            let is_row = *only == oid::RECORD || trivet_types::user::is_row(*only);
+            let shows_row = is_row && trivet_types::category(target.oid) == trivet_types::Category::STRING;
+            if !shows_row && (*only == oid::UNKNOWN || registry().resolve_function(name, &types).is_err()) {
                 let argument = arguments.into_iter().next().expect("one argument");
                 return self.explicit(argument, target.oid, -1);
             }
         }
         let resolved = match registry().resolve_function(name, &types) {
             Ok(resolved) => resolved,
-            Err(failure) => return Err(self.undefined(call, &arguments, place, failure)),
+            Err(failure) => {
+                return match self.field_as_call(name, &arguments) {
+                    Some(field) => Ok(Expr { place, ..field }),
+                    None => Err(self.undefined(call, &arguments, place, failure)),
+                };
+            }
         };
         check_polymorphic(resolved.operator, &types)?;
         let mut arguments = self.converted_arguments(&resolved, arguments)?;

@@ -77,6 +77,11 @@ impl Analyzer<'_> {
                 _ => {}
             }
         }
+        if trivet_types::user::is_row(target)
+            && let Some(row) = self.to_row(&expr, target, context)?
+        {
+            return Ok(Some(row));
+        }
         let Some(way) = coercion(expr.type_oid, target, context) else { return Ok(None) };
         let source_modifier = expr.modifier;
         let kind = match way {

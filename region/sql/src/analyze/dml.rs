@@ -402,7 +402,9 @@ impl Analyzer<'_> {
         if targets.is_empty() {
             return Ok(None);
         }
-        let mut scope = Scope { no_aggregates: Some("RETURNING"), ..Scope::default() };
+        // Behind the columns stands the row's id.
+        let xmax = Some(table.columns.len() + 1);
+        let mut scope = Scope { no_aggregates: Some("RETURNING"), xmax, ..Scope::default() };
         scope.add_target(table, alias);
         self.scopes.push(scope);
         let result = self.returning_here(targets);

@@ -103,8 +103,10 @@ impl Analyzer<'_> {
                 let subquery = Subquery { query, kind: SubqueryKind::Array, shared: None };
                 Ok(make(ExprKind::Subquery(Box::new(subquery)), type_oid, place))
             }
+            K::Star(name) => self.star_as_value(name),
+            K::AllFields(operand) => self.row_operand(operand),
             K::Row(items) => {
-                let items = self.exprs(items)?;
+                let items = self.spread_rows(items)?;
                 let items = items.into_iter().map(|item| self.known(item)).collect::<PgResult<_>>()?;
                 Ok(make(ExprKind::Row(items), oid::RECORD, place))
             }
@@ -226,11 +228,7 @@ impl Analyzer<'_> {
         if name.last() == "current_schema" {
             return self.builtin("current_schema", name.place());
         }
-        let table = self.scopes.last().and_then(|scope| scope.tables.iter().find(|table| table.alias == name.last()));
-        let columns = &table.ok_or(error)?.columns;
-        let items = columns.iter().map(|column| column.expr.clone()).collect();
-        let names = columns.iter().map(|column| column.name.clone()).collect();
-        Ok(make(ExprKind::NamedRow { names, items }, oid::RECORD, name.place()))
+        self.row_of_table(name).ok_or(error)
     }
 
     fn parameter(&mut self, number: u32, place: Place) -> PgResult<Expr> {
@@ -262,7 +260,11 @@ impl Analyzer<'_> {
     }
 
     fn items(&mut self, items: &[&tree::Expr]) -> PgResult<Vec<Expr>> {
-        items.iter().map(|item| self.expr(item)).collect()
+        let mut result = Vec::with_capacity(items.len());
+        for item in items {
+            result.extend(self.spread_rows(std::slice::from_ref(*item))?);
+        }
+        Ok(result)
     }
 
     /// The columns of a subquery that gives one row of `count` columns.
@@ -515,8 +517,16 @@ impl Analyzer<'_> {
         negate: bool,
         place: Place,
     ) -> PgResult<Expr> {
+        // Rows are unequal if any of their fields is.
+        if left.len() > 1 && operator == "<>" {
+            return self.quantified_query(left, "=", query, !all, !negate, place);
+        }
         let mut query = self.subquery(query)?;
         let count = query.visible_targets().count();
+        if left.len() > 1 && operator != "=" && count == left.len() {
+            let shown = format!("a row {operator} {} (query)", if all { "ALL" } else { "ANY" });
+            return Err(at(place, PgError::unsupported(shown)));
+        }
         if count != left.len() {
             let what = if count < left.len() { "few" } else { "many" };
             return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, format!("subquery has too {what} columns"))));
@@ -541,6 +551,15 @@ impl Analyzer<'_> {
 
     fn cast(&mut self, operand: &tree::Expr, to: &tree::TypeName, place: Place) -> PgResult<Expr> {
         let (target, modifier) = resolve_type_name(to, self.environment)?;
+        if trivet_types::user::is_row(target)
+            && let Some(items) = row_items(operand)
+        {
+            // Constants in it are not text before they are what the fields are.
+            let row = make(ExprKind::Row(self.items(&items)?), oid::RECORD, place);
+            if let Some(converted) = self.to_row(&row, target, CastContext::Explicit)? {
+                return Ok(converted);
+            }
+        }
         // ARRAY[] takes the cast's type.
         if let (tree::ExprKind::Array(items), true) = (&operand.kind, is_array(target)) {
             let element = element_of(target).expect("arrays have elements");
@@ -693,30 +712,6 @@ impl Analyzer<'_> {
         }
         let path = make(ExprKind::Array(steps), oid::TEXT_ARRAY, place);
         self.operator("#>", Some(operand), path, place)
-    }
-
-    fn field(&mut self, operand: &tree::Expr, field: &str, place: Place) -> PgResult<Expr> {
-        // `(t).column` and `(schema.t).column` name a column as `t.column` does.
-        if let tree::ExprKind::Column(name) = &operand.kind {
-            let mut qualified = name.clone();
-            qualified.parts.push(tree::Name { text: field.to_string(), place });
-            return find_column(&self.scopes, &qualified);
-        }
-        let found = match self.expr(operand)?.kind {
-            ExprKind::Row(items) => {
-                let number = field.strip_prefix('f').and_then(|digits| digits.parse::<usize>().ok());
-                number.and_then(|number| items.into_iter().nth(number.wrapping_sub(1)))
-            }
-            ExprKind::NamedRow { names, items } => {
-                let position = names.iter().position(|name| name == field);
-                position.and_then(|position| items.into_iter().nth(position))
-            }
-            _ => return Err(at(place, PgError::unsupported("selecting a field of a composite value"))),
-        };
-        found.ok_or_else(|| {
-            let message = format!("could not identify column \"{field}\" in record data type");
-            at(place, PgError::new(sqlstate::UNDEFINED_COLUMN, message))
-        })
     }
 }
 

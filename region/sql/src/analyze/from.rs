@@ -57,7 +57,14 @@ impl Analyzer<'_> {
                 rename(&mut columns, &alias.columns, &name.text)?;
                 let source = RelationSource::Query(Box::new(analyzed));
                 analyzer.relation(
-                    Relation { alias: name.text.clone(), columns, source, lateral: *lateral, view: None },
+                    Relation {
+                        alias: name.text.clone(),
+                        columns,
+                        source,
+                        lateral: *lateral,
+                        view: None,
+                        row_type: None,
+                    },
                     None,
                 )
             }
@@ -126,13 +133,17 @@ impl Analyzer<'_> {
                 let source = RelationSource::Common { id: common.id, working: common.working };
                 self.commons[common.id - self.common_base].references += 1;
                 rename(&mut columns, &alias.columns, &shown)?;
-                return self.relation(Relation { alias: shown, columns, source, lateral: false, view: None }, None);
+                return self.relation(
+                    Relation { alias: shown, columns, source, lateral: false, view: None, row_type: None },
+                    None,
+                );
             }
         }
-        let mut view = None;
+        let (mut view, mut row_type) = (None, None);
         let (mut columns, source, schema) = match self.found(name).map_err(|error| self.with_item(name, error))? {
             Found::View(found) => {
                 view = Some(found.table.oid);
+                row_type = Some(found.table.row_type);
                 let (columns, source) = self.view(found)?;
                 (columns, source, found.table.schema_name.clone())
             }
@@ -141,6 +152,7 @@ impl Analyzer<'_> {
                 (columns, source, table.schema_name.clone())
             }
             Found::Table(table) => {
+                row_type = Some(table.row_type);
                 (table_columns(table), RelationSource::Table(table.clone()), table.schema_name.clone())
             }
             Found::Virtual(table) => {
@@ -162,7 +174,8 @@ impl Analyzer<'_> {
         };
         rename(&mut columns, &alias.columns, &shown)?;
         let schema = alias.name.is_none().then_some(schema);
-        self.relation(Relation { alias: shown, columns, source, lateral: false, view }, schema)
+        let row_type = row_type.filter(|claimed| claimed.is_valid());
+        self.relation(Relation { alias: shown, columns, source, lateral: false, view, row_type }, schema)
     }
 
     fn function_table(
@@ -200,7 +213,7 @@ impl Analyzer<'_> {
             }
             kind => RelationSource::Scalar { value: Expr { kind, ..value }, ordinality },
         };
-        self.relation(Relation { alias: shown, columns, source, lateral: true, view: None }, None)
+        self.relation(Relation { alias: shown, columns, source, lateral: true, view: None, row_type: None }, None)
     }
 
     /// `unnest(a, b, ...)`: side by side, the shorter ones filled with NULLs.
@@ -247,7 +260,7 @@ impl Analyzer<'_> {
         let shown = alias.name.as_ref().map_or_else(|| first.to_string(), |alias| alias.text.clone());
         rename(&mut columns, &alias.columns, &shown)?;
         let source = RelationSource::Functions { calls, ordinality };
-        self.relation(Relation { alias: shown, columns, source, lateral: true, view: None }, None)
+        self.relation(Relation { alias: shown, columns, source, lateral: true, view: None, row_type: None }, None)
     }
 
     fn join(
@@ -294,6 +307,16 @@ impl Analyzer<'_> {
                 (columns, condition)
             }
         };
+        let scope = self.scope();
+        // An aggregate without GROUP BY always has its row.
+        let always = matches!(&condition, Some(Expr { kind: ExprKind::Constant(Datum::Bool(true)), .. }))
+            && matches!(&right.from, From::Relation(at) if has_one_row(&scope.relations[*at]));
+        if matches!(kind, JoinKind::Left | JoinKind::Full) && !(always && kind == JoinKind::Left) {
+            relations_of(&right.from, &mut scope.nullable);
+        }
+        if matches!(kind, JoinKind::Right | JoinKind::Full) {
+            relations_of(&left.from, &mut scope.nullable);
+        }
         let from = From::Join { kind, left: Box::new(left.from), right: Box::new(right.from), condition };
         Ok(Part { from, tables, columns })
     }
@@ -360,6 +383,29 @@ impl Analyzer<'_> {
     }
 }
 
+/// Does a relation surely have a row?
+fn has_one_row(relation: &Relation) -> bool {
+    let RelationSource::Query(query) = &relation.source else { return false };
+    let aggregated = match &query.body {
+        crate::typed::Body::Select { grouping: Some(grouping), .. } => {
+            grouping.keys.is_empty() && grouping.sets.is_none() && grouping.having.is_none()
+        }
+        crate::typed::Body::Select { from, filter, grouping: None } => from.is_empty() && filter.is_none(),
+        _ => false,
+    };
+    aggregated && query.limit.is_none() && query.offset.is_none()
+}
+
+fn relations_of(from: &From, found: &mut Vec<usize>) {
+    match from {
+        From::Relation(relation) => found.push(*relation),
+        From::Join { left, right, .. } => {
+            relations_of(left, found);
+            relations_of(right, found);
+        }
+    }
+}
+
 fn first_place(query: &tree::Query) -> Place {
     match &query.body {
         tree::QueryBody::Select(select) => match select.targets.first() {
@@ -384,18 +430,29 @@ fn json_record(value: Expr, columns: &[RelationColumn], alias: &tree::Alias, pla
     }
     let own = registry().own("trivet_json_record");
     let procedure = own.ok_or_else(|| PgError::internal("the registry lacks trivet_json_record()"))?;
+    let mut arguments = arguments.clone();
+    arguments
+        .extend(shape_arguments(columns.iter().map(|column| (column.name.as_str(), column.type_oid, column.modifier))));
+    arguments.push(Expr::constant(Datum::Bool(many), oid::BOOL));
+    Ok(Expr { kind: ExprKind::Call { procedure, arguments }, ..value })
+}
+
+/// What a row looks like, for the registry's own functions: names, types, modifiers.
+pub(super) fn shape_arguments<'f>(fields: impl Iterator<Item = (&'f str, Oid, i32)>) -> [Expr; 3] {
+    let (mut names, mut types, mut modifiers) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, type_oid, modifier) in fields {
+        names.push(Datum::text(name));
+        types.push(Datum::Oid(type_oid.0));
+        modifiers.push(Datum::Int4(modifier));
+    }
     let list = |element: Oid, array: Oid, values: Vec<Datum>| {
         Expr::constant(Datum::array(Array::from_values(element, values)), array)
     };
-    let names = columns.iter().map(|column| Datum::text(column.name.as_str())).collect();
-    let types = columns.iter().map(|column| Datum::Oid(column.type_oid.0)).collect();
-    let modifiers = columns.iter().map(|column| Datum::Int4(column.modifier)).collect();
-    let mut arguments = arguments.clone();
-    arguments.push(list(oid::TEXT, oid::TEXT_ARRAY, names));
-    arguments.push(list(oid::OID, oid::OID_ARRAY, types));
-    arguments.push(list(oid::INT4, oid::INT4_ARRAY, modifiers));
-    arguments.push(Expr::constant(Datum::Bool(many), oid::BOOL));
-    Ok(Expr { kind: ExprKind::Call { procedure, arguments }, ..value })
+    [
+        list(oid::TEXT, oid::TEXT_ARRAY, names),
+        list(oid::OID, oid::OID_ARRAY, types),
+        list(oid::INT4, oid::INT4_ARRAY, modifiers),
+    ]
 }
 
 /// Columns of a function's result.
@@ -417,6 +474,17 @@ fn function_columns(
     }
     let column =
         |name: &str, type_oid: Oid| RelationColumn { name: name.to_string(), type_oid, modifier: -1, hidden: false };
+    // The fields of a relation's row.
+    if let Some(row) = environment.row_type(value.type_oid) {
+        let fields = row.shape.names.iter().zip(&row.shape.types).zip(&row.modifiers);
+        let column = |((name, type_oid), modifier): ((&String, &Oid), &i32)| RelationColumn {
+            name: name.clone(),
+            type_oid: *type_oid,
+            modifier: *modifier,
+            hidden: false,
+        };
+        return Ok(fields.map(column).collect());
+    }
     if let ExprKind::Call { procedure, arguments } = &value.kind {
         let value_type = match procedure.name {
             "json_each" => Some(oid::JSON),

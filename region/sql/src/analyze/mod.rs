@@ -5,6 +5,7 @@
 //! the registry, and nothing of storage or plans.
 mod call;
 mod coerce;
+mod composite;
 mod dml;
 mod expr;
 mod from;
@@ -22,6 +23,7 @@ mod window;
 mod with;
 
 pub use coerce::{assign, common_type, resolve_type_name};
+pub use composite::row_types;
 pub use group::{GROUPED_ROW, same_expr};
 pub use names::{
     Mentioned, RelationNames, is_user_type_name, mentioned, mentioned_in, mentioned_in_query, regclass_name,
@@ -201,6 +203,14 @@ impl<'a> Analyzer<'a> {
     pub fn over_table(&mut self, table: &Arc<crate::catalog::Table>, expr: &tree::Expr) -> PgResult<Expr> {
         self.scopes.push(Scope::over_table(table));
         let result = self.expr(expr).and_then(|expr| self.boolean(expr, "CHECK"));
+        self.scopes.pop();
+        result
+    }
+
+    /// COPY's WHERE, over one table's columns (relation 0).
+    pub fn copy_condition(&mut self, table: &Arc<crate::catalog::Table>, expr: &tree::Expr) -> PgResult<Expr> {
+        self.scopes.push(Scope { no_aggregates: Some("COPY FROM WHERE conditions"), ..Scope::over_table(table) });
+        let result = self.condition(expr, "WHERE");
         self.scopes.pop();
         result
     }

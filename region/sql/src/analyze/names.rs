@@ -293,7 +293,11 @@ impl Collector {
     }
 
     fn type_name(&mut self, name: &TypeName) {
-        self.found.user_types |= is_user_type_name(name);
+        if is_user_type_name(name) {
+            self.found.user_types = true;
+            // A relation's rows are of a type that is called as it is.
+            self.found.relations.insert((name.schema.clone(), name.name.clone()));
+        }
     }
 
     fn window(&mut self, window: &WindowDefinition) {
@@ -321,14 +325,21 @@ impl Collector {
     fn expr_here(&mut self, expr: &Expr) {
         use ExprKind::*;
         match &expr.kind {
-            Column(_) | Parameter(_) | Literal(_) | Default => {}
+            Column(_) | Star(_) | Parameter(_) | Literal(_) | Default => {}
+            AllFields(operand) => self.expr(operand),
             Unary { operand, .. } | Not(operand) | Collate { operand, .. } | Field { operand, .. } => {
                 self.expr(operand);
             }
             Cast { operand, to } => {
                 self.type_name(to);
                 // A constant may name a user's type.
-                self.found.user_types |= to.name == "regtype";
+                if let (true, Literal(crate::parser::tree::Literal::String(text))) =
+                    (to.name == "regtype", &operand.kind)
+                {
+                    self.found.user_types = true;
+                    let element = text.trim().trim_end_matches("[]");
+                    self.found.relations.extend(regclass_name(element));
+                }
                 if to.name == "regclass" && !to.array {
                     self.regclass(operand);
                 }

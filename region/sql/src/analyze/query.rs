@@ -85,6 +85,7 @@ impl Analyzer<'_> {
             source: RelationSource::Query(Box::new(inner)),
             lateral: false,
             view: None,
+            row_type: None,
         };
         let targets = columns.iter().enumerate().map(|(position, column)| Target {
             name: column.name.clone(),
@@ -263,7 +264,11 @@ impl Analyzer<'_> {
         };
         self.named_windows(&select.windows)?;
         let mut targets = self.targets(&select.targets)?;
-        let (mut keys, sets) = self.group_keys(&select.group_by, &mut targets)?;
+        let (mut keys, mut sets) = self.group_keys(&select.group_by, &mut targets)?;
+        if let Some(sets) = sets.as_mut().filter(|_| select.group_distinct) {
+            let mut seen = std::collections::BTreeSet::new();
+            sets.retain(|set| seen.insert(set.iter().copied().collect::<std::collections::BTreeSet<usize>>()));
+        }
         let having = match &select.having {
             Some(having) => {
                 self.scope().no_windows = Some("HAVING");
@@ -335,6 +340,13 @@ impl Analyzer<'_> {
         let mut result = Vec::with_capacity(targets.len());
         for target in targets {
             match target {
+                tree::Target::Expr { expr: tree::Expr { kind: tree::ExprKind::AllFields(row), place }, .. } => {
+                    let row = self.row_operand(row)?;
+                    for (name, expr) in self.all_fields(row, *place)? {
+                        let target = self.target(name, expr);
+                        result.push(target);
+                    }
+                }
                 tree::Target::Expr { expr, alias } => {
                     let analyzed = self.expr(expr)?;
                     let name = alias.as_ref().map_or_else(|| output_name(expr).0, |alias| alias.text.clone());
@@ -559,7 +571,19 @@ impl Analyzer<'_> {
                 let message = format!("FOR {strength} is not allowed with {what}");
                 return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
             }
+            let outer = self.scope().nullable.clone();
+            let missing = |relation: usize, place: Place| {
+                let message = "FOR UPDATE cannot be applied to the nullable side of an outer join"
+                    .replace("UPDATE", strength_word(clause.strength));
+                let error = PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message);
+                if outer.contains(&relation) { Err(at(place, error)) } else { Ok(()) }
+            };
             if clause.of.is_empty() {
+                for (number, relation) in relations.iter().enumerate() {
+                    if matches!(relation.source, RelationSource::Table(_) | RelationSource::Query(_)) {
+                        missing(number, Place::default())?;
+                    }
+                }
                 (0..relations.len()).try_for_each(|at| lock_relation(relations, at, clause, false, &mut locks))?;
             }
             for name in &clause.of {
@@ -572,6 +596,7 @@ impl Analyzer<'_> {
                     );
                     return Err(at(name.place(), PgError::new(sqlstate::UNDEFINED_TABLE, message)));
                 };
+                missing(found, Place::default())?;
                 lock_relation(relations, found, clause, true, &mut locks)?;
             }
         }
@@ -720,7 +745,7 @@ pub(super) fn output_name(expr: &tree::Expr) -> (String, u8) {
     use tree::ExprKind as K;
     let named = |name: &str, strength| (name.to_string(), strength);
     match &expr.kind {
-        K::Column(name) => named(name.last(), 2),
+        K::Column(name) | K::Star(name) => named(name.last(), 2),
         K::Field { field, .. } => named(&field.text, 2),
         K::Subscript { operand, .. } | K::Collate { operand, .. } => output_name(operand),
         K::Function(call) => match call.name.last() {

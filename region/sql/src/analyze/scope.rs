@@ -57,6 +57,10 @@ pub struct Scope {
     pub inside_window_definition: bool,
     /// `GROUPING (...)` is a reason to group.
     pub has_grouping_call: bool,
+    /// Relations of which an outer join may show no row.
+    pub nullable: Vec<usize>,
+    /// What INSERT returns has `xmax`, in this column of its table: 0 for a row that it inserted and did not update.
+    pub xmax: Option<usize>,
 }
 
 impl Scope {
@@ -75,6 +79,7 @@ impl Scope {
             source: RelationSource::Table(Arc::clone(table)),
             lateral: false,
             view: None,
+            row_type: Some(table.row_type).filter(|claimed| claimed.is_valid()),
         };
         let added = self.add_relation(relation, schema);
         if let Some(entry) = self.tables.last_mut().filter(|_| alias != "excluded") {
@@ -167,6 +172,9 @@ pub fn find_column(scopes: &[Scope], name: &QualifiedName) -> PgResult<Expr> {
                 _ => {}
             }
         }
+        if let (Some(xmax), "xmax") = (scopes.last().and_then(|scope| scope.xmax), column) {
+            return Ok(located(&xmax_column(xmax), 0));
+        }
         if column == "tableoid" {
             let only = scopes.last().filter(|scope| scope.tables.len() == 1);
             if let Some(oid) = only.and_then(|scope| table_oid(scope, &scope.tables[0])) {
@@ -175,6 +183,12 @@ pub fn find_column(scopes: &[Scope], name: &QualifiedName) -> PgResult<Expr> {
         }
         let error = PgError::new(sqlstate::UNDEFINED_COLUMN, format!("column \"{column}\" does not exist"));
         return fail(with_suggestion(error, scopes, name));
+    }
+    if let [database, _, _, _] = name.parts.as_slice()
+        && database.text != crate::catalog::DATABASE_NAME
+    {
+        let message = format!("cross-database references are not implemented: {}", name.shown());
+        return fail(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
     }
     let table = &name.parts[name.parts.len() - 2].text;
     let schema = name.parts.len().checked_sub(3).map(|at| name.parts[at].text.as_str());
@@ -192,6 +206,9 @@ pub fn find_column(scopes: &[Scope], name: &QualifiedName) -> PgResult<Expr> {
         }
         return match found.columns.iter().find(|candidate| candidate.name == column) {
             Some(candidate) => Ok(located(&candidate.expr, levels)),
+            None if column == "xmax" && scope.xmax.is_some() => {
+                Ok(located(&xmax_column(scope.xmax.unwrap_or_default()), levels))
+            }
             None if column == "tableoid" && table_oid(scope, found).is_some() => {
                 let oid = table_oid(scope, found).expect("checked");
                 Ok(Expr { place, ..Expr::constant(oid.into(), trivet_types::oid::OID) })
@@ -202,7 +219,24 @@ pub fn find_column(scopes: &[Scope], name: &QualifiedName) -> PgResult<Expr> {
             }
         };
     }
+    // It is there, but under another schema.
+    if schema.is_some() && scopes.iter().any(|scope| scope.tables.iter().any(|other| other.alias == *table)) {
+        let message = format!("invalid reference to FROM-clause entry for table \"{table}\"");
+        let hint = format!(
+            "There is an entry for table \"{table}\", but it cannot be referenced from this part of the query."
+        );
+        return fail(PgError::new(sqlstate::UNDEFINED_TABLE, message).hint(hint));
+    }
     fail(missing_entry(scopes, table))
+}
+
+fn xmax_column(column: usize) -> Expr {
+    Expr {
+        kind: ExprKind::Column { up: 0, relation: 0, column },
+        type_oid: trivet_types::oid::XID,
+        modifier: -1,
+        place: Place::default(),
+    }
 }
 
 /// The stored or virtual table that a qualifier stands for.

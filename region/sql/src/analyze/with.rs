@@ -136,6 +136,10 @@ impl Analyzer<'_> {
                 format!("recursive reference to query \"{name}\" must not appear within its non-recursive term");
             return Err(at(reference_in(left, name), PgError::new(INVALID_RECURSION, message)));
         }
+        if let [_, again, ..] = references_in(right, name).as_slice() {
+            let message = format!("recursive reference to query \"{name}\" must not appear more than once");
+            return Err(at(*again, PgError::new(INVALID_RECURSION, message)));
+        }
         let base = self.set_operand(left)?;
         let base = self.settled(base)?;
         let mut columns = query_columns(&base);
@@ -231,6 +235,27 @@ fn reference_in(body: &QueryBody, name: &str) -> Place {
         },
         _ => Place::default(),
     }
+}
+
+/// Every place where a table is named in the FROM of a SELECT, subqueries left out.
+fn references_in(body: &QueryBody, name: &str) -> Vec<Place> {
+    fn in_table(table: &tree::TableExpr, name: &str, found: &mut Vec<Place>) {
+        match table {
+            tree::TableExpr::Table { name: named, .. } if named.parts.len() == 1 && named.last() == name => {
+                found.push(named.place());
+            }
+            tree::TableExpr::Join { left, right, .. } => {
+                in_table(left, name, found);
+                in_table(right, name, found);
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    if let QueryBody::Select(select) = body {
+        select.from.iter().for_each(|table| in_table(table, name, &mut found));
+    }
+    found
 }
 
 fn rename_with(columns: &mut [RelationColumn], names: &[tree::Name], name: &str, place: Place) -> PgResult<()> {

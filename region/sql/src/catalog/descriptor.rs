@@ -252,6 +252,21 @@ impl Table {
     pub fn live_columns(&self) -> impl Iterator<Item = (usize, &Column)> {
         self.columns.iter().enumerate().filter(|(_, column)| !column.dropped)
     }
+    /// The type of its rows.
+    pub fn row(&self) -> trivet_types::user::RowType {
+        let live = || self.live_columns().map(|(_, column)| column);
+        let shape = trivet_types::RecordShape {
+            names: live().map(|column| column.name.clone()).collect(),
+            types: live().map(|column| column.type_oid).collect(),
+        };
+        trivet_types::user::RowType {
+            oid: trivet_types::user::row_of_claim(self.row_type),
+            schema_name: self.schema_name.clone(),
+            name: self.name.clone(),
+            shape: std::sync::Arc::new(shape),
+            modifiers: live().map(|column| column.modifier).collect(),
+        }
+    }
     pub fn column_named(&self, name: &str) -> Option<(usize, &Column)> {
         self.live_columns().find(|(_, column)| column.name == name)
     }

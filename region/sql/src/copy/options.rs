@@ -46,6 +46,8 @@ pub struct CopyOptions {
     pub delimiter: u8,
     pub null: String,
     pub header: bool,
+    /// The header line must name the columns.
+    pub header_match: bool,
     pub quote: u8,
     pub escape: u8,
     pub force_quote: ForcedColumns,
@@ -74,6 +76,9 @@ impl CopyOptions {
             }
             seen.push(name);
             match name {
+                "format" | "delimiter" | "null" | "quote" | "escape" if option.value == CopyValue::None => {
+                    return Err(PgError::new(sqlstate::SYNTAX_ERROR, format!("{name} requires a parameter")));
+                }
                 "format" | "delimiter" | "null" | "header" | "quote" | "escape" | "freeze" => {}
                 "force_quote" if matches!(option.value, CopyValue::Star | CopyValue::Names(_)) => {}
                 "force_not_null" | "force_null" if matches!(option.value, CopyValue::Names(_)) => {}
@@ -127,9 +132,7 @@ impl CopyOptions {
             Some(option) => match option.value.text().unwrap_or("true").to_ascii_lowercase().as_str() {
                 "true" | "on" | "1" => true,
                 "false" | "off" | "0" => false,
-                "match" if from_client => {
-                    return Err(located(option.place, PgError::unsupported("COPY with HEADER MATCH")));
-                }
+                "match" if from_client => true,
                 "match" => {
                     let message = "cannot use \"match\" with HEADER in COPY TO";
                     return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
@@ -140,12 +143,15 @@ impl CopyOptions {
                 }
             },
         };
+        let matches = |option: &CopyOption| option.value.text().is_some_and(|text| text.eq_ignore_ascii_case("match"));
+        let header_match = find("header").is_some_and(matches);
         let quote = one_byte("quote", value_of("quote").unwrap_or("\""))?;
         let options = CopyOptions {
             format,
             delimiter: one_byte("delimiter", value_of("delimiter").unwrap_or(if csv { "," } else { "\t" }))?,
             null: value_of("null").unwrap_or(if csv { "" } else { "\\N" }).to_owned(),
             header,
+            header_match,
             quote,
             escape: value_of("escape").map_or(Ok(quote), |value| one_byte("escape", value))?,
             force_quote: forced("force_quote"),
@@ -198,8 +204,12 @@ impl CopyOptions {
         if self.format == CopyFormat::Csv && self.delimiter == self.quote {
             return wrong("COPY delimiter and quote must be different");
         }
+        let refused = |message: &str| Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
         if self.null.bytes().any(|byte| byte == self.delimiter) {
-            return wrong("COPY delimiter must not appear in the NULL specification");
+            return refused("COPY delimiter must not appear in the NULL specification");
+        }
+        if self.format == CopyFormat::Csv && self.null.bytes().any(|byte| byte == self.quote) {
+            return refused("CSV quote character must not appear in the NULL specification");
         }
         Ok(self)
     }

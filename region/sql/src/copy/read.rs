@@ -57,6 +57,8 @@ pub struct RowReader {
     input_ended: bool,
     data_ended: bool,
     header_left: bool,
+    /// The row that was read last is the header line.
+    header_read: bool,
     /// Where the last line is in `buffer`.
     last: (usize, usize),
 }
@@ -76,8 +78,14 @@ impl RowReader {
             input_ended: false,
             data_ended: false,
             header_left,
+            header_read: false,
             last: (0, 0),
         }
+    }
+
+    /// Was the row that was read last the header line, which is to be compared?
+    pub fn take_header(&mut self) -> bool {
+        std::mem::take(&mut self.header_read)
     }
 
     /// The line that the last row began on, for `CONTEXT: COPY t, line 3`.
@@ -117,7 +125,11 @@ impl RowReader {
             self.searched = next;
             self.line += 1;
             self.last = (start, end);
-            if std::mem::take(&mut self.header_left) {
+            if self.header_left && self.options.header_match {
+                self.header_left = false;
+                // Whoever reads it knows what the columns are called.
+                self.header_read = true;
+            } else if std::mem::take(&mut self.header_left) {
                 continue;
             }
             if self.buffer[start..end] == *b"\\." {

@@ -230,7 +230,11 @@ fn conflicting(table: &str, column: &str) -> Box<PgError> {
     PgError::new(sqlstate::SYNTAX_ERROR, message)
 }
 
-fn refuse_pseudo_type(name: &str, type_oid: Oid) -> PgResult<()> {
+/// Pseudo-types are no column's, and rows of another relation are none here: their fields would change under the table.
+pub(super) fn refuse_pseudo_type(name: &str, type_oid: Oid) -> PgResult<()> {
+    if trivet_types::user::is_row(type_oid) || trivet_types::user::is_row_array(type_oid) {
+        return Err(PgError::unsupported(format!("column \"{name}\", whose type is a relation's row,")));
+    }
     let pseudo = trivet_types::type_info(type_oid).is_some_and(|info| info.kind == 'p');
     if pseudo || type_oid == oid::UNKNOWN {
         let message = format!("column \"{name}\" has pseudo-type {}", trivet_types::display_name(type_oid, -1));

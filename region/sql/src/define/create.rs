@@ -141,6 +141,7 @@ impl Definer<'_> {
             return Ok(None);
         };
         for (name, type_oid, modifier) in columns {
+            super::columns::refuse_pseudo_type(&name, type_oid)?;
             table.columns.push(plain_column(name, type_oid, modifier));
         }
         check_names(&table.columns)?;

@@ -78,6 +78,7 @@ impl Definer<'_> {
     ) -> PgResult<()> {
         let at = column_at(table, name)?;
         let (type_oid, modifier) = resolve_type_name(data_type, self.environment)?;
+        super::columns::refuse_pseudo_type(&name.text, type_oid)?;
         self.share_type(type_oid).await?;
         let column = table.columns[at].clone();
         if column.generated.is_some() && using.is_some() {

@@ -50,6 +50,12 @@ fn with_id(mut row: Row, id: RowId) -> Row {
     row
 }
 
+/// `xmax` as INSERT returns it: which transaction locked the row to update it, here just some, or none.
+fn with_xmax(mut row: Row, updated: bool) -> Row {
+    row.push(Datum::Oid(u32::from(updated)));
+    row
+}
+
 pub(crate) struct InsertOperator {
     input: Input,
     node: Arc<InsertNode>,
@@ -76,7 +82,7 @@ impl InsertOperator {
         }
         insert_row(context, table, &node.rules, &values, id).await?;
         *context.affected += 1;
-        Ok(Some(with_id(values, id)))
+        Ok(Some(with_xmax(with_id(values, id), false)))
     }
 
     /// ON CONFLICT: do nothing, or update the row that is there.
@@ -134,7 +140,7 @@ impl InsertOperator {
         update_row(context, table, &node.rules, &old, &new, existing, changes_key).await?;
         self.touched.insert(existing);
         *context.affected += 1;
-        Ok(Some(with_id(new, existing)))
+        Ok(Some(with_xmax(with_id(new, existing), true)))
     }
 }
 

@@ -3,7 +3,7 @@ use super::write::{check_row, insert_row};
 use super::{Context, DefaultValue, ForeignWork, Row, foreign};
 use crate::catalog::Table;
 use crate::layout::RowId;
-use crate::plan::{RelatedTables, TableRules};
+use crate::plan::{Compiled, RelatedTables, TableRules};
 use crate::sequence::SessionSequences;
 use std::sync::Arc;
 use trivet_txn::{Database, Transaction};
@@ -20,6 +20,9 @@ pub struct RowInserter {
     sequences: Arc<SessionSequences>,
     foreign: ForeignWork,
     failed_at: u64,
+    /// Only rows that pass it are inserted.
+    filter: Option<Compiled>,
+    passed_over: u64,
 }
 
 enum Source {
@@ -47,7 +50,28 @@ impl RowInserter {
         }
         let rules = TableRules::of(&table, &*environment)?;
         let foreign = ForeignWork::new(related);
-        Ok(RowInserter { table, sources, rules, environment, database, sequences, foreign, failed_at: 0 })
+        Ok(RowInserter {
+            table,
+            sources,
+            rules,
+            environment,
+            database,
+            sequences,
+            foreign,
+            failed_at: 0,
+            filter: None,
+            passed_over: 0,
+        })
+    }
+
+    /// From here on, only rows that pass.
+    pub fn filter(&mut self, condition: Compiled) {
+        self.filter = Some(condition);
+    }
+
+    /// How many rows did not.
+    pub fn passed_over(&self) -> u64 {
+        self.passed_over
     }
 
     pub async fn insert(&mut self, rows: Vec<Vec<Datum>>, transaction: &mut dyn Transaction) -> PgResult<()> {
@@ -82,6 +106,12 @@ impl RowInserter {
                 });
             }
             self.rules.generate(&*self.environment, &mut row)?;
+            if let Some(filter) = &self.filter
+                && !filter.evaluate_row(&*self.environment, &row)?.is_true()
+            {
+                self.passed_over += 1;
+                continue;
+            }
             check_row(&self.table, &self.rules.checks, &row, &context)?;
             insert_row(&mut context, &self.table, &self.rules, &row, RowId(id)).await?;
         }

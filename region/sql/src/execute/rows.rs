@@ -116,6 +116,7 @@ impl Operator for FunctionOperator {
             let Some(value) = rows.next() else { break };
             let mut row = match value? {
                 Datum::Record(fields) if columns > 1 => fields.to_vec(),
+                Datum::Null if columns > 1 => vec![Datum::Null; columns],
                 value => vec![value],
             };
             if self.ordinality {

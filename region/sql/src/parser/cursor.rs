@@ -39,7 +39,10 @@ impl<'s, 't> Cursor<'s, 't> {
     pub fn error(&self) -> Box<PgError> {
         match self.peek(0) {
             Some(token) => self.source.syntax_error(token),
-            None => self.source.syntax_error(&TokenWithSpan::wrap(Token::EOF)),
+            None => match self.source.behind(self.tokens) {
+                Some(token) => self.source.syntax_error(token),
+                None => self.source.syntax_error(&TokenWithSpan::wrap(Token::EOF)),
+            },
         }
     }
     pub fn end(&self) -> PgResult<()> {

@@ -1,6 +1,5 @@
 //! Definitions that are read by hand: sequences, schemas, views, types, comments, DROP. `parse` answers `None` for one that is
 //! the library's.
-use super::convert::Converter;
 use super::cursor::{Cursor, word_is};
 use super::tree::*;
 use super::{roles, table};
@@ -169,8 +168,7 @@ fn create_view(rest: &mut Cursor<'_, '_>, or_replace: bool) -> PgResult<Statemen
         return Err(rest.error());
     }
     let query_text = rest.text_of(tokens);
-    let query = super::parse_part(rest.source, tokens, |parser| parser.parse_query())?;
-    let query = Box::new(Converter::new(rest.source).query(*query)?);
+    let query = Box::new(super::parse_query(rest.source, tokens)?);
     rest.at = rest.tokens.len();
     Ok(Statement::CreateView { name, columns, query, query_text, or_replace })
 }
@@ -360,7 +358,10 @@ fn comment(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
         "role" => ObjectKind::Role,
         "type" => ObjectKind::Type,
         "constraint" => ObjectKind::Constraint,
-        other => return Err(PgError::unsupported(format!("COMMENT ON {}", other.to_uppercase()))),
+        _ => {
+            refuse_kind("COMMENT ON", rest)?;
+            return Err(rest.error());
+        }
     };
     rest.at += 1;
     let name = rest.qualified_name()?;

@@ -65,6 +65,12 @@ impl Dialect for TrivetDialect {
         Some(parser.parse_subexpr(precedence).map(|operand| Expr::UnaryOp { op, expr: Box::new(operand) }))
     }
 
+    /// FOR names no column where a lock may follow it.
+    fn is_select_item_alias(&self, explicit: bool, kw: &Keyword, parser: &mut Parser<'_>) -> bool {
+        let locks = matches!(&parser.peek_token_ref().token, Token::Word(word) if matches!(word.keyword, Keyword::UPDATE | Keyword::SHARE | Keyword::NO | Keyword::KEY));
+        explicit || !(*kw == Keyword::FOR && locks) && self.postgres.is_select_item_alias(explicit, kw, parser)
+    }
+
     fn supports_cte_materialization(&self) -> bool {
         self.postgres.supports_cte_materialization()
     }

@@ -35,6 +35,19 @@ impl<'a> Source<'a> {
         Source { tokens, ..self }
     }
 
+    /// The token behind these, which are some of the text's in a row.
+    pub fn behind(&self, tokens: &[TokenWithSpan]) -> Option<&'a TokenWithSpan> {
+        let key = |token: &TokenWithSpan| (token.span.start.line, token.span.start.column);
+        let at = match tokens.last() {
+            Some(last) => self.tokens.partition_point(|token| key(token) <= key(last)),
+            None => {
+                let bytes = (tokens.as_ptr() as usize).checked_sub(self.tokens.as_ptr() as usize)?;
+                bytes / std::mem::size_of::<TokenWithSpan>()
+            }
+        };
+        self.tokens.get(at).filter(|token| token.token != Token::EOF)
+    }
+
     pub fn is_ascii(&self) -> bool {
         self.ascii
     }

@@ -3,6 +3,7 @@
 //!
 //! Bounds, so that no text can exhaust the stack: nesting is limited while parsing, left-deep operator chains while converting
 //! (AND and OR chains are flattened instead), and a long text is parsed on a thread with room for the library's own recursion.
+mod adjacent;
 mod as_of;
 mod convert;
 mod cursor;
@@ -10,6 +11,7 @@ mod define;
 pub mod definition;
 mod dialect;
 mod error;
+mod keywords;
 mod lexical;
 mod place;
 mod places;
@@ -19,6 +21,7 @@ mod table;
 pub mod tree;
 mod utility;
 
+use adjacent::Misplaced;
 pub use as_of::AsOf;
 use error::Source;
 use sqlparser::keywords::Keyword;
@@ -188,6 +191,62 @@ fn parse_one(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statemen
 }
 
 fn parse_with_library(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statement> {
+    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| places::is(token, word));
+    let changes = is(0, "update") || is(0, "delete");
+    let names_cursor = |at: usize| is(at, "where") && is(at + 1, "current") && is(at + 2, "of");
+    if changes && (0..tokens.len()).any(names_cursor) {
+        return Err(PgError::unsupported("WHERE CURRENT OF"));
+    }
+    let misplaced = adjacent::misplaced(tokens);
+    let parsed = read_with_library(source, tokens);
+    first_mistake(source, tokens, misplaced, parsed)
+}
+
+/// What was read, or the first mistake: the library's, or a token that cannot stand where it does.
+fn first_mistake<T>(
+    source: &Source<'_>,
+    tokens: &[TokenWithSpan],
+    misplaced: Option<Misplaced>,
+    parsed: PgResult<T>,
+) -> PgResult<T> {
+    let Some(misplaced) = misplaced else {
+        return parsed.map_err(|error| limit_with_comma(source, tokens, &error).unwrap_or(error));
+    };
+    let token = match misplaced {
+        Misplaced::Token(at) => tokens.get(at),
+        Misplaced::End | Misplaced::PerhapsEnd => None,
+    };
+    let wrong = match token.or_else(|| source.behind(tokens)) {
+        Some(token) => source.syntax_error(token),
+        None => source.syntax_error(&TokenWithSpan::wrap(Token::EOF)),
+    };
+    match parsed {
+        Ok(parsed) if misplaced == Misplaced::PerhapsEnd => Ok(parsed),
+        Err(error) if token.is_none() && error.code != sqlstate::SYNTAX_ERROR => Err(error),
+        Err(error) if token.is_some() && error.code == sqlstate::SYNTAX_ERROR && error.position < wrong.position => {
+            let named = |token: &TokenWithSpan| source.place_of(token.span).known() == error.position;
+            match tokens.iter().position(named) {
+                Some(at) if adjacent::is_doubtful(tokens, at) => Err(wrong),
+                _ => Err(error),
+            }
+        }
+        _ => Err(wrong),
+    }
+}
+
+/// `LIMIT 5, 10`, which other databases have.
+fn limit_with_comma(source: &Source<'_>, tokens: &[TokenWithSpan], error: &PgError) -> Option<Box<PgError>> {
+    let at = tokens.iter().position(|token| source.place_of(token.span).known() == error.position)?;
+    let limit = at.checked_sub(2).map(|limit| &tokens[limit])?;
+    if tokens[at].token != Token::Comma || !places::is(limit, "limit") || error.code != sqlstate::SYNTAX_ERROR {
+        return None;
+    }
+    let error = PgError::new(sqlstate::SYNTAX_ERROR, "LIMIT #,# syntax is not supported");
+    let error = error.hint("Use separate LIMIT and OFFSET clauses.");
+    Some(source.place_of(limit.span).known().map_or(error.clone(), |place| error.position(place)))
+}
+
+fn read_with_library(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statement> {
     let (tokens, lock_strengths) = weaken_locks(tokens);
     let tokens = rewrite::for_library(source, tokens);
     let mut parser = Parser::new(&DIALECT).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
@@ -237,13 +296,30 @@ fn parse_part<T>(
     tokens: &[TokenWithSpan],
     parse: impl FnOnce(&mut Parser<'_>) -> Result<T, sqlparser::parser::ParserError>,
 ) -> PgResult<T> {
-    let mut parser =
-        Parser::new(&DIALECT).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens.to_vec());
-    let part = parse(&mut parser).map_err(|error| source.parser_error(&error, parser.peek_token_ref()))?;
+    let rewritten = rewrite::for_library(source, tokens.to_vec());
+    let mut parser = Parser::new(&DIALECT).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(rewritten);
+    // Where the part ends, its statement goes on.
+    let located = |next: &TokenWithSpan| match source.behind(tokens).filter(|_| next.token == Token::EOF) {
+        Some(behind) => behind.clone(),
+        None => next.clone(),
+    };
+    let part = parse(&mut parser).map_err(|error| source.parser_error(&error, &located(parser.peek_token_ref())))?;
     match parser.peek_token_ref() {
         next if next.token == Token::EOF => Ok(part),
         next => Err(source.syntax_error(next)),
     }
+}
+
+/// A query within a statement that is read by hand.
+fn parse_query(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<tree::Query> {
+    let misplaced = adjacent::misplaced(tokens);
+    let (weakened, lock_strengths) = weaken_locks(tokens);
+    let parsed = parse_part(source, &weakened, |parser| parser.parse_query()).and_then(|query| {
+        let mut converter = convert::Converter::new(source);
+        converter.lock_strengths = lock_strengths;
+        converter.query(*query)
+    });
+    first_mistake(source, tokens, misplaced, parsed)
 }
 
 /// A part of a statement that begins with `tokens` and ends where the library's parser ends: the part, and how many tokens it took.

@@ -156,6 +156,7 @@ impl Expr {
             | ExprKind::Cast { operand, .. }
             | ExprKind::Subscript { operand, .. }
             | ExprKind::Field { operand, .. }
+            | ExprKind::AllFields(operand)
             | ExprKind::Collate { operand, .. } => Some(operand),
             ExprKind::And(terms) | ExprKind::Or(terms) => terms.first(),
             // AT TIME ZONE stands behind its value, which is its last argument.

@@ -7,6 +7,9 @@
 //! - `SET a[1] = x`: the target becomes a name that says which tokens it was.
 //! - `f(VARIADIC a)`: becomes an argument by a name that no user can write.
 //! - `(VALUES (1))` as a value: becomes a SELECT from these rows, which is taken off again.
+//! - `GROUP BY ALL a`, `GROUP BY DISTINCT a`: ALL goes, DISTINCT becomes a first key by a name that no user can write.
+//! - `a == b`, which is no other name of `=` here: becomes `a OPERATOR(==) b`.
+//! - `t.*`: the asterisk becomes a name that no user can write, so that it may stand in any expression.
 //! - `ROWS FROM (f(), g())`: becomes a call of a function that no user can name.
 use super::error::Source;
 use super::tree::FrameExclude;
@@ -21,6 +24,10 @@ const MARK: char = '\u{1}';
 pub(super) const VARIADIC: &str = "\u{1}variadic";
 /// The alias of rows that stand for a value.
 pub(super) const VALUES: &str = "\u{1}values";
+/// The last part of `t.*` and `(row).*`.
+pub(super) const STAR: &str = "\u{1}*";
+/// The key that says GROUP BY DISTINCT.
+pub(super) const GROUP_DISTINCT: &str = "\u{1}distinct";
 pub(super) const ROWS_FROM: &str = "\u{1}rows from";
 
 pub(super) fn for_library(source: &Source<'_>, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
@@ -72,6 +79,39 @@ pub(super) fn for_library(source: &Source<'_>, mut tokens: Vec<TokenWithSpan>) -
         }
         if is(tokens.get(at), "set") {
             mark_parts(source, &mut tokens, at + 1);
+        }
+        if is(tokens.get(at), "group") && is(tokens.get(at + 1), "by") {
+            if is(tokens.get(at + 2), "all") {
+                tokens.remove(at + 2);
+            } else if is(tokens.get(at + 2), "distinct") {
+                let span = tokens[at + 2].span;
+                let comma = TokenWithSpan::new(Token::Comma, span);
+                tokens.splice(at + 2..at + 3, [quoted(GROUP_DISTINCT.to_owned(), span), comma]);
+            }
+        }
+        // `=<` is one operator, which there is not.
+        if let [TokenWithSpan { token: Token::Eq, span }, TokenWithSpan { token: Token::Lt, span: next }, ..] =
+            &tokens[at.min(tokens.len())..]
+            && span.end == next.start
+        {
+            let span = Span::new(span.start, next.end);
+            let joined = TokenWithSpan::new(Token::CustomBinaryOperator("=<".to_owned()), span);
+            tokens.splice(at..at + 2, [joined]);
+        }
+        let is_unknown = |token: &TokenWithSpan| {
+            token.token == Token::DoubleEq || token.token == Token::CustomBinaryOperator("=<".to_owned())
+        };
+        if tokens.get(at).is_some_and(is_unknown) {
+            let span = tokens[at].span;
+            let made = |token: Token| TokenWithSpan::new(token, span);
+            let operator = [Token::make_keyword("OPERATOR"), Token::LParen].map(made);
+            tokens.splice(at..at, operator);
+            at += 2;
+            tokens.insert(at + 1, TokenWithSpan::new(Token::RParen, span));
+        }
+        let is_star = tokens.get(at).is_some_and(|token| token.token == Token::Mul);
+        if at > 0 && is_star && tokens[at - 1].token == Token::Period {
+            tokens[at] = quoted(STAR.to_owned(), tokens[at].span);
         }
         if is(tokens.get(at), "rows") && is(tokens.get(at + 1), "from") {
             let span = tokens[at].span;

@@ -32,7 +32,12 @@ pub(super) fn create_table(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Stateme
     }
     if !inside.is_empty() {
         rest.at = inside_at;
-        for item in rest.parenthesized_items()? {
+        let items = rest.parenthesized_items()?;
+        // Names alone would be the columns of CREATE TABLE AS.
+        if items.iter().all(|item| matches!(item, [TokenWithSpan { token: Token::Word(_), .. }])) {
+            return Err(rest.error());
+        }
+        for item in items {
             element(&mut Cursor { source: rest.source, tokens: item, at: 0 }, &mut create)?;
         }
     }
@@ -96,8 +101,7 @@ fn create_as(
     if tokens.is_empty() {
         return Err(rest.error());
     }
-    let query = super::parse_part(rest.source, tokens, |parser| parser.parse_query())?;
-    let query = Converter::new(rest.source).query(*query)?;
+    let query = super::parse_query(rest.source, tokens)?;
     rest.at = rest.tokens.len();
     Ok(Statement::CreateTableAs { name, columns, query, if_not_exists, with_data })
 }

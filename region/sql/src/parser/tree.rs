@@ -68,6 +68,10 @@ pub struct Expr {
 pub enum ExprKind {
     /// `a`, `t.a`, `s.t.a`.
     Column(QualifiedName),
+    /// `t.*`
+    Star(QualifiedName),
+    /// `(row).*`
+    AllFields(Box<Expr>),
     /// `$1`; 1-based.
     Parameter(u32),
     Literal(Literal),
@@ -314,6 +318,8 @@ pub struct Select {
     pub from: Vec<TableExpr>,
     pub filter: Option<Expr>,
     pub group_by: Vec<GroupBy>,
+    /// `GROUP BY DISTINCT`: each set of keys once.
+    pub group_distinct: bool,
     pub having: Option<Expr>,
     pub windows: Vec<(Name, WindowDefinition)>,
 }
@@ -702,6 +708,8 @@ pub struct Copy {
     pub from_client: bool,
     /// Lower-case option names with their value as text (`format` -> `csv`, `delimiter`, `null`, `header`, `freeze` ...).
     pub options: Vec<CopyOption>,
+    /// Of rows from the client, only these.
+    pub filter: Option<Expr>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -713,6 +721,8 @@ pub struct CopyOption {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum CopyValue {
+    /// Only its name was written.
+    None,
     Text(String),
     Star,
     Names(Vec<String>),

@@ -155,6 +155,9 @@ fn set(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
         if rest.is("snapshot") {
             return Err(PgError::unsupported("SET TRANSACTION SNAPSHOT"));
         }
+        if rest.at_end() {
+            return Err(rest.error());
+        }
         return Ok(Statement::SetTransaction { modes: modes(rest)?, session: false });
     }
     let name = if rest.eat("time") {
@@ -168,6 +171,11 @@ fn set(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
             _ => SetValue::Values(vec![rest.set_value()?]),
         };
         return Ok(Statement::Set { name: "timezone".into(), value, local });
+    } else if rest.is("schema") && matches!(rest.peek(1).map(|token| &token.token), Some(Token::SingleQuotedString(_)))
+    {
+        rest.at += 1;
+        let value = SetValue::Values(vec![rest.string()?]);
+        return Ok(Statement::Set { name: "search_path".into(), value, local });
     } else if rest.eat("names") {
         let value = if rest.at_end() || rest.eat("default") {
             SetValue::Default
@@ -322,8 +330,7 @@ fn expression(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Expr> {
 }
 
 fn query(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Query> {
-    let query = parse_part(source, tokens, |parser| parser.parse_query())?;
-    Converter::new(source).query(*query)
+    super::parse_query(source, tokens)
 }
 
 fn declare(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
@@ -521,10 +528,18 @@ fn copy(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
             place: binary_place,
         });
     }
+    let mut filter = None;
     if rest.is("where") {
-        return Err(PgError::unsupported("COPY ... WHERE"));
+        if !from_client {
+            let error = PgError::new(sqlstate::SYNTAX_ERROR, "WHERE clause not allowed with COPY TO");
+            let place = rest.peek(0).map(|token| rest.source.place_of(token.span)).unwrap_or_default();
+            return Err(place.known().map_or(error.clone(), |position| error.position(position)));
+        }
+        rest.at += 1;
+        filter = Some(expression(rest.source, rest.remaining())?);
+        rest.at = rest.tokens.len();
     }
-    Ok(Statement::Copy(Copy { source: copied, from_client, options }))
+    Ok(Statement::Copy(Copy { source: copied, from_client, options, filter }))
 }
 
 fn copy_options(rest: &mut Cursor<'_, '_>) -> PgResult<Vec<CopyOption>> {
@@ -532,7 +547,10 @@ fn copy_options(rest: &mut Cursor<'_, '_>) -> PgResult<Vec<CopyOption>> {
     for item in rest.parenthesized_items()? {
         let mut inside = Cursor { source: rest.source, tokens: item, at: 0 };
         let name = inside.name()?;
-        let value = if inside.at_end() {
+        const BARE: &[&str] = &["freeze", "header"];
+        let value = if inside.at_end() && !BARE.contains(&name.text.as_str()) {
+            CopyValue::None
+        } else if inside.at_end() {
             CopyValue::Text("true".to_owned())
         } else if inside.eat_token(&Token::Mul) {
             CopyValue::Star
@@ -603,20 +621,51 @@ fn explain(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     if is_option_list {
         for item in rest.parenthesized_items()? {
             let mut inside = Cursor { source: rest.source, tokens: item, at: 0 };
-            let name = inside.name()?.text;
+            let name = inside.name()?;
             let value = if inside.at_end() { "true".to_owned() } else { inside.set_value()? };
-            let on = !matches!(value.as_str(), "false" | "off" | "0");
-            match name.as_str() {
+            inside.end()?;
+            check_explain_option(&name, &value)?;
+            let on = !matches!(value.to_ascii_lowercase().as_str(), "false" | "off" | "0");
+            match name.text.as_str() {
                 "analyze" => analyze = on,
                 "verbose" => verbose = on,
-                _ => options.push((name, value)),
+                _ => options.push((name.text, value)),
             }
         }
     } else {
         analyze = rest.eat("analyze") || rest.eat("analyse");
         verbose = rest.eat("verbose");
     }
+    const EXPLAINED: &[&str] = &["insert", "update", "delete", "merge", "execute", "declare", "create", "refresh"];
+    if !begins_query(rest.peek(0)) && !EXPLAINED.iter().any(|word| rest.is(word)) {
+        return Err(rest.error());
+    }
     let statement = Box::new(parse_one_inner(rest.source, rest.remaining())?);
     rest.at = rest.tokens.len();
     Ok(Statement::Explain { statement, analyze, verbose, options })
+}
+
+/// What can be said of an option of EXPLAIN where it stands.
+fn check_explain_option(name: &Name, value: &str) -> PgResult<()> {
+    const SWITCHES: &[&str] = &["analyze", "verbose", "costs", "settings", "buffers", "wal", "timing", "summary"];
+    let located = |error: Box<PgError>| match name.place.known() {
+        Some(place) => error.position(place),
+        None => error,
+    };
+    let value = value.to_ascii_lowercase();
+    match name.text.as_str() {
+        "format" if ["text", "xml", "json", "yaml"].contains(&value.as_str()) => Ok(()),
+        "format" => {
+            let message = format!("unrecognized value for EXPLAIN option \"format\": \"{value}\"");
+            Err(located(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message)))
+        }
+        switch if SWITCHES.contains(&switch) => match value.as_str() {
+            "true" | "false" | "on" | "off" | "1" | "0" => Ok(()),
+            _ => Err(PgError::new(sqlstate::SYNTAX_ERROR, format!("{switch} requires a Boolean value"))),
+        },
+        other => {
+            let message = format!("unrecognized EXPLAIN option \"{other}\"");
+            Err(located(PgError::new(sqlstate::SYNTAX_ERROR, message)))
+        }
+    }
 }

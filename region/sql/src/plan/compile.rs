@@ -290,11 +290,11 @@ impl Planner {
             ExprKind::Row(items) => {
                 let names = (1..=items.len()).map(|at| format!("f{at}")).collect();
                 let shape = record_shape(names, items);
-                Compiled::Row { items: self.compile_all(items, layout, compilation)?, shape }
+                Compiled::Row { items: self.compile_all(items, layout, compilation)?, shape, nullable: false }
             }
-            ExprKind::NamedRow { names, items } => {
+            ExprKind::NamedRow { names, items, nullable } => {
                 let shape = record_shape(names.to_vec(), items);
-                Compiled::Row { items: self.compile_all(items, layout, compilation)?, shape }
+                Compiled::Row { items: self.compile_all(items, layout, compilation)?, shape, nullable: *nullable }
             }
             ExprKind::Subquery(subquery) => {
                 if let Some(slot) = subquery.shared.and_then(|shared| compilation.shared.get(&shared)) {

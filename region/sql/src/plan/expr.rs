@@ -97,6 +97,8 @@ pub enum Compiled {
     Row {
         items: Vec<Compiled>,
         shape: Arc<RecordShape>,
+        /// NULL if all items are.
+        nullable: bool,
     },
     Field {
         operand: Box<Compiled>,
@@ -236,8 +238,11 @@ impl Compiled {
                 }
                 element(&array, &wanted)
             }
-            Compiled::Row { items, shape } => {
+            Compiled::Row { items, shape, nullable } => {
                 let values = items.iter().map(|item| item.eval(context, row)).collect::<PgResult<Vec<_>>>()?;
+                if *nullable && values.iter().all(Datum::is_null) {
+                    return Ok(Datum::Null);
+                }
                 Datum::Record(Record::with_shape(values, shape.clone()))
             }
             Compiled::Field { operand, field } => match operand.eval(context, row)? {

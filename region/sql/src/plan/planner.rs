@@ -620,7 +620,9 @@ impl Planner {
             let node = InsertNode { table, values, rules, conflict, returning };
             Node::Insert { input: Box::new(source), insert: Arc::new(node) }
         };
-        let node = self.returning(&insert.returning, row, build)?;
+        // Behind the row's id: whether ON CONFLICT updated it.
+        let shown = Layout::of_relation(0, insert.table.columns.len() + 2);
+        let node = self.returning(&insert.returning, shown, build)?;
         self.levels.pop();
         Ok(node)
     }

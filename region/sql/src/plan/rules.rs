@@ -43,6 +43,22 @@ impl TableRules {
         super::planner::plan_rules(&analyzer.rules(table)?)
     }
 
+    /// A condition on a table's rows alone: COPY's WHERE.
+    pub fn condition(
+        table: &Arc<Table>,
+        condition: &crate::parser::tree::Expr,
+        environment: &dyn Environment,
+    ) -> PgResult<Compiled> {
+        let relations = Relations::new();
+        let mut analyzer = Analyzer::new(&relations, environment, ParameterTypes::none());
+        let typed = analyzer.copy_condition(table, condition)?;
+        let mut checks = super::planner::plan_checks(&[("where".to_owned(), typed)])?;
+        checks
+            .pop()
+            .map(|check| check.expr)
+            .ok_or_else(|| trivet_types::PgError::internal("a condition without a plan"))
+    }
+
     /// Fills in the generated columns.
     pub fn generate(&self, environment: &dyn Environment, row: &mut [Datum]) -> PgResult<()> {
         for (column, value) in &self.generated {

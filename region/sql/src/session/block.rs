@@ -221,21 +221,27 @@ impl Active {
             .ok_or_else(|| PgError::new(NO_SUCH_SAVEPOINT, format!("savepoint \"{}\" does not exist", name.text)))
     }
 
-    pub fn release(&mut self, name: &Name) -> PgResult<()> {
+    /// How many savepoints there are.
+    pub fn level(&self) -> usize {
+        self.savepoints.len()
+    }
+
+    /// How many savepoints stay.
+    pub fn release(&mut self, name: &Name) -> PgResult<usize> {
         let at = self.find(name)?;
         self.transaction.release(self.savepoints[at].savepoint);
         self.savepoints.truncate(at);
-        Ok(())
+        Ok(at)
     }
 
-    /// The savepoint stays, what came after it goes.
-    pub fn roll_back_to(&mut self, name: &Name, settings: &mut Settings) -> PgResult<()> {
+    /// The savepoint stays, what came after it goes. How many savepoints there were when it was made.
+    pub fn roll_back_to(&mut self, name: &Name, settings: &mut Settings) -> PgResult<usize> {
         let at = self.find(name)?;
         self.savepoints.truncate(at + 1);
         self.transaction.rollback_to(self.savepoints[at].savepoint);
         settings.rollback_to(self.savepoints[at].settings);
         self.failed = false;
-        Ok(())
+        Ok(at)
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct SqlSession {
     pub locks: Arc<SessionLocks>,
     /// Types that users made, as the last statement that had to do with one saw them.
     pub types: Option<Arc<UserTypes>>,
+    /// The rows of the relations that the statement names.
+    pub rows: Arc<[trivet_types::user::RowType]>,
     /// The one Execute since the last Sync, if there was just one and nothing was written after it: what may run again.
     last_execute: Option<LastExecute>,
     /// The text of the simple Query at hand, if it prepares or declares something: that is shown later.
@@ -81,6 +83,7 @@ impl SqlSession {
             sequences,
             locks,
             types: None,
+            rows: Arc::default(),
             last_execute: None,
             message_text: None,
             deadline: None,
@@ -129,6 +132,7 @@ impl SqlSession {
             read_only,
             catalog: None,
             types: self.types.clone(),
+            rows: Arc::clone(&self.rows),
             inventory: Vec::new(),
             changes: Arc::clone(&self.changes),
         }

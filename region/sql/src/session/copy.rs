@@ -30,7 +30,7 @@ pub(super) async fn run(
     let options = CopyOptions::parse(&copy.options, copy.from_client)?;
     let rows = match &copy.source {
         CopySource::Table { name, columns } if copy.from_client => {
-            from_client(session, name, columns, options, client).await?
+            from_client(session, (name, columns), copy.filter.as_ref(), options, client).await?
         }
         source => to_client(session, source, &options, parsed, client).await?,
     };
@@ -52,9 +52,16 @@ async fn find_table(session: &mut SqlSession, name: &tree::QualifiedName, direct
             let message = format!("cannot copy {direction} index \"{}\"", name.last());
             Err(PgError::new(sqlstate::WRONG_OBJECT_TYPE, message))
         }
-        Some(Found::View(_) | Found::Sequence(_)) => {
-            let message = format!("cannot copy {direction} \"{}\", which is not a table", name.last());
-            Err(PgError::new(sqlstate::WRONG_OBJECT_TYPE, message))
+        Some(found @ (Found::View(_) | Found::Sequence(_))) => {
+            let is_view = matches!(found, Found::View(_));
+            let message =
+                format!("cannot copy {direction} {} \"{}\"", if is_view { "view" } else { "sequence" }, name.last());
+            let error = PgError::new(sqlstate::WRONG_OBJECT_TYPE, message);
+            Err(match (is_view, direction) {
+                (true, "from") => error.hint("Try the COPY (SELECT ...) TO variant."),
+                (true, _) => error.hint("To enable copying to a view, provide an INSTEAD OF INSERT trigger."),
+                _ => error,
+            })
         }
         Some(Found::Virtual(_)) => Err(PgError::unsupported(format!("COPY {direction} a system catalog"))),
     }
@@ -88,8 +95,8 @@ fn positions(table: &Table, columns: &[tree::Name]) -> PgResult<Vec<usize>> {
 
 async fn from_client(
     session: &mut SqlSession,
-    name: &tree::QualifiedName,
-    columns: &[tree::Name],
+    (name, columns): (&tree::QualifiedName, &[tree::Name]),
+    filter: Option<&tree::Expr>,
     options: CopyOptions,
     client: &mut dyn Client,
 ) -> PgResult<u64> {
@@ -125,6 +132,9 @@ async fn from_client(
     let environment_of_rows = Arc::clone(&environment);
     let mut inserter =
         RowInserter::new(Arc::clone(&table), &positions, environment_of_rows, database, sequences, related)?;
+    if let Some(filter) = filter {
+        inserter.filter(crate::plan::TableRules::condition(&table, filter, &*environment)?);
+    }
     let binary = options.format == CopyFormat::Binary;
     client.copy_in_start(if binary { Format::Binary } else { Format::Text }, positions.len()).await?;
 
@@ -171,6 +181,7 @@ async fn from_client(
         }
     }
     SqlSession::cancellable(&cancel, inserter.finish(&mut *active.transaction)).await?;
+    let rows = rows - inserter.passed_over();
     session.engine.note_changes(&table, rows);
     Ok(rows)
 }
@@ -219,6 +230,13 @@ impl Reader {
             Reader::Text { rows, fields, forced } => {
                 if !rows.next_row(fields)? {
                     return Ok(None);
+                }
+                if rows.take_header() {
+                    check_header(table, positions, fields, &forced.shown)
+                        .map_err(|error| at_text(error, table, rows))?;
+                    if !rows.next_row(fields)? {
+                        return Ok(None);
+                    }
                 }
                 text_row(table, positions, fields, forced, environment, rows).map(Some)
             }
@@ -287,6 +305,25 @@ fn text_row(
         });
     }
     Ok(values)
+}
+
+/// 22P04 if the header line does not name the columns.
+fn check_header(table: &Table, positions: &[usize], fields: &Fields, null: &str) -> PgResult<()> {
+    let wrong = |message: String| Err(PgError::new(sqlstate::BAD_COPY_FILE_FORMAT, message));
+    if fields.count() != positions.len() {
+        let (got, expected) = (fields.count(), positions.len());
+        return wrong(format!("wrong number of fields in header line: got {got}, expected {expected}"));
+    }
+    for (at, position) in positions.iter().enumerate() {
+        let (number, expected) = (at + 1, &table.columns[*position].name);
+        let mismatch = format!("column name mismatch in header line field {number}: got");
+        match fields.field(at) {
+            Some(name) if name == expected => {}
+            Some(name) => return wrong(format!("{mismatch} \"{name}\", expected \"{expected}\"")),
+            None => return wrong(format!("{mismatch} null value (\"{null}\"), expected \"{expected}\"")),
+        }
+    }
+    Ok(())
 }
 
 /// With the line itself.
@@ -439,6 +476,7 @@ fn select_of<'c>(name: &tree::QualifiedName, columns: impl Iterator<Item = &'c s
             from: vec![tree::TableExpr::Table { name: name.clone(), alias: tree::Alias::default(), only: true }],
             filter: None,
             group_by: vec![],
+            group_distinct: false,
             having: None,
             windows: vec![],
         })),

@@ -37,6 +37,8 @@ pub(super) struct CursorState {
     /// The statement that declared it.
     pub text: String,
     pub declared_at: i64,
+    /// How many savepoints there were: it goes when one of them is rolled back to.
+    pub level: usize,
 }
 
 /// The rows to show, in that order: places in the list, from 0.
@@ -48,7 +50,15 @@ enum Found {
 
 impl CursorState {
     fn of_portal() -> CursorState {
-        CursorState { rows: None, at: 0, scrolls: false, holding: Holding::No, text: String::new(), declared_at: 0 }
+        CursorState {
+            rows: None,
+            at: 0,
+            scrolls: false,
+            holding: Holding::No,
+            text: String::new(),
+            declared_at: 0,
+            level: 0,
+        }
     }
 
     pub fn is_holdable(&self) -> bool {
@@ -132,6 +142,11 @@ impl SqlSession {
             return Err(only_in_block("DECLARE CURSOR"));
         }
         check_locks(query, *hold, *scroll)?;
+        let changes = |common: &crate::parser::tree::CommonTable| !matches!(*common.statement, Statement::Query(_));
+        if query.with.iter().flat_map(|with| &with.tables).any(changes) {
+            let message = "DECLARE CURSOR must not contain data-modifying statements in WITH";
+            return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
+        }
         if self.portals.contains_key(&name.text) {
             return Err(PgError::new(sqlstate::DUPLICATE_CURSOR, format!("cursor \"{}\" already exists", name.text)));
         }
@@ -141,7 +156,8 @@ impl SqlSession {
         let mut portal = Portal::new(prepared, Vec::new(), vec![]);
         let holding = if *hold { Holding::IfCommitted } else { Holding::No };
         let (text, declared_at) = (self.source_text(parsed).to_owned(), super::environment::clock_now());
-        let mut state = CursorState { rows: None, at: 0, scrolls, holding, text, declared_at };
+        let level = self.block.active().map_or(0, |active| active.level());
+        let mut state = CursorState { rows: None, at: 0, scrolls, holding, text, declared_at, level };
         if *hold {
             state.rows = Some(self.all_rows(&mut portal).await?);
         }

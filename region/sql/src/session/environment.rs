@@ -7,8 +7,9 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use trivet_gateway::{CancelReason, CancelToken};
+use trivet_types::user::{RowType, row_of_claim};
 use trivet_types::{
-    Array, Datum, EnumType, Environment, FormatSettings, Oid, PgError, PgResult, SystemCall, UserTypes, oid, sqlstate,
+    Array, Datum, Environment, FormatSettings, Oid, PgError, PgResult, SystemCall, UserTypes, oid, sqlstate,
 };
 
 /// Microseconds between 1970 and 2000.
@@ -40,6 +41,8 @@ pub(super) struct SessionEnvironment {
     pub catalog: Option<Arc<CatalogSnapshot>>,
     /// Loaded for statements that have to do with types that users made.
     pub types: Option<Arc<UserTypes>>,
+    /// The rows of the relations that the statement names.
+    pub rows: Arc<[RowType]>,
     /// What there is of prepared statements and cursors, for statements that look at the catalog.
     pub inventory: Vec<Datum>,
     /// What `set_config` asked for, to be done once the statement is over.
@@ -98,14 +101,21 @@ pub(super) fn or_null(text: Option<String>) -> Datum {
 }
 
 /// Names for marks, with a type's schema if the path does not find it.
-pub(super) fn spelled(text: &str, types: &UserTypes, path: &dyn Fn() -> Vec<String>) -> String {
-    trivet_types::user::spelled(text, types, &|wanted: &EnumType| {
+pub(super) fn spelled(text: &str, types: &UserTypes, rows: &[RowType], path: &dyn Fn() -> Vec<String>) -> String {
+    trivet_types::user::spelled(text, types, &|oid| {
+        if let Some(row) = rows.iter().find(|row| row.oid == oid) {
+            let name = quoted(&row.name);
+            // The path found it, unless a relation of that name stands before it there: which the statement would have named.
+            let visible = path().contains(&row.schema_name);
+            return Some(if visible { name } else { format!("{}.{name}", quoted(&row.schema_name)) });
+        }
+        let wanted = types.find(oid)?;
         let named = |schema: &String| {
             types.enums.iter().find(|found| found.name == wanted.name && found.schema_name == *schema)
         };
         let visible = path().iter().find_map(named).is_some_and(|found| found.oid == wanted.oid);
         let name = quoted(&wanted.name);
-        if visible { name } else { format!("{}.{name}", quoted(&wanted.schema_name)) }
+        Some(if visible { name } else { format!("{}.{name}", quoted(&wanted.schema_name)) })
     })
 }
 
@@ -151,9 +161,23 @@ impl Environment for SessionEnvironment {
             None => self.path().iter().find_map(|schema| named(schema)),
         }
         .map(|found| found.oid)
+        .or_else(|| self.row_named(schema, name))
+    }
+    fn row_type(&self, oid: Oid) -> Option<&RowType> {
+        self.rows.iter().find(|row| row.oid == oid)
     }
     fn spelled(&self, text: &str) -> String {
-        spelled(text, self.user_types(), &|| self.path())
+        if !text.contains('\u{1}') {
+            return text.to_owned();
+        }
+        let Some(catalog) = self.catalog.as_deref() else {
+            return spelled(text, self.user_types(), &self.rows, &|| self.path());
+        };
+        // With the catalog at hand, all relations' rows have names.
+        let relations =
+            catalog.tables.iter().filter(|table| text.contains(&row_of_claim(table.row_type).0.to_string()));
+        let rows: Vec<RowType> = relations.map(|table| table.row()).collect();
+        spelled(text, self.user_types(), &rows, &|| self.path())
     }
 
     fn system(&self, call: SystemCall, arguments: &[Datum]) -> PgResult<Datum> {
@@ -187,10 +211,10 @@ impl Environment for SessionEnvironment {
                 Err(error) => return Err(error),
             },
             S::AllSettings => {
-                let row = |(name, value, about): (&str, String, &str)| {
-                    Datum::Record(vec![name.into(), value.into(), about.into()].into())
+                let row = |fields: Vec<Option<String>>| {
+                    Datum::Record(fields.into_iter().map(or_null).collect::<Vec<Datum>>().into())
                 };
-                let rows = self.settings.show_all().into_iter().map(row).collect();
+                let rows = self.settings.rows().into_iter().map(row).collect();
                 Datum::array(Array::from_values(oid::RECORD, rows))
             }
             S::Inventory => Datum::array(Array::from_values(oid::RECORD, self.inventory.clone())),
@@ -292,6 +316,21 @@ impl Environment for SessionEnvironment {
 }
 
 impl SessionEnvironment {
+    /// The rows of a relation, by its name.
+    fn row_named(&self, schema: Option<&str>, name: &str) -> Option<Oid> {
+        if let Some(catalog) = self.catalog.as_deref() {
+            let relation = catalog.relation(schema, name, &self.path())?;
+            let table = catalog.tables.iter().find(|table| table.oid == relation)?;
+            return table.row_type.is_valid().then(|| row_of_claim(table.row_type));
+        }
+        let named = |schema: &str| self.rows.iter().find(|row| row.name == name && row.schema_name == schema);
+        let found = match schema {
+            Some(schema) => named(schema),
+            None => self.path().iter().find_map(|schema| named(schema)),
+        };
+        found.map(|row| row.oid)
+    }
+
     pub(super) fn relation_by_text(&self, name: &str) -> PgResult<Option<Oid>> {
         let catalog = self.catalog()?;
         if let Ok(number) = name.parse() {

@@ -66,15 +66,26 @@ impl SqlSession {
         client: &mut dyn Client,
     ) -> PgResult<()> {
         let options = options(analyze, verbose, given)?;
-        let text = format!("{statement:?}");
-        let parsed = Arc::new(Parsed::new(statement.clone(), text));
+        let (parsed, given_types, values) = match statement {
+            Statement::Execute { name, arguments } => {
+                let executed = self.prepared(&name.text)?;
+                let values = self.evaluate_arguments(&name.text, &executed, arguments)?;
+                let (parsed, given_types) =
+                    executed.source().ok_or_else(|| PgError::unsupported("EXPLAIN EXECUTE of an empty statement"))?;
+                (parsed, given_types, values)
+            }
+            statement => {
+                let text = format!("{statement:?}");
+                (Arc::new(Parsed::new(statement.clone(), text)), None, Vec::new())
+            }
+        };
         let began = Instant::now();
-        let (prepared, plan) = self.prepare_explained(&parsed).await?;
+        let (prepared, plan) = self.prepare_explained(&parsed, given_types.as_deref()).await?;
         let planning_ms = began.elapsed().as_secs_f64() * 1000.0;
         let began = Instant::now();
         let mut watch = None;
         if analyze {
-            let mut portal = Portal::new(prepared, Vec::new(), vec![]);
+            let mut portal = Portal::new(prepared, values, vec![]);
             watch = Some(self.begin_watched(&mut portal).await?);
             while self.next_rows(&mut portal).await?.is_some() {}
         }

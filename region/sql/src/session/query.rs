@@ -50,6 +50,8 @@ pub(super) struct CachedPlan {
     relied: Relied,
     /// If it has to do with types that users made.
     types: Option<Arc<UserTypes>>,
+    /// The rows of the relations that it names.
+    rows: Arc<[trivet_types::user::RowType]>,
     /// Descriptors of the plan's tables: what its writes are guarded by.
     guards: Vec<Bytes>,
     /// The settings that it was made under.
@@ -178,6 +180,13 @@ pub(super) enum Progress {
     Suspended,
 }
 
+impl Prepared {
+    /// Its statement, and the types that its parameters were given.
+    pub fn source(&self) -> Option<(Arc<Parsed>, Option<Vec<u32>>)> {
+        self.parsed.as_ref().map(|parsed| (Arc::clone(parsed), self.given_types.clone()))
+    }
+}
+
 impl Portal {
     pub fn new(prepared: Arc<Prepared>, parameters: Vec<Datum>, formats: Vec<Format>) -> Portal {
         let count = prepared.columns().map_or(0, <[Column]>::len);
@@ -232,6 +241,16 @@ impl Portal {
     pub fn committed(&mut self) {
         if let Some(cursor) = self.cursor.as_mut().filter(|cursor| cursor.holding == Holding::IfCommitted) {
             cursor.holding = Holding::Yes;
+        }
+    }
+    /// How many savepoints there were when it was declared.
+    pub fn level(&self) -> usize {
+        self.cursor.as_ref().filter(|cursor| cursor.holding != Holding::Yes).map_or(0, |cursor| cursor.level)
+    }
+    /// Savepoints were released: so many are left.
+    pub fn released(&mut self, level: usize) {
+        if let Some(cursor) = &mut self.cursor {
+            cursor.level = cursor.level.min(level);
         }
     }
     /// A second run after a rollback shows the client what one run would.
@@ -351,6 +370,7 @@ impl SqlSession {
                 if cached.types.is_some() {
                     self.types.clone_from(&cached.types);
                 }
+                self.rows.clone_from(&cached.rows);
                 return Ok(Arc::clone(cached));
             }
         }
@@ -361,6 +381,7 @@ impl SqlSession {
                 if cached.types.is_some() {
                     self.types.clone_from(&cached.types);
                 }
+                self.rows.clone_from(&cached.rows);
                 return Ok(cached);
             }
         }
@@ -393,10 +414,13 @@ impl SqlSession {
             None
         };
         environment.types.clone_from(&types);
+        let rows: Arc<[trivet_types::user::RowType]> = crate::analyze::row_types(&relations).into();
+        environment.rows.clone_from(&rows);
         let dependencies = std::mem::take(&mut catalog.dependencies);
         if types.is_some() {
             self.types.clone_from(&types);
         }
+        self.rows.clone_from(&rows);
         for found in relations.values() {
             if let Found::Table(table) = found {
                 if engine.statistics.is_wanted(table.oid) {
@@ -447,6 +471,7 @@ impl SqlSession {
             columns,
             relied: Relied::new(dependencies),
             types: self.types.clone().filter(|_| has_types),
+            rows,
             search_path: self.settings.value("search_path").to_owned(),
             format: Arc::clone(self.settings.format_key()),
             user: self.current_user(),
@@ -468,16 +493,18 @@ impl SqlSession {
         let mut catalog = Catalog::new(&mut *active.transaction, &engine.descriptors, &path);
         let types = catalog.user_types().await?;
         self.types = Some(types);
+        // Those of the statement before are not this one's.
+        self.rows = Arc::default();
         Ok(())
     }
 
     /// An error as the client sees it: with names for the marks of users' types.
     pub(super) fn spelled(&self, mut error: Box<PgError>) -> Box<PgError> {
-        let Some(types) = &self.types else { return error };
+        let types = self.types.as_deref().unwrap_or(UserTypes::none());
         let path = || search_path(&self.settings, &self.current_user());
         let spell = |text: &mut String| {
             if text.contains('\u{1}') {
-                *text = super::environment::spelled(text, types, &path);
+                *text = super::environment::spelled(text, types, &self.rows, &path);
             }
         };
         spell(&mut error.message);
@@ -712,6 +739,7 @@ impl SqlSession {
         if cached.types.is_some() {
             self.types.clone_from(&cached.types);
         }
+        self.rows.clone_from(&cached.rows);
         if !same_result(cached.columns.as_deref(), portal.columns()) {
             return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, "cached plan must not change result type"));
         }
@@ -756,7 +784,11 @@ impl SqlSession {
     }
 
     /// A statement planned for EXPLAIN, with notes; its plan is nobody else's.
-    pub(super) async fn prepare_explained(&mut self, parsed: &Arc<Parsed>) -> PgResult<(Arc<Prepared>, Arc<Plan>)> {
+    pub(super) async fn prepare_explained(
+        &mut self,
+        parsed: &Arc<Parsed>,
+        given_types: Option<&[u32]>,
+    ) -> PgResult<(Arc<Prepared>, Arc<Plan>)> {
         if !matches!(
             parsed.statement,
             Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_)
@@ -764,14 +796,13 @@ impl SqlSession {
             return Err(PgError::unsupported("EXPLAIN of a statement without a plan"));
         }
         self.open().transaction.statement().await?;
-        let key = PlanKey { explains: true, ..self.plan_key(parsed, None) };
-        let cached = Box::pin(self.plan_anew(key, parsed, None)).await?;
+        let key = PlanKey { explains: true, ..self.plan_key(parsed, given_types) };
+        let cached = Box::pin(self.plan_anew(key, parsed, given_types)).await?;
         let plan = Arc::clone(&cached.plan);
         let kind = PreparedKind::Planned(cached);
-        Ok((
-            Arc::new(Prepared { parsed: Some(Arc::clone(parsed)), given_types: None, kind, origin: Origin::default() }),
-            plan,
-        ))
+        let given_types = given_types.map(<[u32]>::to_vec);
+        let parsed = Some(Arc::clone(parsed));
+        Ok((Arc::new(Prepared { parsed, given_types, kind, origin: Origin::default() }), plan))
     }
 
     /// Begin to run a portal with all its nodes watched.

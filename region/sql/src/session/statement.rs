@@ -29,7 +29,8 @@ impl SqlSession {
             }
             Statement::Release(name) => {
                 self.require_block("RELEASE SAVEPOINT")?;
-                self.open().release(name)?;
+                let level = self.open().release(name)?;
+                self.portals.values_mut().for_each(|portal| portal.released(level));
                 "RELEASE".into()
             }
             Statement::RollbackTo(name) => self.rollback_to(name)?,
@@ -99,7 +100,9 @@ impl SqlSession {
                 Box::pin(self.lock_tables(tables, mode, *nowait)).await?;
                 "LOCK TABLE".into()
             }
-            Statement::Listen(_) | Statement::Unlisten(_) | Statement::Notify { .. } => {
+            // Nobody listens: drivers that clean up a connection ask for it all the same.
+            Statement::Unlisten(_) => "UNLISTEN".into(),
+            Statement::Listen(_) | Statement::Notify { .. } => {
                 return Err(PgError::unsupported("LISTEN and NOTIFY"));
             }
             definition if define::is_definition(definition) => {
@@ -192,7 +195,10 @@ impl SqlSession {
         self.require_block("ROLLBACK TO SAVEPOINT")?;
         let settings = Arc::make_mut(&mut self.settings);
         match self.block.active() {
-            Some(active) => active.roll_back_to(name, settings)?,
+            Some(active) => {
+                let level = active.roll_back_to(name, settings)?;
+                self.portals.retain(|_, portal| portal.level() <= level);
+            }
             None => return Err(only_in_block("ROLLBACK TO SAVEPOINT")),
         }
         Ok("ROLLBACK".into())
@@ -252,6 +258,12 @@ impl SqlSession {
         }
         match value {
             SetValue::Default => self.settings_mut().reset(name, local)?,
+            // Each value is one schema's name, whatever it holds.
+            SetValue::Values(values) if name.eq_ignore_ascii_case("search_path") => {
+                let quoted = |value: &String| format!("\"{}\"", value.replace('"', "\"\""));
+                let values: Vec<String> = values.iter().map(quoted).collect();
+                self.settings_mut().set(name, &[values.join(", ")], local)?;
+            }
             SetValue::Values(values) => self.settings_mut().set(name, values, local)?,
         }
         self.settle_settings();

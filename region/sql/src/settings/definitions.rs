@@ -1,5 +1,6 @@
 //! The settings there are: PostgreSQL's, as far as drivers and tools send or read them. One that nothing here obeys is
 //! listed only where obeying would change nothing.
+use std::sync::LazyLock;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
@@ -10,8 +11,12 @@ pub(super) enum Kind {
     Milliseconds,
     /// Whole kilobytes; other units are converted.
     Kilobytes,
+    /// As `Kilobytes`, with a least value of its own.
+    KilobytesFrom(i64),
     /// As `Kilobytes`, or -1: no bound.
     KilobytesOrNone,
+    /// Blocks of 8 kB within bounds; other units are converted.
+    Blocks(i64, i64),
     Real,
     Choice(&'static [&'static str]),
     /// Taken as it is; several values are joined.
@@ -37,7 +42,12 @@ pub(super) struct Definition {
     pub description: &'static str,
 }
 
-const fn setting(name: &'static str, default: &'static str, kind: Kind, description: &'static str) -> Definition {
+pub(super) const fn setting(
+    name: &'static str,
+    default: &'static str,
+    kind: Kind,
+    description: &'static str,
+) -> Definition {
     Definition { name, default, kind, reported: false, fixed: false, transactional: false, description }
 }
 const fn reported(definition: Definition) -> Definition {
@@ -55,7 +65,13 @@ const MESSAGE_LEVEL: Kind =
     Kind::Choice(&["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"]);
 
 /// In PostgreSQL's order, by name without regard to case.
-pub(super) const DEFINITIONS: &[Definition] = &[
+pub(super) static DEFINITIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
+    let mut all = [OWN, super::others::OTHERS].concat();
+    all.sort_by_key(|definition| definition.name.to_ascii_lowercase());
+    all
+});
+
+const OWN: &[Definition] = &[
     reported(setting(
         "application_name",
         "",
@@ -223,7 +239,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     setting(
         "synchronous_commit",
         "on",
-        Kind::Choice(&["on", "remote_apply", "remote_write", "local"]),
+        Kind::Choice(&["local", "remote_write", "remote_apply", "on", "off"]),
         "Sets the current transaction's synchronization level.",
     ),
     setting(
@@ -278,6 +294,43 @@ pub(super) const DEFINITIONS: &[Definition] = &[
 ];
 
 impl Definition {
+    /// `pg_settings.vartype`
+    pub fn value_type(&self) -> &'static str {
+        match self.kind {
+            Kind::Bool => "bool",
+            Kind::Integer(..) | Kind::Milliseconds | Kind::Kilobytes | Kind::KilobytesFrom(_) => "integer",
+            Kind::KilobytesOrNone | Kind::Blocks(..) => "integer",
+            Kind::Real => "real",
+            Kind::Choice(_) => "enum",
+            Kind::Text | Kind::NameList | Kind::DateStyle | Kind::TimeZone | Kind::Encoding => "string",
+        }
+    }
+    pub fn unit(&self) -> Option<&'static str> {
+        match self.kind {
+            Kind::Milliseconds => Some("ms"),
+            Kind::Kilobytes | Kind::KilobytesFrom(_) | Kind::KilobytesOrNone => Some("kB"),
+            Kind::Blocks(..) => Some("8kB"),
+            _ => None,
+        }
+    }
+    /// The least and the greatest value of a number.
+    pub fn bounds(&self) -> Option<(i64, i64)> {
+        const MAX: i64 = i32::MAX as i64;
+        match self.kind {
+            Kind::Integer(low, high) | Kind::Blocks(low, high) => Some((low, high)),
+            Kind::Milliseconds => Some((0, MAX)),
+            Kind::Kilobytes => Some((64, MAX)),
+            Kind::KilobytesFrom(low) => Some((low, MAX)),
+            Kind::KilobytesOrNone => Some((-1, MAX)),
+            _ => None,
+        }
+    }
+    pub fn choices(&self) -> &'static [&'static str] {
+        match self.kind {
+            Kind::Choice(choices) => choices,
+            _ => &[],
+        }
+    }
     const fn also_reported(self) -> Definition {
         reported(self)
     }

@@ -8,7 +8,9 @@
 //!   current   1                              2          1           1
 //!   lasting   1                              1          1           1
 //! ```
+mod category;
 mod definitions;
+mod others;
 mod value;
 
 use crate::execute::Limits;
@@ -193,6 +195,37 @@ impl Settings {
             .collect()
     }
 
+    /// What `pg_settings` shows: name, value, description, unit, category, type, bounds, choices, defaults, context, source.
+    pub fn rows(&self) -> Vec<Vec<Option<String>>> {
+        let row = |(at, definition): (usize, &Definition)| {
+            let bounds = definition.bounds();
+            let choices = definition.choices();
+            let text = |text: &str| Some(text.to_owned());
+            vec![
+                text(definition.name),
+                text(&self.current[at]),
+                text(definition.description),
+                definition.unit().map(str::to_owned),
+                text(category::category(definition.name)),
+                text(definition.value_type()),
+                bounds.map(|(low, _)| low.to_string()),
+                bounds.map(|(_, high)| high.to_string()),
+                (!choices.is_empty()).then(|| choices.join(",")),
+                text(definition.default),
+                text(&self.initial[at]),
+                text(if definition.fixed { "internal" } else { "user" }),
+                text(if self.current[at] == definition.default {
+                    "default"
+                } else if self.current[at] == self.initial[at] {
+                    "client"
+                } else {
+                    "session"
+                }),
+            ]
+        };
+        DEFINITIONS.iter().enumerate().map(row).collect()
+    }
+
     /// How the column of SHOW is called: the setting's name as PostgreSQL writes it (`TimeZone`, `DateStyle`).
     pub fn canonical_name(name: &str) -> String {
         place(name).map_or_else(|| name.to_owned(), |at| DEFINITIONS[at].name.to_owned())
@@ -301,8 +334,8 @@ impl Settings {
                 }
                 self.current[*at] = value;
             }
-            (Key::Custom(name), Some(value)) => drop(self.custom.insert(name.clone(), value)),
-            (Key::Custom(name), None) => drop(self.custom.remove(name)),
+            // A name that was used once stays known, with nothing in it.
+            (Key::Custom(name), value) => drop(self.custom.insert(name.clone(), value.unwrap_or_default())),
         }
     }
 

@@ -27,7 +27,18 @@ pub(super) fn canonical(definition: &Definition, current: &str, values: &[String
             let number = duration_ms(given).ok_or_else(|| invalid_unit(definition, given, units))?;
             within(definition, number, 0, i64::from(i32::MAX), " ms")
         }
-        Kind::Kilobytes | Kind::KilobytesOrNone => {
+        Kind::Blocks(low, high) => {
+            let given = single()?;
+            let known = "Valid units for this parameter are \"B\", \"kB\", \"MB\", \"GB\", and \"TB\".";
+            // A number without a unit is one of blocks.
+            let units = [("TB", 1 << 27), ("GB", 1 << 17), ("MB", 1 << 7), ("", 1)];
+            let number = match with_unit(given, &[("kB", 1)]) {
+                Some(kilobytes) => Some(kilobytes.div_euclid(8)),
+                None => with_unit(given, &units),
+            };
+            within(definition, number.ok_or_else(|| invalid_unit(definition, given, known))?, low, high, " 8kB")
+        }
+        Kind::Kilobytes | Kind::KilobytesFrom(_) | Kind::KilobytesOrNone => {
             let given = single()?;
             let or_none = definition.kind == Kind::KilobytesOrNone;
             if or_none && given == "-1" {
@@ -36,7 +47,8 @@ pub(super) fn canonical(definition: &Definition, current: &str, values: &[String
             let units = [("TB", 1 << 30), ("GB", 1 << 20), ("MB", 1 << 10), ("kB", 1), ("", 1)];
             let known = "Valid units for this parameter are \"B\", \"kB\", \"MB\", \"GB\", and \"TB\".";
             let number = with_unit(given, &units).ok_or_else(|| invalid_unit(definition, given, known))?;
-            within(definition, number, if or_none { -1 } else { 64 }, i64::from(i32::MAX), " kB")
+            let low = definition.bounds().map_or(64, |(low, _)| low);
+            within(definition, number, low, i64::from(i32::MAX), " kB")
         }
         Kind::Real => {
             let given = single()?;
@@ -49,6 +61,7 @@ pub(super) fn canonical(definition: &Definition, current: &str, values: &[String
             let given = single()?;
             let synonym = match given.to_ascii_lowercase().as_str() {
                 "true" | "yes" | "1" if choices.contains(&"on") => "on".to_owned(),
+                "false" | "no" | "0" if choices.contains(&"off") => "off".to_owned(),
                 other => other.to_owned(),
             };
             let found = choices.iter().find(|choice| choice.eq_ignore_ascii_case(&synonym));
@@ -61,6 +74,8 @@ pub(super) fn canonical(definition: &Definition, current: &str, values: &[String
             })
         }
         Kind::Text => Ok(values.join(", ")),
+        // The one schema whose name is empty, which there is not.
+        Kind::NameList if matches!(values, [only] if only.trim() == "\"\"") => Ok("\"\"".to_owned()),
         Kind::NameList => Ok(values
             .iter()
             .flat_map(|value| if values.len() == 1 { list(value) } else { vec![value.clone()] })
@@ -98,9 +113,19 @@ pub(super) fn canonical(definition: &Definition, current: &str, values: &[String
 pub(super) fn shown(definition: &Definition, value: &str) -> String {
     let units: &[(&str, i64)] = match definition.kind {
         Kind::Milliseconds => &[("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)],
-        Kind::Kilobytes | Kind::KilobytesOrNone => &[("TB", 1 << 30), ("GB", 1 << 20), ("MB", 1 << 10), ("kB", 1)],
+        Kind::Blocks(..) => {
+            let kilobytes = value.parse::<i64>().map_or_else(|_| value.to_owned(), |blocks| (blocks * 8).to_string());
+            return with_largest_unit(&kilobytes, KILOBYTES);
+        }
+        Kind::Kilobytes | Kind::KilobytesFrom(_) | Kind::KilobytesOrNone => KILOBYTES,
         _ => return value.to_owned(),
     };
+    with_largest_unit(value, units)
+}
+
+const KILOBYTES: &[(&str, i64)] = &[("TB", 1 << 30), ("GB", 1 << 20), ("MB", 1 << 10), ("kB", 1)];
+
+fn with_largest_unit(value: &str, units: &[(&str, i64)]) -> String {
     match value.parse::<i64>() {
         Ok(number) if number > 0 => {
             let (unit, size) = units.iter().find(|(_, size)| number % size == 0).expect("the last unit is 1");

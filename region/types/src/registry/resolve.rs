@@ -6,7 +6,7 @@
 use super::{CastContext, CastMethod, Operator, Procedure, Registry, registry};
 use crate::oid::{self, Oid};
 use crate::types::{Category, array_of, category, element_of, is_array, is_preferred, type_info};
-use crate::user::is_enum;
+use crate::user::{is_enum, is_row};
 
 /// How one type becomes another.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,7 @@ pub fn coercion(source: Oid, target: Oid, context: CastContext) -> Option<Coerci
             CastMethod::Text => Coercion::Text,
         });
     }
-    if source == oid::UNKNOWN && type_info(target).is_some_and(|info| matches!(info.kind, 'b' | 'e')) {
+    if source == oid::UNKNOWN && type_info(target).is_some_and(|info| matches!(info.kind, 'b' | 'c' | 'e')) {
         return Some(Coercion::Text);
     }
     if let (true, true, Some(from), Some(to)) =
@@ -78,7 +78,11 @@ pub fn coercion(source: Oid, target: Oid, context: CastContext) -> Option<Coerci
     }
     // Any type becomes a string by assignment, and comes from one by an explicit cast.
     let string = |oid| category(oid) == Category::STRING && type_info(oid).is_some_and(|info| info.kind == 'b');
-    let concrete = |oid| type_info(oid).is_some_and(|info| matches!(info.kind, 'b' | 'e') || oid == oid::RECORD);
+    let concrete = |oid| type_info(oid).is_some_and(|info| matches!(info.kind, 'b' | 'c' | 'e') || oid == oid::RECORD);
+    // Any relation's row is a record.
+    if target == oid::RECORD && is_row(source) {
+        return Some(Coercion::Relabel);
+    }
     if context >= CastContext::Assignment && string(target) && concrete(source) {
         return Some(Coercion::Text);
     }

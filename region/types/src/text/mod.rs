@@ -4,6 +4,7 @@
 //! objects and go through the `Environment`.
 mod array;
 mod number;
+mod record;
 mod string;
 
 pub use array::{array_from_text, quote_array_element};
@@ -130,6 +131,7 @@ fn input_plain(oid: Oid, type_modifier: i32, text: &str, environment: &dyn Envir
                 || PgError::new(code, format!("invalid input value for enum {}: \"{text}\"", display_name(oid, -1)));
             Datum::Enum(named().or_else(marked).ok_or_else(invalid)?)
         }
+        _ if user::is_row(oid) => record::row_from_text(oid, text, environment)?,
         _ if is_array(oid) => Datum::array(array_from_text(oid, type_modifier, text, environment)?),
         _ => {
             let name = display_name(oid, -1);

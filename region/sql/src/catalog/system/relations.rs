@@ -146,7 +146,7 @@ fn classes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
         let is_view = kind == RelationKind::View;
         values.extend([
             ("relreplident", character(if is_table { 'd' } else { 'n' })),
-            ("reltype", of.row_type.into()),
+            ("reltype", row_type(of).into()),
             ("relam", if is_table { HEAP } else { Oid(0) }.into()),
             ("relfilenode", Datum::Oid(if is_view { 0 } else { of.storage.0 as u32 })),
             (
@@ -355,29 +355,56 @@ fn types(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
         })
         .collect();
     for of in catalog.tables.iter().filter(|of| of.row_type.is_valid()) {
-        rows.push(row(
-            table,
-            &[
-                ("oid", of.row_type.into()),
-                ("typname", of.name.as_str().into()),
-                ("typnamespace", of.schema.into()),
-                ("typowner", of.owner.into()),
-                ("typlen", Datum::Int2(-1)),
-                ("typtype", character('c')),
-                ("typcategory", character('C')),
-                ("typisdefined", Datum::Bool(true)),
-                ("typdelim", character(',')),
-                ("typrelid", of.oid.into()),
-                ("typalign", character('d')),
-                ("typstorage", character('x')),
-                ("typtypmod", Datum::Int4(-1)),
-            ],
-        ));
+        rows.extend(row_types(table, of, &procedure));
     }
     for stored in &catalog.types {
         rows.extend(user_types(table, stored, &catalog.roles, &procedure));
     }
     rows
+}
+
+fn row_type(of: &Table) -> Oid {
+    if of.row_type.is_valid() { trivet_types::user::row_of_claim(of.row_type) } else { Oid(0) }
+}
+
+/// The type of a relation's rows, and that of arrays of them.
+fn row_types(table: &VirtualTable, of: &Table, procedure: &dyn Fn(&str) -> Datum) -> Rows {
+    let own = row_type(of);
+    let array = trivet_types::array_of(own).unwrap_or_default();
+    let array_name: String = format!("_{}", of.name).chars().take(63).collect();
+    // A sequence's rows have no arrays.
+    let arrays = of.kind() != RelationKind::Sequence;
+    let both = [(own, of.name.as_str()), (array, array_name.as_str())];
+    let shown = both.into_iter().take(if arrays { 2 } else { 1 }).filter_map(|(oid, name)| {
+        let info = trivet_types::type_info(oid)?;
+        let is_array = oid == array;
+        Some(row(
+            table,
+            &[
+                ("oid", oid.into()),
+                ("typname", name.into()),
+                ("typnamespace", of.schema.into()),
+                ("typowner", of.owner.into()),
+                ("typlen", Datum::Int2(info.length)),
+                ("typbyval", Datum::Bool(info.by_value)),
+                ("typtype", character(info.kind)),
+                ("typcategory", character(info.category.0)),
+                ("typisdefined", Datum::Bool(true)),
+                ("typdelim", character(',')),
+                ("typrelid", if is_array { Oid(0) } else { of.oid }.into()),
+                ("typelem", if is_array { own } else { Oid(0) }.into()),
+                ("typarray", if is_array || !arrays { Oid(0) } else { array }.into()),
+                ("typinput", procedure(info.input)),
+                ("typoutput", procedure(info.output)),
+                ("typreceive", procedure(info.receive)),
+                ("typsend", procedure(info.send)),
+                ("typalign", character(info.align)),
+                ("typstorage", character('x')),
+                ("typtypmod", Datum::Int4(-1)),
+            ],
+        ))
+    });
+    shown.collect()
 }
 
 /// A user's type and the type of arrays of it.

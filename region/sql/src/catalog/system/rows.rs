@@ -18,11 +18,7 @@ pub struct SessionFacts {
 }
 
 #[derive(Clone, Debug)]
-pub struct SettingRow {
-    pub name: String,
-    pub value: String,
-    pub description: String,
-}
+pub struct SettingRow(Vec<Datum>);
 
 impl SessionFacts {
     pub fn ask(environment: &dyn Environment) -> PgResult<SessionFacts> {
@@ -32,8 +28,7 @@ impl SessionFacts {
         if let Datum::Array(rows) = environment.system(SystemCall::AllSettings, &[])? {
             for row in &rows.values {
                 let Datum::Record(fields) = row else { continue };
-                let field = |at: usize| fields.get(at).and_then(Datum::as_str).unwrap_or_default().to_string();
-                settings.push(SettingRow { name: field(0), value: field(1), description: field(2) });
+                settings.push(SettingRow(fields.to_vec()));
             }
         }
         let mut inventory = Vec::new();
@@ -55,7 +50,9 @@ impl SessionFacts {
     }
 
     pub(super) fn setting(&self, name: &str) -> &str {
-        self.settings.iter().find(|setting| setting.name == name).map_or("", |setting| &setting.value)
+        let is_it = |SettingRow(fields): &&SettingRow| fields.first().and_then(Datum::as_str) == Some(name);
+        let found = self.settings.iter().find(is_it);
+        found.and_then(|SettingRow(fields)| fields.get(1)).and_then(Datum::as_str).unwrap_or_default()
     }
 }
 
@@ -210,22 +207,31 @@ pub fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot, facts: &SessionF
 }
 
 fn settings(table: &VirtualTable, facts: &SessionFacts) -> Vec<Vec<Datum>> {
-    let shown = facts.settings.iter().map(|setting| {
-        row(
-            table,
-            &[
-                ("name", setting.name.as_str().into()),
-                ("setting", setting.value.as_str().into()),
-                ("category", "Trivet".into()),
-                ("short_desc", setting.description.as_str().into()),
-                ("context", "user".into()),
-                ("vartype", "string".into()),
-                ("source", "default".into()),
-                ("boot_val", setting.value.as_str().into()),
-                ("reset_val", setting.value.as_str().into()),
-                ("pending_restart", Datum::Bool(false)),
-            ],
-        )
+    const COLUMNS: [&str; 13] = [
+        "name",
+        "setting",
+        "short_desc",
+        "unit",
+        "category",
+        "vartype",
+        "min_val",
+        "max_val",
+        "enumvals",
+        "boot_val",
+        "reset_val",
+        "context",
+        "source",
+    ];
+    let shown = facts.settings.iter().map(|SettingRow(fields)| {
+        let value = |(at, column): (usize, &&'static str)| {
+            let field = fields.get(at).cloned().unwrap_or_default();
+            let choices = field.as_str().filter(|_| *column == "enumvals");
+            let list = choices.map(|choices| choices.split(',').map(Datum::from).collect());
+            (*column, list.map_or(field.clone(), |list| Datum::array(Array::from_values(oid::TEXT, list))))
+        };
+        let mut values: Vec<(&str, Datum)> = COLUMNS.iter().enumerate().map(value).collect();
+        values.push(("pending_restart", Datum::Bool(false)));
+        row(table, &values)
     });
     shown.collect()
 }

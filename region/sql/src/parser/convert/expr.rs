@@ -1,5 +1,6 @@
 //! Expressions.
 use super::super::places::{first_of_query, first_token};
+use super::super::rewrite::STAR;
 use super::super::tree::*;
 use super::{Converter, refuse};
 use sqlparser::ast;
@@ -245,6 +246,14 @@ impl Converter<'_> {
         if matches!(operator, ast::BinaryOperator::And | ast::BinaryOperator::Or) {
             return Place::default();
         }
+        if let ast::BinaryOperator::PGCustomBinaryOperator(parts) = operator {
+            let word = first_token(right).and_then(|right| self.source.token_before(right, &["operator"]));
+            return match (word, parts.last()) {
+                (Some(word), _) => self.source.place_of_token(word),
+                (None, Some(symbol)) => self.place_of_operator(right, symbol),
+                (None, None) => Place::default(),
+            };
+        }
         self.place_of_operator(right, &operator.to_string())
     }
 
@@ -258,7 +267,7 @@ impl Converter<'_> {
     }
 
     /// The parenthesis before a query, whose first column begins at `first`.
-    fn place_of_parenthesis(&self, first: Option<sqlparser::tokenizer::Location>, words: &[&str]) -> Place {
+    pub(super) fn place_of_parenthesis(&self, first: Option<sqlparser::tokenizer::Location>, words: &[&str]) -> Place {
         let word = first.and_then(|first| self.source.token_before(first, words));
         let open = word.and_then(|word| word.checked_sub(1)).filter(|open| self.source.token_is(*open, "("));
         open.map(|open| self.source.place_of_token(open)).unwrap_or_default()
@@ -330,8 +339,12 @@ impl Converter<'_> {
             [only] if only.quote_style.is_none() && only.value.eq_ignore_ascii_case("default") => true,
             _ => false,
         };
-        let name = QualifiedName { parts: idents.into_iter().map(|ident| self.identifier(ident)).collect() };
+        let mut name = QualifiedName { parts: idents.into_iter().map(|ident| self.identifier(ident)).collect() };
         let place = name.place();
+        if name.parts.len() > 1 && name.last() == STAR {
+            name.parts.pop();
+            return Expr { kind: ExprKind::Star(name), place };
+        }
         let kind = if lone_keyword { ExprKind::Default } else { ExprKind::Column(name) };
         Expr { kind, place }
     }
@@ -554,6 +567,9 @@ impl Converter<'_> {
         let mut result = self.expr(root)?;
         for access in chain {
             result = match access {
+                ast::AccessExpr::Dot(ast::Expr::Identifier(field)) if field.value == STAR => {
+                    Expr { place: result.place, kind: ExprKind::AllFields(Box::new(result)) }
+                }
                 ast::AccessExpr::Dot(ast::Expr::Identifier(field)) => {
                     of(ExprKind::Field { operand: Box::new(result), field: self.identifier(field) })
                 }
@@ -680,6 +696,11 @@ impl Converter<'_> {
         match value {
             ast::FunctionArgExpr::Expr(value) => Ok(Some(Argument { name, value: self.expr(value)? })),
             ast::FunctionArgExpr::Wildcard => Ok(None),
+            ast::FunctionArgExpr::QualifiedWildcard(name) => {
+                let name = self.name(name)?;
+                let value = Expr { place: name.place(), kind: ExprKind::Star(name) };
+                Ok(Some(Argument { name: None, value }))
+            }
             _ => Err(PgError::unsupported("a qualified * as an argument")),
         }
     }

@@ -1,4 +1,5 @@
 //! SELECT, VALUES, WITH, set operations, FROM.
+use super::super::places::{first_of_query, first_token};
 use super::super::tree::*;
 use super::{Converter, refuse};
 use sqlparser::ast;
@@ -141,6 +142,7 @@ impl Converter<'_> {
                     from: vec![TableExpr::Table { name, alias: Alias::default(), only: false }],
                     filter: None,
                     group_by: vec![],
+                    group_distinct: false,
                     having: None,
                     windows: vec![],
                 }))
@@ -170,6 +172,7 @@ impl Converter<'_> {
             targets: self.targets(select.projection)?,
             from: self.from(select.from)?,
             filter: self.optional(select.selection)?,
+            group_distinct: grouped_distinct(&select.group_by),
             group_by: self.group_by(select.group_by)?,
             having: self.optional(select.having)?,
             windows: select
@@ -186,10 +189,11 @@ impl Converter<'_> {
 
     fn target(&mut self, item: ast::SelectItem) -> PgResult<Target> {
         Ok(match item {
-            ast::SelectItem::UnnamedExpr(expr) => Target::Expr { expr: self.expr(expr)?, alias: None },
+            ast::SelectItem::UnnamedExpr(expr) => target_of(self.expr(expr)?, None),
             ast::SelectItem::ExprWithAlias { expr, alias } => {
                 self.check_bare_label(&alias)?;
-                Target::Expr { expr: self.expr(expr)?, alias: Some(self.identifier(alias)) }
+                let expr = self.expr(expr)?;
+                target_of(expr, Some(self.identifier(alias)))
             }
             ast::SelectItem::Wildcard(options) => {
                 let place = self.source.place_of(options.wildcard_token.0.span);
@@ -241,6 +245,9 @@ impl Converter<'_> {
         refuse! { !modifiers.is_empty() => "GROUP BY ... WITH"; }
         let mut grouped = Vec::with_capacity(exprs.len());
         for expr in exprs {
+            if is_group_distinct(&expr) {
+                continue;
+            }
             grouped.push(match expr {
                 ast::Expr::Rollup(sets) => GroupBy::Rollup(self.expr_lists(sets)?),
                 ast::Expr::Cube(sets) => GroupBy::Cube(self.expr_lists(sets)?),
@@ -272,7 +279,21 @@ impl Converter<'_> {
         let descending = match key.options.sort {
             None | Some(ast::OrderBySort::Asc) => false,
             Some(ast::OrderBySort::Desc) => true,
-            Some(ast::OrderBySort::Using(_)) => return Err(PgError::unsupported("ORDER BY ... USING")),
+            Some(ast::OrderBySort::Using(operator)) => {
+                let symbol = operator.to_string();
+                let after = first_token(&key.expr).and_then(|first| self.source.token_at(first));
+                let place = after.and_then(|after| {
+                    let using = (after..self.source.tokens.len()).find(|at| self.source.token_is(*at, "using"))?;
+                    Some(self.source.place_of_token(using + 1))
+                });
+                let message = format!("operator {symbol} is not a valid ordering operator");
+                let error = PgError::new(trivet_types::sqlstate::WRONG_OBJECT_TYPE, message)
+                    .hint("Ordering operators must be \"<\" or \">\" members of btree operator families.");
+                return Err(match place.and_then(Place::known) {
+                    Some(place) => error.position(place),
+                    None => error,
+                });
+            }
         };
         Ok(SortKey { expr: self.expr(key.expr)?, descending, nulls_first: key.options.nulls_first })
     }
@@ -346,6 +367,10 @@ impl Converter<'_> {
         use ast::TableFactor as T;
         Ok(match factor {
             T::Table { name, alias, args: None, sample: None, with_ordinality: false, inheritance, .. } => {
+                if let Some(call) = self.value_as_table(&name) {
+                    let (place, alias) = (call.name.place(), self.alias(alias)?);
+                    return Ok(TableExpr::Function { call, place, alias, lateral: false, ordinality: false });
+                }
                 TableExpr::Table { name: self.name(name)?, alias: self.alias(alias)?, only: inheritance.is_some() }
             }
             T::Table { name, alias, args: Some(args), with_ordinality, .. } => {
@@ -363,6 +388,20 @@ impl Converter<'_> {
                 self.table_function(name, args, alias, false, with_ordinality)?
             }
             T::Derived { lateral, subquery, alias, sample: None } => {
+                if alias.is_none() {
+                    let place = self.place_of_parenthesis(first_of_query(&subquery), &["select", "values", "with"]);
+                    let (what, example) = match &*subquery.body {
+                        ast::SetExpr::Values(_) => ("VALUES", "(VALUES ...)"),
+                        _ => ("subquery", "(SELECT ...)"),
+                    };
+                    let message = format!("{what} in FROM must have an alias");
+                    let error = PgError::new(trivet_types::sqlstate::SYNTAX_ERROR, message)
+                        .hint(format!("For example, FROM {example} [AS] foo."));
+                    return Err(match place.known() {
+                        Some(place) => error.position(place),
+                        None => error,
+                    });
+                }
                 TableExpr::Query { query: Box::new(self.query(*subquery)?), alias: self.alias(alias)?, lateral }
             }
             T::NestedJoin { table_with_joins, alias } => {
@@ -375,6 +414,39 @@ impl Converter<'_> {
                 }
             }
             other => return Err(PgError::unsupported(format!("{other} in FROM"))),
+        })
+    }
+
+    /// `FROM current_date`: a value as a table.
+    fn value_as_table(&mut self, name: &ast::ObjectName) -> Option<FunctionCall> {
+        const VALUES: &[&str] = &[
+            "current_date",
+            "current_time",
+            "current_timestamp",
+            "localtime",
+            "localtimestamp",
+            "current_role",
+            "current_user",
+            "session_user",
+            "user",
+            "current_catalog",
+            "current_schema",
+        ];
+        let [ast::ObjectNamePart::Identifier(ident)] = name.0.as_slice() else { return None };
+        if ident.quote_style.is_some() || !VALUES.contains(&ident.value.to_ascii_lowercase().as_str()) {
+            return None;
+        }
+        let name = QualifiedName { parts: vec![self.identifier(ident.clone())] };
+        Some(FunctionCall {
+            name,
+            arguments: vec![],
+            star: false,
+            distinct: false,
+            variadic: false,
+            order_by: vec![],
+            filter: None,
+            over: None,
+            within_group: vec![],
         })
     }
 
@@ -505,6 +577,22 @@ impl Converter<'_> {
             }
             offset => self.boxed(offset),
         }
+    }
+}
+
+fn is_group_distinct(expr: &ast::Expr) -> bool {
+    matches!(expr, ast::Expr::Identifier(name) if name.value == super::super::rewrite::GROUP_DISTINCT)
+}
+
+fn grouped_distinct(group_by: &ast::GroupByExpr) -> bool {
+    matches!(group_by, ast::GroupByExpr::Expressions(exprs, _) if exprs.first().is_some_and(is_group_distinct))
+}
+
+/// `t.*` stands for columns; a label for all of them changes nothing.
+fn target_of(expr: Expr, alias: Option<Name>) -> Target {
+    match expr {
+        Expr { kind: ExprKind::Star(of), place } => Target::Star { of: Some(of), place },
+        expr => Target::Expr { expr, alias },
     }
 }
 

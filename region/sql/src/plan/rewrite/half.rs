@@ -127,6 +127,13 @@ fn member(
         })
         .collect();
     let source = RelationSource::Query(Box::new(query.clone()));
-    relations.push(Relation { alias: "ANY_subquery".to_owned(), columns, source, lateral: false, view: None });
+    relations.push(Relation {
+        alias: "ANY_subquery".to_owned(),
+        columns,
+        source,
+        lateral: false,
+        view: None,
+        row_type: None,
+    });
     Some((From::Relation(at), Some(and(conditions))))
 }

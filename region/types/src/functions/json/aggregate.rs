@@ -29,7 +29,8 @@ impl Accumulator for Elements {
             let items = self.parts.iter().map(|part| Json::parse(part)).collect::<PgResult<_>>()?;
             return Ok(shown(&Json::Array(items)));
         }
-        let structured = self.type_oid == oid::RECORD || crate::is_array(self.type_oid);
+        let structured =
+            self.type_oid == oid::RECORD || crate::user::is_row(self.type_oid) || crate::is_array(self.type_oid);
         Ok(Datum::text(format!("[{}]", self.parts.join(if structured { ", \n " } else { ", " }))))
     }
 }

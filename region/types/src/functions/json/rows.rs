@@ -97,26 +97,59 @@ pub fn jsonb_keys(_: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
     }
 }
 
-/// `trivet_json_record(json, names, types, modifiers, many)`: not PostgreSQL's; what `json_to_record` and its kin with a
-/// column list become.
-pub fn json_records(environment: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
-    let names: Vec<&str> = texts(a, 1)?.into_iter().flatten().collect();
-    let types: Vec<Oid> = array_at(a, 2)?.values.iter().map(|value| Oid(value.as_i64().unwrap_or(0) as u32)).collect();
-    let modifiers: Vec<i32> = array_at(a, 3)?.values.iter().map(|value| value.as_i64().unwrap_or(-1) as i32).collect();
-    let shape = Arc::new(RecordShape { names: names.iter().map(|name| name.to_string()).collect(), types });
-    let record = |node: &Node<'_>| -> PgResult<Datum> {
+/// Rows that JSON objects are read as.
+struct Populated {
+    shape: Arc<RecordShape>,
+    modifiers: Vec<i32>,
+    /// What a field is that an object says nothing of.
+    base: Option<Record>,
+}
+
+impl Populated {
+    /// From arrays of names, types and modifiers, and an array with the row to begin with.
+    fn of(a: &[Datum], base: Option<&Datum>) -> PgResult<Populated> {
+        let names = texts(a, 1)?.into_iter().flatten().map(str::to_string).collect();
+        let types = array_at(a, 2)?.values.iter().map(|value| Oid(value.as_i64().unwrap_or(0) as u32)).collect();
+        let modifiers = array_at(a, 3)?.values.iter().map(|value| value.as_i64().unwrap_or(-1) as i32).collect();
+        let base = match base {
+            Some(Datum::Array(base)) => match base.values.first() {
+                Some(Datum::Record(base)) => Some(base.clone()),
+                _ => None,
+            },
+            _ => None,
+        };
+        Ok(Populated { shape: Arc::new(RecordShape { names, types }), modifiers, base })
+    }
+
+    fn row(&self, node: &Node<'_>, environment: &dyn Environment) -> PgResult<Datum> {
         let Kind::Object(pairs) = &node.kind else {
             return Err(match node.kind {
                 Kind::Array(_) => invalid("cannot call populate_composite on an array"),
                 _ => invalid("cannot call populate_composite on a scalar"),
             });
         };
-        let fields = names.iter().enumerate().map(|(at, name)| {
+        let fields = self.shape.names.iter().enumerate().map(|(at, name)| {
             let found = pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value);
-            found.map_or(Ok(Datum::Null), |value| field_value(value, shape.types[at], modifiers[at], environment))
+            let given = |base: &Record| base.get(at).cloned().unwrap_or_default();
+            match found {
+                Some(value) => field_value(value, self.shape.types[at], self.modifiers[at], environment),
+                None => Ok(self.base.as_ref().map(given).unwrap_or_default()),
+            }
         });
-        Ok(Datum::Record(Record::with_shape(fields.collect::<PgResult<_>>()?, shape.clone())))
-    };
+        Ok(Datum::Record(Record::with_shape(fields.collect::<PgResult<_>>()?, self.shape.clone())))
+    }
+}
+
+/// `trivet_json_populate(json, names, types, modifiers, array of the base)`: not PostgreSQL's; what `json_populate_record` becomes.
+pub fn json_populated(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Populated::of(a, a.get(4))?.row(&parse(text(a, 0)?, true)?, environment)
+}
+
+/// `trivet_json_record(json, names, types, modifiers, many[, array of the base])`: not PostgreSQL's; what `json_to_record` and its
+/// kin with a column list become.
+pub fn json_records(environment: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
+    let populated = Populated::of(a, a.get(5))?;
+    let record = |node: &Node<'_>| populated.row(node, environment);
     let root = parse(text(a, 0)?, true)?;
     if !boolean(a, 4)? {
         return rows(vec![record(&root)?]);

@@ -91,5 +91,7 @@ pub static PROCEDURES: &[Procedure] = &[
     // Ours: a value of any type, with the type it has.
     p(9002, "trivet_json", &[oid::ANY, oid::OID], oid::JSON, STABLE, F(json::json_of)),
     // Ours: rows of a column list, which comes as names, types and modifiers.
+    // Ours: one such row, over those of a row that was given.
+    p(9061, "trivet_json_populate", &[oid::ANY, oid::TEXT_ARRAY, oid::OID_ARRAY, oid::INT4_ARRAY, oid::ANY], oid::RECORD, STABLE, F(json::json_populated)),
     p(9004, "trivet_json_record", &[oid::ANY, oid::TEXT_ARRAY, oid::OID_ARRAY, oid::INT4_ARRAY, oid::BOOL], oid::RECORD, STABLE, S(json::json_records)),
 ];
