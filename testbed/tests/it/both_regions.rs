@@ -1,5 +1,5 @@
 //! Promises of SQL that hold over two regions at once, each with its own processes and a link between them: sequences, unique
-//! and foreign keys, definitions while both write.
+//! and foreign keys, definitions while both write, locks, isolation, the past.
 use crate::harness::Bed;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -65,6 +65,11 @@ async fn promises_hold_over_both_regions() {
     unique_keys(&bed).await;
     foreign_keys(&bed).await;
     definitions_under_load(&bed).await;
+    advisory_locks(&bed).await;
+    table_locks(&bed).await;
+    skipped_rows(&bed).await;
+    write_skew(&bed).await;
+    the_past(&bed).await;
     bed.ok("down");
 }
 
@@ -120,6 +125,153 @@ async fn unique_keys(bed: &Bed) {
         assert_eq!(session.number("select count(distinct name) from claimed").await, won);
         assert!(session.number("select count(*) from claimed where key + substr(name, 6)::int = 59").await == won);
     }
+}
+
+/// A session's lock keeps the other region's sessions out until it is given back or its session ends; of two transactions that
+/// take one in both regions, one commits.
+async fn advisory_locks(bed: &Bed) {
+    let (mut a, mut b) = (Session::open(bed, 0).await, Session::open(bed, 1).await);
+    let tries = "select pg_try_advisory_lock(41)::int";
+    a.must("select pg_advisory_lock(41)").await;
+    assert_eq!(b.number(tries).await, 0, "B took what A holds");
+    assert_eq!(b.number("select pg_try_advisory_lock_shared(41)::int").await, 0);
+    assert_eq!(b.number("select pg_try_advisory_lock(42)::int").await, 1, "another key is free");
+    // Who waits in B goes on when A gives it back.
+    let waiting = tokio::spawn(async move {
+        b.must("select pg_advisory_lock(41)").await;
+        b
+    });
+    let mut other = Session::open(bed, 1).await;
+    assert_eq!(other.number(tries).await, 0);
+    assert!(!waiting.is_finished(), "B went on although A holds it");
+    assert_eq!(a.number("select pg_advisory_unlock(41)::int").await, 1);
+    let mut b = waiting.await.expect("the waiting session goes on");
+    assert_eq!(a.number(tries).await, 0, "A took what B holds");
+    assert_eq!(b.number("select pg_advisory_unlock(41)::int").await, 1);
+    // A lock goes with its session.
+    a.must("select pg_advisory_lock(43)").await;
+    assert_eq!(b.number("select pg_try_advisory_lock(43)::int").await, 0);
+    drop(a);
+    b.must("select pg_advisory_lock(43)").await;
+    assert_eq!(b.number("select count(*) from (select pg_advisory_unlock_all()) x").await, 1);
+    // Locks of transactions meet at their commits.
+    let (mut a, mut b) = (Session::open(bed, 0).await, Session::open(bed, 1).await);
+    a.must("create table guarded (place int)").await;
+    for (session, place) in [(&mut a, 0), (&mut b, 1)] {
+        session.must("begin").await;
+        session.must("select pg_advisory_xact_lock(44)").await;
+        session.must(&format!("insert into guarded values ({place})")).await;
+    }
+    let first = a.ask("commit").await.map(|_| ());
+    let second = b.ask("commit").await.map(|_| ());
+    assert!(first.is_ok(), "{first:?}");
+    assert_eq!(second.expect_err("both held it").code, "40001");
+    assert_eq!(a.number("select count(*) from guarded").await, 1);
+}
+
+/// LOCK TABLE in one region and a row written in the other: one of them does not commit.
+async fn table_locks(bed: &Bed) {
+    let (mut a, mut b) = (Session::open(bed, 0).await, Session::open(bed, 1).await);
+    a.must("create table locked (n int)").await;
+    a.must("insert into locked values (0)").await;
+    assert_eq!(b.number("select count(*) from locked").await, 1);
+    a.must("begin").await;
+    a.must("lock table locked in exclusive mode").await;
+    let seen = a.number("select count(*) from locked").await;
+    b.must("insert into locked values (1)").await;
+    a.must(&format!("insert into locked values ({})", 100 + seen)).await;
+    assert_eq!(a.ask("commit").await.expect_err("B wrote under A's lock").code, "40001");
+    assert_eq!(a.number("select count(*) from locked where n >= 100").await, 0);
+    // Within a region it waits.
+    let mut other = Session::open(bed, 0).await;
+    a.must("begin").await;
+    a.must("lock table locked in exclusive mode").await;
+    let refused = other.ask("lock table locked in share mode nowait").await.map(|_| ());
+    assert_eq!(refused.expect_err("outside of a block").code, "25P01");
+    other.must("begin").await;
+    let refused = other.ask("lock table locked in share mode nowait").await.map(|_| ());
+    assert_eq!(refused.expect_err("A holds it").code, "55P03");
+    other.must("rollback").await;
+    a.must("commit").await;
+}
+
+/// SKIP LOCKED passes over what sessions of its own region hold; what the other region took first is refused at COMMIT.
+async fn skipped_rows(bed: &Bed) {
+    let (mut a, mut b) = (Session::open(bed, 0).await, Session::open(bed, 1).await);
+    a.must("create table job (id int primary key, taken_by int)").await;
+    a.must("insert into job select g, null from generate_series(1, 20) g").await;
+    const NEXT: &str = "select id from job where taken_by is null order by id limit 1 for update skip locked";
+    let mut other = Session::open(bed, 0).await;
+    a.must("begin").await;
+    other.must("begin").await;
+    assert_eq!((a.number(NEXT).await, other.number(NEXT).await), (1, 2));
+    a.must("rollback").await;
+    other.must("rollback").await;
+    // The other region does not see the lock, and then not the commit.
+    a.must("begin").await;
+    b.must("begin").await;
+    let (first, second) = (a.number(NEXT).await, b.number(NEXT).await);
+    assert_eq!((first, second), (1, 1));
+    a.must(&format!("update job set taken_by = 0 where id = {first}")).await;
+    b.must(&format!("update job set taken_by = 1 where id = {second}")).await;
+    a.must("commit").await;
+    assert_eq!(b.ask("commit").await.expect_err("A took it").code, "40001");
+    // Workers of both regions share the rest out: each job is done once.
+    let mut workers = JoinSet::new();
+    for region in REGIONS.repeat(2) {
+        let mut session = Session::open(bed, region).await;
+        workers.spawn(async move {
+            let take = format!(
+                "update job set taken_by = {region} where id = (select id from job where taken_by is null order by id limit 1 for update skip locked) returning id"
+            );
+            let mut done = 0;
+            while !session.must(&take).await.is_empty() {
+                done += 1;
+            }
+            done
+        });
+    }
+    let done: i64 = workers.join_all().await.into_iter().sum();
+    assert_eq!(done, 19, "a job was done twice or never");
+    assert_eq!(b.number("select count(*) from job where taken_by is null").await, 0);
+}
+
+/// Two doctors, one in each region, each go off duty because the other is on: under SERIALIZABLE one of them is refused.
+async fn write_skew(bed: &Bed) {
+    let (mut a, mut b) = (Session::open(bed, 0).await, Session::open(bed, 1).await);
+    a.must("create table doctor (name text primary key, on_duty bool not null)").await;
+    for (isolation, refused) in [("serializable", true), ("repeatable read", false)] {
+        a.must("delete from doctor").await;
+        a.must("insert into doctor values ('a', true), ('b', true)").await;
+        for (session, name) in [(&mut a, "a"), (&mut b, "b")] {
+            session.must(&format!("begin isolation level {isolation}")).await;
+            assert_eq!(session.number("select count(*) from doctor where on_duty").await, 2);
+            session.must(&format!("update doctor set on_duty = false where name = '{name}'")).await;
+        }
+        let outcomes = [a.ask("commit").await.map(|_| ()), b.ask("commit").await.map(|_| ())];
+        let codes: Vec<&str> =
+            outcomes.iter().filter_map(|one| one.as_ref().err()).map(|one| one.code.as_str()).collect();
+        assert_eq!(codes, if refused { vec!["40001"] } else { vec![] }, "{isolation}");
+        let left = a.number("select count(*) from doctor where on_duty").await;
+        assert_eq!(left, i64::from(refused), "{isolation}");
+    }
+}
+
+/// What was committed in one region is the past of the other, too.
+async fn the_past(bed: &Bed) {
+    let (mut a, mut b) = (Session::open(bed, 0).await, Session::open(bed, 1).await);
+    a.must("create table told (n int)").await;
+    a.must("insert into told values (1)").await;
+    let before = a.must("select clock_timestamp()::text, pg_sleep(0.2)").await[0][0].clone().expect("a time");
+    b.must("insert into told values (2)").await;
+    for session in [&mut a, &mut b] {
+        assert_eq!(session.number("select count(*) from told").await, 2);
+        let then = format!("select count(*) from told as of system time '{before}'");
+        assert_eq!(session.number(&then).await, 1, "what came later is seen in the past");
+    }
+    let refused = b.ask(&format!("begin as of system time '{before}'; insert into told values (3)")).await.map(|_| ());
+    assert_eq!(refused.expect_err("the past is read only").code, "25006");
+    b.ask("rollback").await.expect("the block ends");
 }
 
 /// Parents go in one region while children come in the other: no child is left alone.
