@@ -66,6 +66,9 @@ pub struct SqlSection {
     pub connections_max: usize,
     #[serde(default = "default_authentication_timeout_s")]
     pub authentication_timeout_s: u64,
+    /// How long a clean stop waits for statements and transactions that are open.
+    #[serde(default = "default_stop_grace_s")]
+    pub stop_grace_s: u64,
     #[serde(default)]
     pub users: Vec<UserEntry>,
     /// How long versions are kept for AS OF SYSTEM TIME.
@@ -96,6 +99,9 @@ impl Default for StorageSection {
     }
 }
 
+fn default_stop_grace_s() -> u64 {
+    10
+}
 fn default_history_s() -> u64 {
     10
 }

@@ -1,11 +1,11 @@
 //! `trivet-region`: one region of a cluster. Storage, log, transactions, SQL and the gateway, put together; nothing else lives here.
 use clap::Parser;
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use trivet_node::logging::LogControl;
+use trivet_node::notify;
 
 // RocksDB and the SQL session allocate many small pieces, and free them on other threads.
 #[global_allocator]
@@ -17,6 +17,7 @@ mod config;
 mod digest;
 mod log;
 mod region;
+mod tls;
 
 /// One region of a Trivet cluster: a PostgreSQL endpoint, a full copy of the data, a vote.
 #[derive(Parser, Debug)]
@@ -50,9 +51,13 @@ const WORKER_STACK_BYTES: usize = 8 << 20;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_new(&arguments.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    let log = match trivet_node::logging::install(&arguments.log) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("--log: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     // One provider, chosen before anything speaks TLS.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::error!("another TLS provider was installed first");
@@ -64,7 +69,7 @@ fn main() -> ExitCode {
         .thread_stack_size(WORKER_STACK_BYTES)
         .build()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run(arguments)));
+        .and_then(|runtime| runtime.block_on(run(arguments, log)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -74,7 +79,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> anyhow::Result<()> {
+async fn run(arguments: Arguments, log: LogControl) -> anyhow::Result<()> {
     let mut config = region::read_config(&arguments.config)?;
     let common = &mut config.common;
     common.node.data_dir = arguments.data_dir.unwrap_or(common.node.data_dir.clone());
@@ -88,11 +93,17 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     // Before anything starts, so that a signal during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let region = region::Region::start(config).await?;
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("asked to stop"),
-        _ = interrupt.recv() => tracing::info!("interrupted, stopping"),
+    let mut hangup = signal(SignalKind::hangup())?;
+    let region = region::Region::start(config, log).await?;
+    notify::ready();
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break tracing::info!("asked to stop"),
+            _ = interrupt.recv() => break tracing::info!("interrupted, stopping"),
+            _ = hangup.recv() => region.reload().await,
+        }
     }
+    notify::stopping();
     region.stop().await;
     Ok(())
 }

@@ -2,11 +2,12 @@
 //!
 //! Order of start, each step needing the one before: the store (what is applied), the journal (which boot is this), the shared
 //! state and the machine (replays the journal above the horizon), the applier, the node (talks), the database, SQL, the
-//! gateway (listens). The stop is the reverse: clients first, then leadership and leases, then the store.
+//! gateway (listens). The stop: leadership, then clients, then leases, then the store.
 use crate::access::CatalogLogins;
 use crate::config::RegionSections;
 use crate::digest::{self, DigestSource};
 use crate::log::NodeLog;
+use crate::tls::ClientTls;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use std::path::Path;
@@ -15,11 +16,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use trivet_gateway::{
-    BoundAddress, Gatekeeper, GatewayConfig, GatewayHandle, GatewayTls, ListenAddress, LoginSources, ShutdownMode,
+    BoundAddress, Gatekeeper, GatewayConfig, GatewayHandle, ListenAddress, ListenError, LoginSources, ShutdownMode,
 };
 use trivet_log::Index;
 use trivet_node::config::ConfigFile;
 use trivet_node::http::{self, HttpOptions};
+use trivet_node::logging::LogControl;
 use trivet_node::{Node, NodeHandle, NodeOptions, prometheus};
 use trivet_sql::{EngineOptions, SharedEngine, SqlEngine};
 use trivet_storage::{RocksOptions, RocksStore, Store, StoreError};
@@ -60,12 +62,16 @@ pub struct Region {
     store: Arc<dyn Store>,
     background: CancellationToken,
     applier: JoinHandle<()>,
+    tls: Option<ClientTls>,
+    stop_grace: Duration,
 }
 
 impl Region {
-    pub async fn start(config: Config) -> anyhow::Result<Region> {
+    pub async fn start(config: Config, logging: LogControl) -> anyhow::Result<Region> {
         let metrics = prometheus::install().context("cannot install the metrics recorder")?;
         let Config { common, extra } = config;
+        // What can be wrong with the configuration is found before data is touched.
+        let tls = crate::tls::start(&extra.sql)?;
 
         let state_dir = common.node.data_dir.join("state");
         let options = RocksOptions {
@@ -111,7 +117,7 @@ impl Region {
         let engine = SqlEngine::with_options(database.clone(), common.node.name.clone(), options)
             .with_context(|| format!("cannot use the folder for temporary files {}", temporary.display()))?;
         spawn_lock_release(engine.clone(), background.clone());
-        let gateway = listen(&extra, &common.tls.key, engine, background.clone()).await?;
+        let gateway = listen(&extra, &common.tls.key, &tls, engine, background.clone()).await?;
         let sql_address = gateway
             .addresses()
             .iter()
@@ -122,6 +128,7 @@ impl Region {
             .context("the gateway listens nowhere")?;
 
         let mut options = HttpOptions::new(metrics);
+        options.log = Some(logging);
         let halted = state.clone();
         options.health = Arc::new(move || halted.halted().map_or(Ok(()), |reason| Err(reason.to_owned())));
         options.status = Arc::new(move || {
@@ -132,12 +139,25 @@ impl Region {
         let source = DigestSource::new(store.clone(), state, database);
         let http_address = http::serve(common.listen.http, node.clone(), options, digest::routes(source)).await?;
         tracing::info!(sql = %sql_address, http = %http_address, quic = %node.quic_address(), "region {} is up", common.node.name);
-        Ok(Region { node, gateway, store, background, applier })
+        let stop_grace = Duration::from_secs(extra.sql.stop_grace_s);
+        Ok(Region { node, gateway, store, background, applier, tls, stop_grace })
     }
 
-    /// Clients are told, the lead is handed over, leases are released, the store is flushed.
+    /// Reads the files of certificates again. What came of it is logged where it is done.
+    pub async fn reload(&self) {
+        let (node, clients) = (self.node.clone(), self.tls.as_ref().map(|tls| tls.reload.clone()));
+        let read = move || {
+            let _ = node.reload_certificates();
+            let _ = clients.map(|clients| clients.now());
+        };
+        let _ = tokio::task::spawn_blocking(read).await; // it cannot panic
+    }
+
+    /// The lead is handed over while clients are served; then each is told, when it has its answer; then leases are released,
+    /// and the store is flushed.
     pub async fn stop(self) {
-        let drained = self.gateway.shutdown(ShutdownMode::Fast).await;
+        self.node.leave_async().await;
+        let drained = self.gateway.shutdown(ShutdownMode::Graceful(self.stop_grace)).await;
         if drained.cut > 0 {
             tracing::warn!("{} connections did not end in time and were cut", drained.cut);
         }
@@ -193,6 +213,7 @@ fn spawn_lock_release(engine: Arc<SqlEngine>, ended: CancellationToken) {
 async fn listen(
     sections: &RegionSections,
     node_key: &Path,
+    tls: &Option<ClientTls>,
     engine: Arc<SqlEngine>,
     ended: CancellationToken,
 ) -> anyhow::Result<GatewayHandle> {
@@ -204,14 +225,10 @@ async fn listen(
     let fixed = sql.fixed_logins().map_err(anyhow::Error::msg)?;
     let logins = LoginSources(vec![Arc::new(fixed), Arc::new(CatalogLogins::new(engine.clone()))]);
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    let tls = match (&sql.certificate, &sql.key) {
-        (Some(certificate), Some(key)) => Some(GatewayTls::from_pem(&read(certificate)?, &read(key)?)?),
-        _ => None,
-    };
     let socket = sql.socket.iter().cloned().map(ListenAddress::Unix);
     let config = GatewayConfig {
         listen: std::iter::once(ListenAddress::Tcp(sql.listen)).chain(socket).collect(),
-        tls,
+        tls: tls.as_ref().map(|tls| tls.gateway.clone()),
         tls_required: sql.tls_required,
         connections_max: sql.connections_max,
         startup_timeout: Duration::from_secs(sql.authentication_timeout_s),
@@ -220,7 +237,12 @@ async fn listen(
         ..GatewayConfig::default()
     };
     let gatekeeper = Gatekeeper::new(rules, Arc::new(logins));
-    trivet_gateway::serve(config, Arc::new(SharedEngine(engine)), Arc::new(gatekeeper), ended)
-        .await
-        .with_context(|| format!("sql.listen = \"{}\"", sql.listen))
+    trivet_gateway::serve(config, Arc::new(SharedEngine(engine)), Arc::new(gatekeeper), ended).await.map_err(|error| {
+        let hint = match &error {
+            ListenError::Bind { cause, .. } => trivet_transport::bind_hint(cause),
+            ListenError::Authentication(_) => "",
+        };
+        let message = format!("sql.listen = \"{}\"{}", sql.listen, hint.replacen(". ", ": ", 1));
+        anyhow::Error::new(error).context(message)
+    })
 }

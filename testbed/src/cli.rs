@@ -28,12 +28,8 @@ pub enum Command {
     Up(Up),
     /// Stop the testbed; its data stays
     Down,
-    /// What every node and link is doing
-    Status {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// Who leads, who serves, what is wrong, what the next loss would do, and what to do now
+    Status(StatusArguments),
     /// Show and change the links between A, B and W
     Net {
         #[command(subcommand)]
@@ -56,6 +52,16 @@ pub enum Command {
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<String>,
     },
+    /// Make and look at the certificates of a cluster
+    Cert {
+        #[command(subcommand)]
+        what: Cert,
+    },
+    /// Files for a new cluster on three machines
+    Cluster {
+        #[command(subcommand)]
+        what: Cluster,
+    },
     /// Open psql
     Sql {
         /// The region
@@ -74,6 +80,125 @@ pub enum Command {
     /// Ends a private testbed when its drill is gone
     #[command(hide = true)]
     Guard { root: PathBuf },
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArguments {
+    /// Of a cluster that is no testbed: HTTP addresses (listen.http) of its nodes
+    #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',')]
+    pub nodes: Vec<String>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    /// A picture that moves: throughput, latency, links, leases, lag
+    #[arg(long, conflicts_with = "json")]
+    pub watch: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Cert {
+    /// Draw the key of a cluster's authority and its certificate: FOLDER/ca.key and FOLDER/ca.pem
+    Init {
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+        /// 32 hexadecimal digits; drawn if left out. Give the old one when an authority is replaced
+        #[arg(long, value_name = "HEX", value_parser = parse_cluster_id)]
+        cluster_id: Option<u128>,
+        #[arg(long, default_value_t = 7300, value_parser = clap::value_parser!(u32).range(1..=36500))]
+        days: u32,
+    },
+    /// Sign a certificate
+    Issue {
+        #[command(subcommand)]
+        what: CertIssue,
+    },
+    /// What certificates say, and how long they are valid; exit code 1 if one is not, or ends within 14 days
+    Show {
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CertIssue {
+    /// For a node, towards the others: FOLDER/node.pem and FOLDER/node.key
+    Node {
+        /// node.id of its configuration
+        #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
+        id: u8,
+        #[command(flatten)]
+        common: CertCommon,
+    },
+    /// For a region, towards its clients: FOLDER/server.pem and FOLDER/server.key
+    Server {
+        /// A host name or an address by which clients connect; several times for several
+        #[arg(long = "name", value_name = "NAME", required = true)]
+        names: Vec<String>,
+        #[command(flatten)]
+        common: CertCommon,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct CertCommon {
+    /// Where `cert init` put the authority
+    #[arg(long, value_name = "FOLDER")]
+    pub ca: PathBuf,
+    /// Where the certificate goes
+    #[arg(long, value_name = "FOLDER")]
+    pub out: PathBuf,
+    #[arg(long, default_value_t = 730, value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub days: u32,
+    /// Put it in the place of the one that is there
+    #[arg(long)]
+    pub replace: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Cluster {
+    /// Draw a cluster: its id, its authority, its first password, and for each node a folder that becomes /etc/trivet there
+    Init(ClusterInit),
+}
+
+#[derive(Debug, Args)]
+pub struct ClusterInit {
+    /// What must not be there yet
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// A region, and the host name or address by which everybody reaches it; twice
+    #[arg(long = "region", value_name = "NAME=HOST", required = true, value_parser = parse_named_host)]
+    pub regions: Vec<NamedHost>,
+    /// The witness, likewise
+    #[arg(long, value_name = "NAME=HOST", value_parser = parse_named_host)]
+    pub witness: NamedHost,
+    /// Between the nodes (UDP)
+    #[arg(long, default_value_t = 7001)]
+    pub quic_port: u16,
+    /// For clients (TCP)
+    #[arg(long, default_value_t = 5432)]
+    pub sql_port: u16,
+    /// Health, metrics and status (TCP)
+    #[arg(long, default_value_t = 8001)]
+    pub http_port: u16,
+    /// HTTP on the node's address, for load balancers and Prometheus, not on loopback only. It has no passwords: keep a
+    /// firewall around it
+    #[arg(long)]
+    pub open_http: bool,
+    /// One more name by which clients reach the regions, such as a load balancer's; several times for several
+    #[arg(long = "server-name", value_name = "NAME")]
+    pub server_names: Vec<String>,
+    /// Where the nodes keep their data
+    #[arg(long, default_value = "/var/lib/trivet", value_name = "FOLDER")]
+    pub data_dir: PathBuf,
+    /// Of the certificates
+    #[arg(long, default_value_t = 730, value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub days: u32,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedHost {
+    pub name: String,
+    pub host: String,
 }
 
 #[derive(Debug, Args)]
@@ -210,18 +335,20 @@ pub struct DrillArguments {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DrillChoice {
     One(Drill),
+    Rolling,
     All,
 }
 
 impl ValueEnum for DrillChoice {
     fn value_variants<'a>() -> &'a [DrillChoice] {
-        const CHOICES: [DrillChoice; Drill::ALL.len() + 1] = {
-            let mut choices = [DrillChoice::All; Drill::ALL.len() + 1];
+        const CHOICES: [DrillChoice; Drill::ALL.len() + 2] = {
+            let mut choices = [DrillChoice::All; Drill::ALL.len() + 2];
             let mut index = 0;
             while index < Drill::ALL.len() {
                 choices[index] = DrillChoice::One(Drill::ALL[index]);
                 index += 1;
             }
+            choices[index] = DrillChoice::Rolling;
             choices
         };
         &CHOICES
@@ -230,6 +357,10 @@ impl ValueEnum for DrillChoice {
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         match self {
             DrillChoice::One(drill) => drill.to_possible_value(),
+            DrillChoice::Rolling => {
+                let help = "Each node is stopped in order and started again, one after the other";
+                Some(clap::builder::PossibleValue::new("rolling-restart").help(help))
+            }
             DrillChoice::All => {
                 Some(clap::builder::PossibleValue::new("all").help("All of these, one after the other"))
             }
@@ -353,6 +484,28 @@ fn parse_ports(text: &str) -> Result<Ports, String> {
     Ok(Ports([port(a)?, port(b)?]))
 }
 
+fn parse_cluster_id(text: &str) -> Result<u128, String> {
+    let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match u128::from_str_radix(text, 16) {
+        Ok(id) if digits => Ok(id),
+        _ => Err("a cluster's id is 32 hexadecimal digits".into()),
+    }
+}
+
+fn parse_named_host(text: &str) -> Result<NamedHost, String> {
+    let refused = || format!("'{text}' is not NAME=HOST, such as A=10.0.0.1 or B=b.example.org, without a port");
+    let (name, host) = text.split_once('=').ok_or_else(refused)?;
+    let plain = |text: &str, more: &str| {
+        !text.is_empty() && text.chars().all(|letter| letter.is_ascii_alphanumeric() || more.contains(letter))
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_host = host.parse::<std::net::IpAddr>().is_ok() || plain(host, "-.");
+    match plain(name, "-_") && is_host {
+        true => Ok(NamedHost { name: name.to_owned(), host: host.to_owned() }),
+        false => Err(refused()),
+    }
+}
+
 fn parse_rounds(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(rounds @ 1..=100) => Ok(rounds),
@@ -394,7 +547,18 @@ mod tests {
         assert_eq!((drill.drill, drill.sabotage), (DrillChoice::All, Some(Sabotage::SkipFsync)));
         let Command::Up(up) = parse("trivet up --auth scram").expect("it reads").command else { panic!("not up") };
         assert_eq!(up.auth, Auth::Scram);
+        let init = "trivet cluster init /tmp/x --region A=10.0.0.1 --region B=b.example.org --witness W=::1";
+        let Command::Cluster { what: Cluster::Init(init) } = parse(init).expect("it reads").command else {
+            panic!("not an init")
+        };
+        assert_eq!(init.regions[1], NamedHost { name: "B".into(), host: "b.example.org".into() });
+        assert_eq!(init.witness.host, "::1");
         for wrong in [
+            "trivet cert init x --cluster-id abc",
+            "trivet cert issue server --ca x --out y",
+            "trivet cert issue node --id 0 --ca x --out y",
+            "trivet cluster init x --region A=10.0.0.1:7001 --region B=b --witness W=w",
+            "trivet cluster init x --region A=a --region B=b",
             "trivet",
             "trivet up --auth md5",
             "trivet kill X",

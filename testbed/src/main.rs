@@ -7,7 +7,7 @@
 //!   layout            directories, addresses, certificates, configuration files
 //!   within            the network that a place is in
 //!   process, state    processes by pid and start time; who runs now; signals: the user asks to stop
-//!   status, http      what a node says about itself
+//!   status, http      what a node says about itself; metrics: what it did between two looks; diagnosis: what it means
 //!   sql, load         clients; history: what they saw
 //!   check             pure checkers over a history
 //!   drills            faults under load, measured and checked
@@ -20,12 +20,14 @@ mod bench;
 mod check;
 mod cli;
 mod commands;
+mod diagnosis;
 mod distances;
 mod drills;
 mod history;
 mod http;
 mod layout;
 mod load;
+mod metrics;
 mod place;
 mod private;
 mod probe;
@@ -71,14 +73,16 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
     match cli.command {
         Command::Up(arguments) => commands::up::up(data, arguments).await?,
         Command::Down => commands::up::down(data).await?,
-        Command::Status { json } => commands::status::status(data, json).await?,
         Command::Net { change } => commands::net::net(data, change).await?,
+        Command::Status(arguments) => return commands::status::status(data, arguments).await,
         Command::Kill { place } => commands::nodes::kill(data, place).await?,
         Command::Pause { place } => commands::nodes::pause(data, place)?,
         Command::Resume { place } => commands::nodes::resume(data, place)?,
         Command::Restart { place } => commands::nodes::restart(data, place).await?,
         Command::Handover => commands::nodes::hand_over(data).await?,
         Command::Exec { place, command } => commands::nodes::exec(data, place, &command)?,
+        Command::Cert { what } => return commands::cert::cert(what),
+        Command::Cluster { what: cli::Cluster::Init(arguments) } => commands::cluster::init(&arguments)?,
         Command::Sql { place, arguments } => commands::nodes::sql(data, place, &arguments)?,
         Command::Drill(arguments) => return commands::drill::drill(data, arguments).await,
         Command::Bench(arguments) => commands::bench::bench(data, arguments).await?,

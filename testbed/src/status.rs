@@ -12,6 +12,7 @@ use std::time::Duration;
 #[serde(default)]
 pub struct NodeStatus {
     pub node: String,
+    pub id: u8,
     pub kind: String,
     pub role: String,
     pub boot: u64,
@@ -27,6 +28,28 @@ pub struct NodeStatus {
     pub lease: Lease,
     pub witness_engaged: bool,
     pub peers: Vec<Peer>,
+    pub apply_backlog_bytes: u64,
+    pub health: Health,
+    pub links: Vec<Link>,
+}
+
+/// In one word, and why.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Health {
+    pub state: String,
+    pub reason: String,
+}
+
+/// The connection to a peer, as this node made it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Link {
+    pub node: String,
+    pub address: String,
+    pub connected: bool,
+    pub trouble: Option<String>,
+    pub rtt_ms: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -56,14 +79,22 @@ impl NodeStatus {
         self.role == "leader"
     }
 
+    pub fn peer_named(&self, name: &str) -> Option<&Peer> {
+        self.peers.iter().find(|peer| peer.node.as_deref() == Some(name))
+    }
+
     pub fn peer(&self, place: Place) -> Option<&Peer> {
-        self.peers.iter().find(|peer| peer.node.as_deref() == Some(place.name()))
+        self.peer_named(place.name())
+    }
+
+    pub fn has_lost(&self, place: Place) -> bool {
+        self.has_lost_node(place.name())
     }
 
     /// Longer ago than any node would let pass on a link that works.
-    pub fn has_lost(&self, place: Place) -> bool {
+    pub fn has_lost_node(&self, name: &str) -> bool {
         const SILENT_MS: f64 = 400.0;
-        self.peer(place).is_none_or(|peer| peer.heard_ms_ago.is_none_or(|ago| ago > SILENT_MS))
+        self.peer_named(name).is_none_or(|peer| peer.heard_ms_ago.is_none_or(|ago| ago > SILENT_MS))
     }
 }
 

@@ -228,6 +228,7 @@ impl Core {
             last: node.log.last(),
             durable: node.disk.durable(),
             commit: node.commit.index,
+            leader_commit: node.leader_commit,
             applied: node.applied,
             base: node.log.base(),
             lease_until: view.lease_until,

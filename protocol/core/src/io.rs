@@ -300,6 +300,8 @@ pub struct Status {
     pub last: Position,
     pub durable: Index,
     pub commit: Index,
+    /// What the leader of the term says that it has committed; 0 at the leader itself.
+    pub leader_commit: Index,
     pub applied: Index,
     pub base: Position,
     pub lease_until: Nanos,

@@ -189,7 +189,7 @@ pub struct TestingSection {
 /// `file:line: what is wrong`.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("cannot read the configuration {}: {cause}", path.display())]
+    #[error("cannot read the configuration {}: {cause}. --config names it; docs/configuration.md describes it", path.display())]
     Read { path: PathBuf, cause: std::io::Error },
     #[error("{}:{line}: {message}{}", path.display(), quoted(text))]
     Syntax { path: PathBuf, line: usize, message: String, text: String },
@@ -215,14 +215,16 @@ impl<Extra: ExtraSections> ConfigFile<Extra> {
             let (line, text) = line_at(text, span.map_or(0, |span| span.start));
             ConfigError::Syntax { path: path.to_owned(), line, message, text }
         };
-        let from_toml = |error: toml::de::Error| syntax(error.span(), error.message().to_owned());
+        let from_toml = |error: toml::de::Error| syntax(error.span(), with_suggestion(error.message()));
 
         let sections: BTreeMap<Spanned<String>, IgnoredAny> = toml::from_str(text).map_err(from_toml)?;
         for section in sections.keys() {
             let name = section.get_ref().as_str();
             if !COMMON_SECTIONS.contains(&name) && !Extra::SECTIONS.contains(&name) {
                 let known = [&COMMON_SECTIONS[..], Extra::SECTIONS].concat().join(", ");
-                return Err(syntax(Some(section.span()), format!("unknown section `{name}`, expected one of {known}")));
+                let likely = likely(name, known.split(", "));
+                let message = format!("unknown section `{name}`, expected one of {known}{likely}");
+                return Err(syntax(Some(section.span()), message));
             }
         }
         let mut common: NodeConfig = toml::from_str(text).map_err(from_toml)?;
@@ -231,6 +233,22 @@ impl<Extra: ExtraSections> ConfigFile<Extra> {
         common.resolve_paths(path.parent().unwrap_or(Path::new("")));
         Ok(ConfigFile { common, extra })
     }
+}
+
+/// serde's message on an unknown key, with the known one that it looks like.
+fn with_suggestion(message: &str) -> String {
+    let Some(rest) = message.strip_prefix("unknown field `") else { return message.to_owned() };
+    let Some((name, known)) = rest.split_once('`') else { return message.to_owned() };
+    // Between backticks, every second part is a name.
+    let likely = likely(name, known.split('`').skip(1).step_by(2));
+    format!("{message}{likely}")
+}
+
+fn likely<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    const ALIKE: f64 = 0.85;
+    let scored = known.map(|other| (strsim::jaro_winkler(name, other), other)).filter(|(score, _)| *score >= ALIKE);
+    let best = scored.max_by(|(left, _), (right, _)| left.total_cmp(right));
+    best.map_or_else(String::new, |(_, other)| format!("; did you mean `{other}`?"))
 }
 
 /// The number, from 1, and the text of the line that the byte stands in.
@@ -260,8 +278,16 @@ impl NodeConfig {
     fn check(&self) -> Result<(), String> {
         let ids: BTreeSet<NodeId> = self.roster.iter().map(|entry| entry.id).collect();
         let names: BTreeSet<&str> = self.roster.iter().map(|entry| entry.name.as_str()).collect();
-        if ids.len() != self.roster.len() || names.len() != self.roster.len() {
-            return Err("[[roster]]: two entries have the same id or the same name".to_owned());
+        let twice = |count: &dyn Fn(&RosterEntry) -> usize| self.roster.iter().find(|entry| count(entry) > 1);
+        if ids.len() != self.roster.len() {
+            let entry = twice(&|entry| self.roster.iter().filter(|other| other.id == entry.id).count());
+            let id = entry.map_or(0, |entry| entry.id.0);
+            return Err(format!("[[roster]]: two nodes have the id {id}: each needs one of its own"));
+        }
+        if names.len() != self.roster.len() {
+            let entry = twice(&|entry| self.roster.iter().filter(|other| other.name == entry.name).count());
+            let name = entry.map_or("", |entry| entry.name.as_str());
+            return Err(format!("[[roster]]: two nodes are called {name:?}: each needs a name of its own"));
         }
         let count = |kind| self.roster.iter().filter(|entry| entry.kind == kind).count();
         let (regions, witnesses) = (count(NodeKind::Region), count(NodeKind::Witness));
@@ -270,7 +296,12 @@ impl NodeConfig {
         }
         let me = self.roster.iter().find(|entry| entry.id == self.node.id);
         match me {
-            None => return Err(format!("node.id: {} is not in the [[roster]]", self.node.id.0)),
+            None => {
+                return Err(format!(
+                    "node.id: {} is not in the [[roster]], which has every node, this one too",
+                    self.node.id.0
+                ));
+            }
             Some(entry) if entry.name != self.node.name => {
                 return Err(format!(
                     "node.name: the [[roster]] calls node {} {:?}, not {:?}",
@@ -469,14 +500,14 @@ payload_bytes = 100000
                 "hartbeat_ms = 20",
                 "conf/a.toml:35: unknown field `hartbeat_ms`, expected one of `heartbeat_ms`, `promise_ms`, `drift_permille`, \
               `election_min_ms`, `election_max_ms`, `engage_after_ms`, `eject_after_ms`, `propose_give_up_ms`, \
-              `durable_notice_delay_us`, in `hartbeat_ms = 20`",
+              `durable_notice_delay_us`; did you mean `heartbeat_ms`?, in `hartbeat_ms = 20`",
             ),
             (
                 "a section misspelt",
                 "[timing]",
                 "[timings]",
                 "conf/a.toml:34: unknown section `timings`, expected one of node, roster, listen, tls, timing, limits, \
-              testing, in `[timings]`",
+              testing; did you mean `timing`?, in `[timings]`",
             ),
             (
                 "a section of another binary",
@@ -522,7 +553,7 @@ payload_bytes = 100000
                 "the id of nobody",
                 "name = \"A\"\nid = 1\ndata",
                 "name = \"A\"\nid = 9\ndata",
-                "conf/a.toml: node.id: 9 is not in the [[roster]]",
+                "conf/a.toml: node.id: 9 is not in the [[roster]], which has every node, this one too",
             ),
             (
                 "the name of another",
@@ -530,7 +561,18 @@ payload_bytes = 100000
                 "[node]\nname = \"B\"",
                 "conf/a.toml: node.name: the [[roster]] calls node 1 \"A\", not \"B\"",
             ),
-            ("twins", "id = 2", "id = 1", "conf/a.toml: [[roster]]: two entries have the same id or the same name"),
+            (
+                "twins",
+                "id = 2",
+                "id = 1",
+                "conf/a.toml: [[roster]]: two nodes have the id 1: each needs one of its own",
+            ),
+            (
+                "namesakes",
+                "name = \"B\"",
+                "name = \"A\"",
+                "conf/a.toml: [[roster]]: two nodes are called \"A\": each needs a name of its own",
+            ),
             (
                 "two witnesses",
                 "id = 2\nkind = \"region\"",
@@ -567,7 +609,7 @@ payload_bytes = 100000
         let error = ConfigFile::<WithSql>::parse(path, &typo).expect_err("a typo");
         assert_eq!(
             error.to_string(),
-            "a.toml:41: unknown field `listn`, expected `listen`, in `listn = \"127.0.0.1:5432\"`"
+            "a.toml:41: unknown field `listn`, expected `listen`; did you mean `listen`?, in `listn = \"127.0.0.1:5432\"`"
         );
     }
 }

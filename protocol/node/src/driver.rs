@@ -38,6 +38,7 @@ pub(crate) struct Driver<M> {
     pub(crate) disk: Disk,
     pub(crate) apply: ApplySender,
     pub(crate) apply_backlog_max: usize,
+    pub(crate) heartbeat: Nanos,
     /// How long a promise is relied upon, for the tripwire.
     pub(crate) promise_held: Nanos,
     pub(crate) measure: CoreMeasure,
@@ -260,6 +261,7 @@ impl<M: Machine> Driver<M> {
         match ending {
             Ending::Stop { done } => {
                 self.say_goodbye(&mut state, |_| true);
+                self.linger(&mut state);
                 self.transport.stop();
                 _done = Some(done);
             }
@@ -279,6 +281,28 @@ impl<M: Machine> Driver<M> {
         self.commands.close();
         self.disk.finish();
         // Those who still wait for an outcome learn that nobody knows: their senders are dropped with `state`.
+    }
+
+    /// A region that stops goes on acknowledging for some round trips: what was on its way when it gave its lease back is
+    /// committed with it, and does not wait until it counts as silent.
+    fn linger(&mut self, state: &mut Running) {
+        let view = self.shared.gate.view();
+        let follows = view.leader.is_some_and(|leader| leader != self.shared.me);
+        let status = self.core.status();
+        if !follows || status.role == "witness" {
+            return;
+        }
+        let round_trip = status.peers.iter().map(|peer| peer.rtt).max().unwrap_or(0);
+        let until = clock::boottime() + 4 * round_trip + 2 * self.heartbeat;
+        let mut out = Vec::new();
+        while clock::boottime() < until {
+            // A second stop ends the first; a failure tells of itself.
+            match self.turn(state, &mut out) {
+                None => {}
+                Some(Ending::Stop { .. } | Ending::Abandoned { .. }) => return,
+                Some(Ending::Failed(failure)) => return self.shared.fail(failure),
+            }
+        }
     }
 
     /// Releases leases, now that nothing is served under them.

@@ -4,13 +4,17 @@ use crate::commands::{Command, CommandQueue};
 use crate::config::NodeConfig;
 use crate::failure::Failure;
 use crate::gate::{Begun, ReadGate};
+use crate::health::{Health, Serving};
+use crate::rotation::Reload;
 use crate::work::Backlog;
 use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 use trivet_log::{Boot, Index, Input, Nanos, NodeId, NodeKind, Outcome, Position, Proposal, ReadView, Status};
+use trivet_transport::inspect::Day;
 use trivet_transport::{LinkStatus, Links};
 
 /// How long a clean stop waits for another region to take over the lead.
@@ -26,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) views: watch::Sender<ReadView>,
     pub(crate) commits: watch::Sender<Position>,
     pub(crate) backlog: Arc<Backlog>,
+    /// A clean end has begun.
+    pub(crate) leaving: AtomicBool,
     pub(crate) failure: Mutex<Option<Failure>>,
     pub(crate) failed: Condvar,
     pub(crate) on_failure: OnFailure,
@@ -59,7 +65,19 @@ struct Inner {
     config: NodeConfig,
     boot: Boot,
     links: Links,
+    reload: Reload,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What a handle is made of.
+pub(crate) struct Parts {
+    pub(crate) commands: Arc<CommandQueue>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) config: NodeConfig,
+    pub(crate) boot: Boot,
+    pub(crate) links: Links,
+    pub(crate) reload: Reload,
+    pub(crate) thread: JoinHandle<()>,
 }
 
 /// A snapshot. Term, leader, last, commit, lease and clock are of now, the rest is at most some tens of milliseconds old.
@@ -80,16 +98,16 @@ pub struct NodeStatus {
 }
 
 impl NodeHandle {
-    pub(crate) fn new(
-        commands: Arc<CommandQueue>,
-        shared: Arc<Shared>,
-        config: NodeConfig,
-        boot: Boot,
-        links: Links,
-        thread: JoinHandle<()>,
-    ) -> NodeHandle {
+    pub(crate) fn new(parts: Parts) -> NodeHandle {
+        let Parts { commands, shared, config, boot, links, reload, thread } = parts;
         let thread = Mutex::new(Some(thread));
-        NodeHandle { inner: Arc::new(Inner { commands, shared, config, boot, links, thread }) }
+        NodeHandle { inner: Arc::new(Inner { commands, shared, config, boot, links, reload, thread }) }
+    }
+
+    /// Reads the files of `[tls]` again, now: connections from now on use what is in them. What cannot be used is an error,
+    /// and what was in use stays in use. (A change is noticed without this too, a few seconds later.)
+    pub fn reload_certificates(&self) -> Result<Day, String> {
+        self.inner.reload.now()
     }
 
     pub fn id(&self) -> NodeId {
@@ -183,14 +201,32 @@ impl NodeHandle {
     /// A clean end: hands the lead over if it has it, stops serving, releases leases, finishes the disk's work, and tells
     /// the peers. Takes up to two seconds. Idempotent; blocks.
     pub fn stop(&self) {
+        self.leave();
+        self.inner.end(|done| Command::Stop { done });
+    }
+
+    /// The first half of a clean end: hands the lead over if it has it. Serves on. Idempotent; blocks.
+    pub fn leave(&self) {
+        self.inner.shared.leaving.store(true, Ordering::Relaxed);
         if self.inner.shared.gate.view().leader == Some(self.id()) && self.other_region_is_heard() {
+            let began = Instant::now();
             self.hand_over(None);
-            let deadline = Instant::now() + HAND_OVER_WAIT;
-            while self.inner.shared.gate.view().leader == Some(self.id()) && Instant::now() < deadline {
+            let deadline = began + HAND_OVER_WAIT;
+            let mine = || self.inner.shared.gate.view().leader.is_none_or(|leader| leader == self.id());
+            while mine() && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(2));
             }
+            match mine() {
+                false => tracing::info!("the lead was handed over within {:?}", began.elapsed()),
+                true => tracing::warn!("the other region did not take the lead over within {HAND_OVER_WAIT:?}"),
+            }
         }
-        self.inner.end(|done| Command::Stop { done });
+    }
+
+    /// As `leave`, from async code.
+    pub async fn leave_async(&self) {
+        let handle = self.clone();
+        let _ = tokio::task::spawn_blocking(move || handle.leave()).await;
     }
 
     /// As `stop`, from async code.
@@ -257,19 +293,27 @@ impl NodeHandle {
         }
     }
 
-    /// Why the node does not serve now, if it does not.
-    pub fn health(&self) -> Result<(), String> {
+    /// Whether the node serves now, and if not, why.
+    pub fn health(&self) -> Health {
+        let shared = &self.inner.shared;
         if let Some(failure) = self.failure() {
-            return Err(failure.to_string());
+            return Health::of(Serving::Failed, failure.to_string());
         }
-        if self.inner.shared.gate.is_closed() {
-            return Err("this node is stopping".to_owned());
+        if shared.gate.is_closed() || shared.leaving.load(Ordering::Relaxed) {
+            return Health::of(Serving::Stopping, "this node is stopping");
         }
-        let view = self.inner.shared.gate.view();
-        match self.inner.config.kind() {
-            _ if view.leader.is_none() => Err("no leader is known".to_owned()),
-            NodeKind::Region if self.inner.shared.gate.lease_left() == 0 => Err("no read lease holds".to_owned()),
-            _ => Ok(()),
+        let view = shared.gate.view();
+        let Some(leader) = view.leader else { return Health::of(Serving::NoLeader, "no leader is known") };
+        if self.inner.config.kind() == NodeKind::Witness || shared.gate.lease_left() > 0 {
+            return Health::serving();
+        }
+        let behind = shared.status.lock().leader_commit.0.saturating_sub(view.commit.index.0);
+        match behind {
+            0 => Health::of(Serving::NoLease, "no read lease holds: too few of the other nodes are heard"),
+            _ => {
+                let leader = self.inner.config.name_of(leader);
+                Health::of(Serving::CatchingUp, format!("{behind} entries that {leader} has committed are missing"))
+            }
         }
     }
 }

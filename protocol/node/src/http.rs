@@ -3,11 +3,14 @@
 //!
 //! | route | answer |
 //! | --- | --- |
-//! | GET /health | 200 if the node serves, else 503 and a sentence why |
+//! | GET /health | 200 `serving`, else 503 and the word of [`Serving`] that fits; `/health?json` says why |
 //! | GET /metrics | Prometheus text |
 //! | GET /status | JSON, see [`status_json`] |
+//! | GET /log, POST /log | what is logged; a POST's body is a new filter, as `--log` takes it; empty: as at the start |
 //! | POST /handover | 202; hands the lead to the other region, or to `?to=ID`. 409 if this node does not lead |
 use crate::handle::{NodeHandle, NodeStatus};
+use crate::health::{Health, Serving};
+use crate::logging::LogControl;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -25,21 +28,23 @@ use trivet_transport::LinkStatus;
 pub struct HttpOptions {
     /// The Prometheus text of now.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Beyond the node's own health: why the rest does not serve, if it does not.
+    /// Beyond the node's own health: why the rest cannot go on, if it cannot.
     pub health: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// More fields for `/status`, for example `sql_address`.
     pub status: Arc<dyn Fn() -> Map<String, Value> + Send + Sync>,
+    /// Where the process's log is changed.
+    pub log: Option<LogControl>,
 }
 
 impl HttpOptions {
     /// `metrics` is what [`crate::prometheus::install`] returned.
     pub fn new(metrics: Arc<dyn Fn() -> String + Send + Sync>) -> HttpOptions {
-        HttpOptions { metrics, health: Arc::new(|| Ok(())), status: Arc::new(Map::new) }
+        HttpOptions { metrics, health: Arc::new(|| Ok(())), status: Arc::new(Map::new), log: None }
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} (HTTP): {cause}")]
+#[error("cannot listen on {address} (HTTP): {cause}{}", trivet_transport::bind_hint(cause))]
 pub struct HttpError {
     address: SocketAddr,
     cause: std::io::Error,
@@ -70,28 +75,75 @@ struct Shared {
     options: HttpOptions,
 }
 
+impl Shared {
+    /// The node's, and that of what the binary has put around it.
+    fn health(&self) -> Health {
+        let health = self.node.health();
+        match (self.options.health)() {
+            Err(reason) if health.state != Serving::Failed => Health::of(Serving::Failed, reason),
+            _ => health,
+        }
+    }
+}
+
 pub fn router(node: NodeHandle, options: HttpOptions) -> Router {
     Router::new()
         .route("/health", get(health))
         .route("/metrics", get(async |State(shared): State<Shared>| (shared.options.metrics)()))
         .route("/status", get(status))
+        .route("/log", get(log).post(set_log))
         .route("/handover", post(hand_over))
         .with_state(Shared { node, options })
 }
 
-async fn health(State(shared): State<Shared>) -> Response {
-    match shared.node.health().and_then(|()| (shared.options.health)()) {
-        Ok(()) => (StatusCode::OK, "ok\n").into_response(),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+#[derive(Deserialize)]
+struct HealthQuery {
+    /// Present in any form: the answer is JSON.
+    json: Option<String>,
+}
+
+async fn health(State(shared): State<Shared>, Query(query): Query<HealthQuery>) -> Response {
+    let health = shared.health();
+    let code = if health.serves() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    match query.json {
+        None => (code, format!("{}\n", health.state)).into_response(),
+        Some(_) => {
+            let status = shared.node.status();
+            let leader = status.core.leader.map(|leader| shared.node.config().name_of(leader));
+            let fields = json!({
+                "node": status.name, "state": health.state, "reason": health.reason,
+                "leads": status.leads, "leader": leader,
+            });
+            (code, Json(fields)).into_response()
+        }
     }
 }
 
 async fn status(State(shared): State<Shared>) -> Json<Value> {
     let cluster = format!("{:032x}", shared.node.config().node.cluster_id.0);
     let mut fields = status_json(&shared.node.status(), &cluster, |node| shared.node.config().name_of(node));
+    let health = shared.health();
+    fields.insert("health".to_owned(), json!({"state": health.state, "reason": health.reason}));
     fields.insert("links".to_owned(), shared.node.links().iter().map(|link| link_json(&shared.node, link)).collect());
     fields.extend((shared.options.status)());
     Json(Value::Object(fields))
+}
+
+const NO_LOG: (StatusCode, &str) = (StatusCode::NOT_FOUND, "the log of this process cannot be changed\n");
+
+async fn log(State(shared): State<Shared>) -> Response {
+    match &shared.options.log {
+        Some(log) => format!("{}\n", log.now()).into_response(),
+        None => NO_LOG.into_response(),
+    }
+}
+
+async fn set_log(State(shared): State<Shared>, filter: String) -> Response {
+    match shared.options.log.as_ref().map(|log| log.set(&filter)) {
+        Some(Ok(now)) => format!("{now}\n").into_response(),
+        Some(Err(error)) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+        None => NO_LOG.into_response(),
+    }
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,12 @@
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use std::time::Duration;
 use trivet_log::{Event, Nanos, NodeId, Outcome, Status};
+use trivet_transport::inspect::Day;
+
+/// Until when a certificate is valid.
+pub fn certificate(which: &'static str, until: Day) {
+    gauge!("trivet_certificate_expiry_timestamp_seconds", "certificate" => which).set(until.0 as f64);
+}
 
 /// The core thread's.
 pub(crate) struct CoreMeasure {

@@ -6,8 +6,9 @@ use crate::disk::Disk;
 use crate::driver::Driver;
 use crate::failure::{Failure, panic_text};
 use crate::gate::ReadGate;
-use crate::handle::{NodeHandle, OnFailure, Shared};
-use crate::measure::CoreMeasure;
+use crate::handle::{NodeHandle, OnFailure, Parts, Shared};
+use crate::measure::{self, CoreMeasure};
+use crate::rotation::{FileWatch, Reload};
 use crate::storage::{self, OpenError};
 use crate::wire::Inbound;
 use crate::work::{ApplyReceiver, apply_queue};
@@ -15,12 +16,15 @@ use parking_lot::{Condvar, Mutex};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::sync::watch;
 use trivet_files::Files;
 use trivet_journal::Journal;
 use trivet_log::{Boot, Config, Core, Index, Machine, NodeKind, Output, Position, Recovered, Sabotage, Status};
+use trivet_transport::inspect::Day;
 use trivet_transport::{
-    Identity, Limits, Patience, PeerAddress, StartError as TransportError, TlsError, Transport, TransportConfig,
+    Identity, Limits, Patience, PeerAddress, Rotation, StartError as TransportError, TlsError, Transport,
+    TransportConfig,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +68,7 @@ pub struct Opened {
     config: NodeConfig,
     options: NodeOptions,
     identity: Identity,
+    certificates: FileWatch,
     journal: Journal,
     recovered: Recovered,
 }
@@ -84,13 +89,14 @@ impl Node {
     pub fn open(config: NodeConfig, options: NodeOptions, replay_from: Index) -> Result<Opened, StartError> {
         warn_of_testing(&config);
         // What can be wrong with the configuration is found before the data directory is touched.
+        let certificates = FileWatch::new([&config.tls.ca, &config.tls.certificate, &config.tls.key].map(Clone::clone));
         let identity = Identity::read(&config.tls.ca, &config.tls.certificate, &config.tls.key)?;
         let files = match &options.files {
             Some(files) => files.clone(),
             None => storage::open_files(&config)?,
         };
         let (journal, recovered) = storage::open_journal(&config, files, replay_from)?;
-        Ok(Opened { config, options, identity, journal, recovered })
+        Ok(Opened { config, options, identity, certificates, journal, recovered })
     }
 }
 
@@ -114,7 +120,7 @@ impl Opened {
         mut machine: M,
         applied: Index,
     ) -> Result<(NodeHandle, ApplyReceiver), StartError> {
-        let Opened { config, mut options, identity, journal, mut recovered } = self;
+        let Opened { config, mut options, identity, certificates, journal, mut recovered } = self;
         let (base, last) = (recovered.base.index, recovered.last.index);
         if config.kind() == NodeKind::Region {
             if applied > last {
@@ -143,17 +149,21 @@ impl Opened {
             views: watch::Sender::default(),
             commits: watch::Sender::default(),
             backlog,
+            leaving: AtomicBool::new(false),
             failure: Mutex::new(None),
             failed: Condvar::new(),
             on_failure: options.on_failure.take().unwrap_or(end_process),
         });
 
+        let expiry = identity.expiry()?;
         let sink = Inbound { me: config.node.id, commands: commands.clone() };
         let transport = Transport::start(
             transport_config(&config, options.patience.take().unwrap_or_default(), identity),
             Arc::new(sink),
         )?;
         let links = transport.links();
+        let reload =
+            watch_certificates(certificates, &config, expiry, transport.rotation()).map_err(StartError::Thread)?;
 
         let mut started = Vec::new();
         let core_config = core_config(&config);
@@ -174,12 +184,33 @@ impl Opened {
             disk: Disk::start(journal, commands.clone()).map_err(StartError::Thread)?,
             apply,
             apply_backlog_max: config.limits.apply_backlog_bytes,
+            heartbeat: config.timing().heartbeat,
             promise_held,
             measure: CoreMeasure::new(config.roster.iter().map(|entry| entry.id).filter(|id| *id != config.node.id)),
         };
         let thread = spawn_driver(driver, started, shared.clone()).map_err(StartError::Thread)?;
-        Ok((NodeHandle::new(commands, shared, config, boot, links, thread), applier))
+        Ok((NodeHandle::new(Parts { commands, shared, config, boot, links, reload, thread }), applier))
     }
+}
+
+/// Certificates are replaced without a restart.
+fn watch_certificates(
+    watch: FileWatch,
+    config: &NodeConfig,
+    expiry: [Day; 2],
+    rotation: Rotation,
+) -> std::io::Result<Reload> {
+    let tell = |[node, authority]: [Day; 2]| {
+        measure::certificate("node", node);
+        measure::certificate("authority", authority);
+        node.min(authority)
+    };
+    let tls = config.tls.clone();
+    watch.spawn("the certificate of [tls]", tell(expiry), move || {
+        let identity = Identity::read(&tls.ca, &tls.certificate, &tls.key).map_err(|error| error.to_string())?;
+        rotation.replace(&identity).map_err(|error| error.to_string())?;
+        identity.expiry().map(tell).map_err(|error| error.to_string())
+    })
 }
 
 fn spawn_driver<M: Machine + Send + 'static>(

@@ -22,8 +22,18 @@ pub enum OpenError {
     Folder { path: PathBuf, cause: std::io::Error },
     #[error(transparent)]
     Files(#[from] FilesError),
-    #[error(transparent)]
-    Journal(#[from] JournalError),
+    #[error("{cause}{}", what_to_do(cause))]
+    Journal {
+        #[from]
+        cause: JournalError,
+    },
+}
+
+fn what_to_do(error: &JournalError) -> &'static str {
+    match error {
+        JournalError::Foreign { .. } => ". node.data_dir, node.id and node.cluster_id must be of one node",
+        _ => "",
+    }
 }
 
 /// The journal's files, as `[testing]` wants them.

@@ -21,7 +21,7 @@ enum KnockError {
     Connection(#[from] ConnectionError),
     #[error("no complete handshake in time")]
     Deadline,
-    #[error("its certificate names no other node of this cluster")]
+    #[error("its certificate names no other node of this cluster: is it in the [[roster]] here, under that id?")]
     Stranger,
     #[error("{0}")]
     Hello(#[from] HelloError),

@@ -1,6 +1,7 @@
 //! Makes a cluster's authority and the certificates that it signs: for nodes, and for the servers that clients
 //! reach. Operators may use any other authority; what counts is the name in a node's certificate
 //! ([`node_name`](crate::node_name)).
+use crate::inspect::Day;
 use crate::tls::{NODE_SUFFIX, cluster_domain, node_name};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -10,7 +11,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use trivet_log::{ClusterId, NodeId};
 
 /// A certificate with its key, both PEM.
@@ -46,11 +47,36 @@ impl Certificate {
     }
 }
 
+impl Certificate {
+    /// As `write`, but leaves what is there alone.
+    pub fn write_new(&self, certificate: &Path, key: &Path) -> io::Result<()> {
+        create_with_mode(key, self.key_pem.as_bytes(), 0o600)?;
+        create_with_mode(certificate, self.certificate_pem.as_bytes(), 0o644)
+    }
+
+    /// Puts both in the place of older ones, each in one step, so that whoever reads meanwhile reads a whole file.
+    pub fn replace(&self, certificate: &Path, key: &Path) -> io::Result<()> {
+        for (path, text, mode) in [(certificate, &self.certificate_pem, 0o644), (key, &self.key_pem, 0o600)] {
+            let mut next = path.as_os_str().to_owned();
+            next.push(".new");
+            write_with_mode(Path::new(&next), text.as_bytes(), mode)?;
+            std::fs::rename(&next, path)?;
+        }
+        Ok(())
+    }
+}
+
 impl Authority {
     /// Writes both; the key readable by its owner alone. Nodes need only the certificate.
     pub fn write(&self, certificate: &Path, key: &Path) -> io::Result<()> {
         write_with_mode(certificate, self.certificate_pem.as_bytes(), 0o644)?;
         write_with_mode(key, self.key_pem.as_bytes(), 0o600)
+    }
+
+    /// As `write`, but leaves what is there alone: a key that is overwritten is lost.
+    pub fn write_new(&self, certificate: &Path, key: &Path) -> io::Result<()> {
+        create_with_mode(key, self.key_pem.as_bytes(), 0o600)?;
+        create_with_mode(certificate, self.certificate_pem.as_bytes(), 0o644)
     }
 
     /// What [`Authority::write`] wrote.
@@ -63,23 +89,67 @@ impl Authority {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// From a moment before now, so that a clock that is a little behind believes it too, until so many days from now.
+    Days(u32),
+    Between(Day, Day),
+}
+
+impl Validity {
+    pub const AUTHORITY: Validity = Validity::Days(20 * 365);
+    pub const LEAF: Validity = Validity::Days(10 * 365);
+    fn apply(self, params: &mut CertificateParams) {
+        const DAY: i64 = 24 * 3600;
+        let now = Day::now().0;
+        let (from, until) = match self {
+            Validity::Days(days) => (now - DAY, now + i64::from(days) * DAY),
+            Validity::Between(Day(from), Day(until)) => (from, until),
+        };
+        let at = |seconds: i64| date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds.unsigned_abs());
+        (params.not_before, params.not_after) = (at(from), at(until));
+    }
+}
+
 /// Draws a new key and signs itself with it.
 pub fn make_ca(cluster: ClusterId) -> Result<Authority, CertificateError> {
+    make_ca_valid(cluster, Validity::AUTHORITY)
+}
+
+pub fn make_ca_valid(cluster: ClusterId, validity: Validity) -> Result<Authority, CertificateError> {
     let key = KeyPair::generate()?;
-    let certificate = authority_params(cluster)?.self_signed(&key)?;
+    let mut params = authority_params(cluster)?;
+    validity.apply(&mut params);
+    let certificate = params.self_signed(&key)?;
     Ok(Authority { cluster, certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
 }
 
 /// For one node, both as server and as client of its peers.
 pub fn make_node_certificate(authority: &Authority, node: NodeId) -> Result<Certificate, CertificateError> {
+    make_node_certificate_valid(authority, node, Validity::LEAF)
+}
+
+pub fn make_node_certificate_valid(
+    authority: &Authority,
+    node: NodeId,
+    validity: Validity,
+) -> Result<Certificate, CertificateError> {
     let name = node_name(node, authority.cluster);
     let mut params = leaf_params(vec![name.clone()], name)?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-    sign(authority, params)
+    sign(authority, params, validity)
 }
 
 /// For what clients reach (SQL, HTTP): `names` are host names and addresses. Never passes as a node's.
 pub fn make_server_certificate(authority: &Authority, names: &[String]) -> Result<Certificate, CertificateError> {
+    make_server_certificate_valid(authority, names, Validity::LEAF)
+}
+
+pub fn make_server_certificate_valid(
+    authority: &Authority,
+    names: &[String],
+    validity: Validity,
+) -> Result<Certificate, CertificateError> {
     let first = names.first().ok_or(CertificateError::NoName)?.clone();
     let suffix = format!(".{NODE_SUFFIX}");
     if let Some(name) = names.iter().find(|name| name.trim_end_matches('.').to_ascii_lowercase().ends_with(&suffix)) {
@@ -87,10 +157,15 @@ pub fn make_server_certificate(authority: &Authority, names: &[String]) -> Resul
     }
     let mut params = leaf_params(names.to_vec(), first)?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    sign(authority, params)
+    sign(authority, params, validity)
 }
 
-fn sign(authority: &Authority, params: CertificateParams) -> Result<Certificate, CertificateError> {
+fn sign(
+    authority: &Authority,
+    mut params: CertificateParams,
+    validity: Validity,
+) -> Result<Certificate, CertificateError> {
+    validity.apply(&mut params);
     let issuer = Issuer::new(authority_params(authority.cluster)?, KeyPair::from_pem(&authority.key_pem)?);
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, &issuer)?;
@@ -103,9 +178,6 @@ fn authority_params(cluster: ClusterId) -> Result<CertificateParams, Certificate
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.distinguished_name.push(DnType::OrganizationName, "Trivet");
     params.distinguished_name.push(DnType::CommonName, format!("authority of {}", cluster_domain(cluster)));
-    let year = this_year();
-    params.not_before = date_time_ymd(year - 1, 1, 1);
-    params.not_after = date_time_ymd(year + 20, 1, 1);
     Ok(params)
 }
 
@@ -115,16 +187,13 @@ fn leaf_params(names: Vec<String>, common_name: String) -> Result<CertificatePar
     params.distinguished_name.push(DnType::CommonName, common_name);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
-    let year = this_year();
-    params.not_before = date_time_ymd(year - 1, 1, 1);
-    params.not_after = date_time_ymd(year + 10, 1, 1);
     Ok(params)
 }
 
-fn this_year() -> i32 {
-    const SECONDS_A_YEAR: u64 = 31_556_952;
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    1970 + i32::try_from(since / SECONDS_A_YEAR).unwrap_or(0)
+fn create_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// The mode is set before the first byte is there, and again if the file existed with a wider one.

@@ -1,4 +1,5 @@
 //! What a transport is started with. Defaults suit two regions up to half a second apart.
+use crate::inspect::{Day, inspect};
 use crate::tls::TlsError;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -29,44 +30,79 @@ pub struct PeerAddress {
     pub address: String,
 }
 
-/// A node's certificate and key, and the authority that it trusts.
+/// A node's certificate and key, and the authority (or authorities) that it trusts. For messages, where each was read.
 #[derive(Debug)]
 pub struct Identity {
     pub(crate) authority: Vec<CertificateDer<'static>>,
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: PrivateKeyDer<'static>,
+    pub(crate) authority_file: String,
+    pub(crate) certificate_file: String,
+    pub(crate) key_file: String,
 }
 
 impl Identity {
     /// Reads three PEM files: the cluster's authority, this node's certificate, this node's key.
     pub fn read(authority: &Path, certificate: &Path, key: &Path) -> Result<Identity, TlsError> {
         let read = |path: &Path| std::fs::read(path).map_err(|cause| TlsError::Read { path: path.to_owned(), cause });
-        crate::tls::warn_if_readable_by_others(key);
-        Identity::from_pem(&read(authority)?, &read(certificate)?, &read(key)?)
+        let texts = [read(authority)?, read(certificate)?, read(key)?];
+        crate::tls::check_key_mode(key)?;
+        Identity::of(&texts, [authority, certificate, key].map(|path| path.display().to_string()))
     }
 
     pub fn from_pem(authority: &[u8], certificate: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
+        let files = ["the authority", "the node's certificate", "the node's key"].map(str::to_owned);
+        Identity::of(&[authority, certificate, key], files)
+    }
+
+    fn of(texts: &[impl AsRef<[u8]>; 3], files: [String; 3]) -> Result<Identity, TlsError> {
+        let [authority, certificate, key] = texts.each_ref().map(AsRef::as_ref);
+        let [authority_file, certificate_file, key_file] = files;
         Ok(Identity {
-            authority: certificates("the authority", authority)?,
-            chain: certificates("the node's certificate", certificate)?,
+            authority: certificates(&authority_file, authority)?,
+            chain: certificates(&certificate_file, certificate)?,
             key: PrivateKeyDer::from_pem_slice(key)
-                .map_err(|source| TlsError::Pem { what: "the node's key", detail: source.to_string() })?,
+                .map_err(|source| TlsError::Pem { file: key_file.clone(), detail: source.to_string() })?,
+            authority_file,
+            certificate_file,
+            key_file,
         })
+    }
+
+    /// Until when the node's certificate is valid, and until when the one of the authorities that lasts longest.
+    pub fn expiry(&self) -> Result<[Day; 2], TlsError> {
+        let until = |certificate: Option<&CertificateDer<'_>>, file: &String| {
+            let facts = certificate.ok_or_else(|| "no certificate".to_owned()).and_then(inspect);
+            let facts = facts.map_err(|detail| TlsError::Pem { file: file.clone(), detail })?;
+            Ok(facts.until)
+        };
+        let authorities: Result<Vec<Day>, TlsError> =
+            self.authority.iter().map(|authority| until(Some(authority), &self.authority_file)).collect();
+        let last = authorities?.into_iter().max().unwrap_or(Day(0));
+        Ok([until(self.chain.first(), &self.certificate_file)?, last])
     }
 }
 
 impl Clone for Identity {
     fn clone(&self) -> Identity {
-        Identity { authority: self.authority.clone(), chain: self.chain.clone(), key: self.key.clone_key() }
+        Identity {
+            authority: self.authority.clone(),
+            chain: self.chain.clone(),
+            key: self.key.clone_key(),
+            authority_file: self.authority_file.clone(),
+            certificate_file: self.certificate_file.clone(),
+            key_file: self.key_file.clone(),
+        }
     }
 }
 
-fn certificates(what: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates(file: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let refused = |detail: String| TlsError::Pem { file: file.to_owned(), detail };
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(TlsError::Pem { what, detail: "no certificate in it".to_owned() }),
-        Err(error) => Err(TlsError::Pem { what, detail: error.to_string() }),
+        Ok(_) => Err(refused("no certificate in it".to_owned())),
+        Err(error) => Err(refused(error.to_string())),
     }
 }
 

@@ -148,7 +148,7 @@ async fn connect(shared: &Shared, endpoint: &Endpoint, peer: &Peer) -> Result<Di
     let address = peer.address.lock().clone();
     let address = resolve(&address).await?;
     // rustls checks the certificate's name against server_name: the peer is the node that we mean (N1).
-    let connection = endpoint.connect_with(shared.client.clone(), address, &peer.server_name)?.await?;
+    let connection = endpoint.connect_with(shared.client(), address, &peer.server_name)?.await?;
     match greet(shared, peer, &connection).await {
         Ok(dialled) => Ok(dialled),
         // If it was closed with a reason, that reason says more than the failure that we saw first.

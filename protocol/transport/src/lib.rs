@@ -27,7 +27,8 @@
 //!
 //! The transport has a thread and a small runtime of its own: no load elsewhere delays a lease. It knows nothing of
 //! what frames mean; `docs/formats/transport.md` draws the bytes around them. 0-RTT data and session tickets are off:
-//! they could be replayed, and each connection shall prove both certificates anew.
+//! they could be replayed, and each connection shall prove both certificates anew. [`Rotation`] replaces the certificates
+//! of a running transport: connections that stand go on, new ones show and believe what is new.
 mod accept;
 pub mod certificates;
 mod config;
@@ -35,6 +36,7 @@ mod congestion;
 mod dial;
 mod frame;
 mod hello;
+pub mod inspect;
 mod lanes;
 mod link;
 mod report;
@@ -44,5 +46,5 @@ mod transport;
 pub use config::{Identity, Limits, Patience, PeerAddress, TransportConfig};
 pub use lanes::Sent;
 pub use link::{LinkEvent, LinkStatus, Received, Refused, Sink};
-pub use tls::{TlsError, node_name};
-pub use transport::{Links, StartError, Transport};
+pub use tls::{TlsError, check_dates, check_key_mode, node_name};
+pub use transport::{Links, Rotation, StartError, Transport, bind_hint};

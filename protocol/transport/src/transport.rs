@@ -1,6 +1,6 @@
 //! Start, send, stop. The runtime, the endpoint and the tasks live on one thread of their own.
 use crate::accept;
-use crate::config::{Limits, Patience, TransportConfig};
+use crate::config::{Identity, Limits, Patience, TransportConfig};
 use crate::congestion::SteadyConfig;
 use crate::dial;
 use crate::frame::class_number;
@@ -9,6 +9,7 @@ use crate::link::{LinkStatus, Outgoing, Peer, Sink};
 use crate::report::{Reporter, Trouble};
 use crate::tls::{Tls, TlsError};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use quinn::{ClientConfig, Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime, VarInt};
 use std::collections::BTreeMap;
 use std::io;
@@ -16,7 +17,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use trivet_log::{Class, ClusterId, NodeId};
 
@@ -28,7 +29,7 @@ const SOCKET_BUFFER: usize = 8 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot listen on {address} (UDP): {cause}")]
+    #[error("cannot listen on {address} (UDP): {cause}{}", bind_hint(cause))]
     Bind { address: SocketAddr, cause: io::Error },
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -38,12 +39,24 @@ pub enum StartError {
     Thread(io::Error),
 }
 
+/// What to do about an address that cannot be listened on.
+pub fn bind_hint(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => ". Another process listens there: does this node run already?",
+        io::ErrorKind::AddrNotAvailable => ". This machine has no such address: compare with `ip address`",
+        io::ErrorKind::PermissionDenied => ". Ports below 1024 are root's: choose another",
+        _ => "",
+    }
+}
+
 /// A running transport. Dropping it stops it.
 pub struct Transport {
     shared: Arc<Shared>,
     local_address: SocketAddr,
     stop: watch::Sender<Stopping>,
     thread: Option<std::thread::JoinHandle<()>>,
+    /// To the task that has the endpoint: what it answers new connections with.
+    servers: mpsc::UnboundedSender<ServerConfig>,
 }
 
 /// What the tasks share.
@@ -53,7 +66,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) patience: Patience,
     pub(crate) peers: BTreeMap<NodeId, Arc<Peer>>,
-    pub(crate) client: ClientConfig,
+    client: Mutex<ClientConfig>,
+    quic: Arc<quinn::TransportConfig>,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) reporter: Reporter,
     pub(crate) stopping: watch::Receiver<Stopping>,
@@ -67,6 +81,11 @@ pub(crate) enum Stopping {
 }
 
 impl Shared {
+    /// What the next dial is made with.
+    pub(crate) fn client(&self) -> ClientConfig {
+        self.client.lock().clone()
+    }
+
     /// Spawns a task whose panic is told to the sink, where a plain one would end in silence.
     pub(crate) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         let shared = self.clone();
@@ -89,21 +108,14 @@ impl Transport {
     /// Install the metrics recorder before: counters are looked up here.
     pub fn start(config: TransportConfig, sink: Arc<dyn Sink>) -> Result<Transport, StartError> {
         check(&config)?;
-        let tls = Tls::new(&config)?;
+        let tls = Tls::new(config.me, config.cluster, &config.identity)?;
         let bind = |cause| StartError::Bind { address: config.listen, cause };
         let socket = UdpSocket::bind(config.listen).map_err(bind)?;
         enlarge_buffers(&socket);
         let local_address = socket.local_addr().map_err(bind)?;
 
         let quic = Arc::new(quic_config(&config.limits, &config.patience)?);
-        let mut client = ClientConfig::new(tls.client);
-        client.transport_config(quic.clone());
-        let mut server = ServerConfig::with_crypto(tls.server);
-        server
-            .transport_config(quic)
-            .max_incoming(config.limits.handshakes_max)
-            .incoming_buffer_size(64 << 10)
-            .incoming_buffer_size_total(1 << 20);
+        let (client, server) = crypto(tls, &quic, &config.limits);
 
         let peers = config
             .peers
@@ -116,7 +128,8 @@ impl Transport {
             peers: peers.collect(),
             limits: config.limits,
             patience: config.patience,
-            client,
+            client: Mutex::new(client),
+            quic,
             sink,
             reporter: Reporter::default(),
             stopping,
@@ -129,12 +142,13 @@ impl Transport {
             Endpoint::new(EndpointConfig::default(), Some(server), socket, Arc::new(TokioRuntime))
                 .map_err(|cause| StartError::Bind { address: local_address, cause })?
         };
+        let (servers, replaced) = mpsc::unbounded_channel();
         let tasks = shared.clone();
         let thread = std::thread::Builder::new()
             .name("trivet-quic".to_owned())
-            .spawn(move || runtime.block_on(run(tasks, endpoint)))
+            .spawn(move || runtime.block_on(run(tasks, endpoint, replaced)))
             .map_err(StartError::Thread)?;
-        Ok(Transport { shared, local_address, stop, thread: Some(thread) })
+        Ok(Transport { shared, local_address, stop, thread: Some(thread), servers })
     }
 
     /// Never waits. A frame that cannot be queued is dropped, counted and, where nobody expects it, logged.
@@ -170,6 +184,11 @@ impl Transport {
         Links { peers: self.shared.peers.values().cloned().collect(), local_address: self.local_address }
     }
 
+    /// Replaces its certificates; may outlive the transport.
+    pub fn rotation(&self) -> Rotation {
+        Rotation { shared: self.shared.clone(), servers: self.servers.clone() }
+    }
+
     /// Lets what was sent arrive, closes every connection, and waits for the thread: within a second, whoever is away.
     pub fn stop(mut self) {
         self.shut_down(Stopping::AfterFlush);
@@ -189,6 +208,24 @@ impl Transport {
 impl Drop for Transport {
     fn drop(&mut self) {
         self.shut_down(Stopping::AtOnce);
+    }
+}
+
+/// Replaces the certificates of a running transport.
+#[derive(Clone)]
+pub struct Rotation {
+    shared: Arc<Shared>,
+    servers: mpsc::UnboundedSender<ServerConfig>,
+}
+
+impl Rotation {
+    /// Connections made from now on, in either direction, use it; those that stand go on. On an error nothing changes.
+    pub fn replace(&self, identity: &Identity) -> Result<(), TlsError> {
+        let tls = Tls::new(self.shared.me, self.shared.cluster, identity)?;
+        let (client, server) = crypto(tls, &self.shared.quic, &self.shared.limits);
+        *self.shared.client.lock() = client;
+        let _ = self.servers.send(server); // fails only after the end
+        Ok(())
     }
 }
 
@@ -227,14 +264,21 @@ fn status(peer: &Peer) -> LinkStatus {
     }
 }
 
-async fn run(shared: Arc<Shared>, endpoint: Endpoint) {
+async fn run(shared: Arc<Shared>, endpoint: Endpoint, mut replaced: mpsc::UnboundedReceiver<ServerConfig>) {
     for peer in shared.peers.values() {
         shared.spawn(dial::keep_connected(shared.clone(), endpoint.clone(), peer.clone()));
     }
     shared.spawn(accept::accept_all(shared.clone(), endpoint.clone()));
     let mut stopping = shared.stopping.clone();
     // An error means that the handle is gone: stop as well.
-    let how = stopping.wait_for(|stopping| *stopping != Stopping::No).await.map_or(Stopping::AtOnce, |how| *how);
+    let how = loop {
+        tokio::select! {
+            how = stopping.wait_for(|stopping| *stopping != Stopping::No) => {
+                break how.map_or(Stopping::AtOnce, |how| *how);
+            }
+            Some(server) = replaced.recv() => endpoint.set_server_config(Some(server)),
+        }
+    };
     if how == Stopping::AfterFlush {
         let _ = tokio::time::timeout(FLUSH, flush(&shared)).await;
     }
@@ -264,6 +308,18 @@ fn check(config: &TransportConfig) -> Result<(), StartError> {
         return Err(StartError::Config("frame_max must be between 1 and 2^32 - 1 bytes".to_owned()));
     }
     Ok(())
+}
+
+fn crypto(tls: Tls, quic: &Arc<quinn::TransportConfig>, limits: &Limits) -> (ClientConfig, ServerConfig) {
+    let mut client = ClientConfig::new(tls.client);
+    client.transport_config(quic.clone());
+    let mut server = ServerConfig::with_crypto(tls.server);
+    server
+        .transport_config(quic.clone())
+        .max_incoming(limits.handshakes_max)
+        .incoming_buffer_size(64 << 10)
+        .incoming_buffer_size_total(1 << 20);
+    (client, server)
 }
 
 fn quic_config(limits: &Limits, patience: &Patience) -> Result<quinn::TransportConfig, StartError> {

@@ -199,28 +199,29 @@ impl FromStr for ScramVerifier {
 pub(crate) struct Scram {
     decoy: Bytes,
     plain: ScramServerAuth,
-    bound: Option<ScramServerAuth>,
+}
+
+/// What binds a proof to a certificate: the server's own, first in its chain. One whose signature pgwire does not know
+/// offers none.
+pub(crate) fn binding(certificate_pem: &[u8]) -> Option<ScramServerAuth> {
+    let mut scram = ScramServerAuth::new();
+    match scram.configure_certificate(certificate_pem) {
+        Ok(()) => Some(scram),
+        Err(error) => {
+            tracing::warn!(%error, "no channel binding with this certificate");
+            None
+        }
+    }
 }
 
 impl Scram {
-    /// `certificate_pem`: the server's own, first in its chain. One whose signature pgwire does not know offers no binding.
     /// `decoy`: the secret behind made-up salts, drawn if there is none.
-    pub fn new(certificate_pem: Option<&[u8]>, decoy: Option<Bytes>) -> PgResult<Scram> {
-        let bound = certificate_pem.and_then(|pem| {
-            let mut scram = ScramServerAuth::new();
-            match scram.configure_certificate(pem) {
-                Ok(()) => Some(scram),
-                Err(error) => {
-                    tracing::warn!(%error, "no channel binding with this certificate");
-                    None
-                }
-            }
-        });
+    pub fn new(decoy: Option<Bytes>) -> PgResult<Scram> {
         let decoy = match decoy {
             Some(decoy) => decoy,
             None => random_bytes::<KEY_SIZE>()?,
         };
-        Ok(Scram { decoy, plain: ScramServerAuth::new(), bound })
+        Ok(Scram { decoy, plain: ScramServerAuth::new() })
     }
 
     /// A verifier that no password fits, with a salt that is always the same for a name.
@@ -233,13 +234,18 @@ impl Scram {
         Ok(ScramVerifier { iterations: ITERATIONS, salt, stored_key: key, server_key: key })
     }
 
-    pub fn begin(&self, user: &str, verifier: Option<ScramVerifier>, tls: bool) -> PgResult<Exchange> {
+    /// `bound`: of the certificate that this client saw.
+    pub fn begin(
+        &self,
+        user: &str,
+        verifier: Option<ScramVerifier>,
+        bound: Option<ScramServerAuth>,
+    ) -> PgResult<Exchange> {
         let known = verifier.is_some();
         let verifier = match verifier {
             Some(verifier) => verifier,
             None => self.decoy(user)?,
         };
-        let bound = if tls { self.bound.clone() } else { None };
         Ok(Exchange { user: user.to_owned(), known, verifier, plain: self.plain.clone(), bound, waiting: None })
     }
 }
@@ -375,9 +381,9 @@ mod tests {
 
     #[test]
     fn a_role_that_is_not_there_looks_like_one_that_is() {
-        let scram = Scram::new(None, None).expect("random bytes");
+        let scram = Scram::new(None).expect("random bytes");
         let salt = |user: &str| {
-            let mut exchange = scram.begin(user, None, false).expect("begins");
+            let mut exchange = scram.begin(user, None, None).expect("begins");
             let message = exchange.first(&initial(SCRAM_SHA_256_METHOD, b"n,,n=,r=abc")).expect("goes on");
             let fields: Vec<String> = message.split(',').map(str::to_owned).collect();
             (fields[1].clone(), fields[2].clone())
@@ -390,8 +396,8 @@ mod tests {
 
     #[test]
     fn mechanisms_and_their_misuse() {
-        let scram = Scram::new(None, None).expect("random bytes");
-        let begin = || scram.begin("ann", None, true).expect("begins");
+        let scram = Scram::new(None).expect("random bytes");
+        let begin = || scram.begin("ann", None, None).expect("begins");
         assert_eq!(begin().mechanisms(), [SCRAM_SHA_256_METHOD]);
         let first = |body: BytesMut| begin().first(&body).expect_err("refused").to_string();
         let invalid = "FATAL: client selected an invalid SASL authentication mechanism (08P01)";
@@ -419,8 +425,8 @@ mod tests {
             two in "(c=[a-z]{0,4})?,(r=[a-z]{0,6})?(,p=[a-zA-Z0-9+/=]{0,44})?",
             raw in prop::collection::vec(any::<u8>(), 0..40),
         ) {
-            let scram = Scram::new(None, None).expect("random bytes");
-            let mut exchange = scram.begin("ann", None, false).expect("begins");
+            let scram = Scram::new(None).expect("random bytes");
+            let mut exchange = scram.begin("ann", None, None).expect("begins");
             let _ = exchange.first(&initial(SCRAM_SHA_256_METHOD, one.as_bytes()));
             let _ = exchange.last(&BytesMut::from(two.as_bytes()));
             let _ = exchange.first(&initial(SCRAM_SHA_256_METHOD, &raw));

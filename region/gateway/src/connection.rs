@@ -14,6 +14,7 @@ use crate::port::Port;
 use crate::server::Server;
 use crate::session::{Client as _, Session, TransactionStatus};
 use crate::startup::StartRequest;
+use crate::tls::Shown;
 use crate::watch::Watch;
 use futures::FutureExt;
 use pgwire::messages::data::{NoData, ParameterDescription};
@@ -85,13 +86,13 @@ async fn session_life(
     server: &Arc<Server>,
     port: &mut Port,
     request: StartRequest,
-    tls: bool,
+    tls: Option<Arc<Shown>>,
     peer: Option<SocketAddr>,
     deadline: Instant,
 ) -> Parting {
     // A child of its own: the parent's list of waiters would be a lock that all connections share.
     let stop = server.stop.child_token();
-    let mut watch = Watch::new(port.link.clone(), port.token.clone(), stop);
+    let mut watch = Watch::new(port.link.clone(), port.token.clone(), stop, server.drain.child_token());
     let opening = open(server, port, &mut watch, request, tls, peer, deadline);
     let opened = tokio::select! {
         biased;
@@ -126,11 +127,14 @@ impl Drop for OpenSession<'_> {
 
 async fn converse(port: &mut Port, session: &mut dyn Session, watch: &mut Watch) -> Parting {
     let mut conversation = Conversation::default();
+    // Everything that was asked is answered, up to ReadyForQuery.
+    let mut at_rest = true;
     loop {
-        let frame = match next_message(port, session, watch).await {
+        let frame = match next_message(port, session, watch, at_rest).await {
             Ok(frame) => frame,
             Err(parting) => return parting,
         };
+        at_rest = false;
         watch.begin();
         let (result, ready) = match conversation.receive(frame) {
             Step::Nothing => continue,
@@ -159,6 +163,7 @@ async fn converse(port: &mut Port, session: &mut dyn Session, watch: &mut Watch)
             if let Err(parting) = send(port, watch).await {
                 return parting;
             }
+            at_rest = true;
         }
     }
 }
@@ -247,8 +252,15 @@ enum Event {
     Woken(PgResult<()>),
 }
 
-/// The next message, or why there is none: the connection is idle in here.
-async fn next_message(port: &mut Port, session: &mut dyn Session, watch: &mut Watch) -> Result<Frame, Parting> {
+/// The next message, or why there is none: the connection is idle in here. A graceful shutdown ends it here, once it is at
+/// rest outside of a transaction and nothing more has come: whatever comes later was not begun.
+async fn next_message(
+    port: &mut Port,
+    session: &mut dyn Session,
+    watch: &mut Watch,
+    at_rest: bool,
+) -> Result<Frame, Parting> {
+    let may_end = at_rest && session.transaction_status() == TransactionStatus::Idle;
     let mut patience: Option<Patience> = None;
     loop {
         if watch.stopped_now() {
@@ -264,11 +276,14 @@ async fn next_message(port: &mut Port, session: &mut dyn Session, watch: &mut Wa
         if port.link.ended() {
             return Err(Parting::Gone);
         }
+        if may_end && watch.draining() {
+            return Err(Parting::Error(shutdown_error()));
+        }
         // An error's answer must not wait for a Sync that may never come.
         send(port, watch).await?;
         port.output.rest();
         let patience = patience.get_or_insert_with(|| Patience::of(session));
-        match idle(port, session, watch, patience).await {
+        match idle(port, session, watch, patience, may_end).await {
             Event::Input | Event::End | Event::Stop => {}
             Event::TimedOut => return Err(Parting::Error(patience.error())),
             Event::Woken(Ok(())) => {}
@@ -280,7 +295,13 @@ async fn next_message(port: &mut Port, session: &mut dyn Session, watch: &mut Wa
     }
 }
 
-async fn idle(port: &mut Port, session: &mut dyn Session, watch: &mut Watch, patience: &mut Patience) -> Event {
+async fn idle(
+    port: &mut Port,
+    session: &mut dyn Session,
+    watch: &mut Watch,
+    patience: &mut Patience,
+    may_end: bool,
+) -> Event {
     let link = port.link.clone();
     let mut listening = if session.listening() { Some(session.idle(port)) } else { None };
     poll_fn(|cx| {
@@ -289,7 +310,7 @@ async fn idle(port: &mut Port, session: &mut dyn Session, watch: &mut Watch, pat
             Poll::Ready(Filled::End) => return Poll::Ready(Event::End),
             Poll::Pending => {}
         }
-        if watch.poll_stop(cx) {
+        if watch.poll_stop(cx) || (may_end && watch.poll_draining(cx)) {
             return Poll::Ready(Event::Stop);
         }
         if let Some(sleep) = &mut patience.sleep

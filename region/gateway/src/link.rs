@@ -234,10 +234,6 @@ impl Link {
         self.state.lock().deadline
     }
 
-    pub fn is_tls(&self) -> bool {
-        matches!(self.state.lock().socket, Socket::Tls(_))
-    }
-
     /// Say that nothing more comes, and if asked read on for a moment: closing a socket with unread input resets it, and a reset
     /// may overtake the error that was just sent.
     pub async fn close(&self, linger: bool) {

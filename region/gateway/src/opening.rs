@@ -14,7 +14,7 @@ use crate::port::{Lost, Port};
 use crate::server::Server;
 use crate::session::{Client as _, Session, Startup};
 use crate::startup::{Opening, StartRequest, read_opening};
-use crate::tls::ALPN;
+use crate::tls::{ALPN, Shown};
 use crate::watch::Watch;
 use bytes::BytesMut;
 use pgwire::messages::response::SslResponse;
@@ -70,21 +70,20 @@ impl From<Lost> for Parting {
 pub(crate) struct Greeted {
     pub link: Link,
     pub request: StartRequest,
-    pub tls: bool,
+    /// What its handshake showed, if it speaks TLS.
+    pub tls: Option<Arc<Shown>>,
 }
 
 /// Read packets until one opens a session. `None`: the connection is done with.
 pub(crate) async fn greet(server: &Server, arrival: Arrival) -> Option<Greeted> {
     let unix = matches!(arrival, Arrival::Unix(_));
-    let mut link = match arrival {
-        Arrival::Tcp(stream, _) => {
-            Link::new(first_socket(server, stream).await?, BytesMut::new(), server.meters.clone())
-        }
-        Arrival::Unix(stream) => Link::new(Socket::Unix(stream), BytesMut::new(), server.meters.clone()),
+    let (socket, mut tls) = match arrival {
+        Arrival::Tcp(stream, _) => first_socket(server, stream).await?,
+        Arrival::Unix(stream) => (Socket::Unix(stream), None),
     };
-    let mut tls = link.is_tls();
+    let mut link = Link::new(socket, BytesMut::new(), server.meters.clone());
     let mut output = Output::default();
-    let (mut ssl_open, mut gss_open) = (!tls, !tls);
+    let (mut ssl_open, mut gss_open) = (tls.is_none(), tls.is_none());
     loop {
         let opening = link.with_input(|input| read_opening(input, ssl_open, gss_open));
         match opening {
@@ -96,14 +95,15 @@ pub(crate) async fn greet(server: &Server, arrival: Arrival) -> Option<Greeted> 
             Opening::Ssl => {
                 ssl_open = false;
                 refuse_early_bytes(&link, &mut output, "SSL request").await?;
-                match server.config.tls.as_ref().filter(|_| !unix && !tls) {
+                match server.config.tls.as_ref().filter(|_| !unix && tls.is_none()) {
                     None => answer(&link, &mut output, SslResponse::BYTE_REFUSE).await?,
                     Some(with) => {
                         answer(&link, &mut output, SslResponse::BYTE_ACCEPT).await?;
                         let Socket::Tcp(stream) = link.into_socket() else { return None };
-                        let stream = with.acceptor.accept(stream).await.inspect_err(log_handshake).ok()?;
+                        let shown = with.shown();
+                        let stream = shown.acceptor.accept(stream).await.inspect_err(log_handshake).ok()?;
                         link = Link::new(Socket::Tls(Box::new(stream)), BytesMut::new(), server.meters.clone());
-                        (tls, gss_open) = (true, false);
+                        (tls, gss_open) = (Some(shown), false);
                     }
                 }
             }
@@ -121,7 +121,7 @@ pub(crate) async fn greet(server: &Server, arrival: Arrival) -> Option<Greeted> 
                 return None;
             }
             Opening::Start(request) => {
-                if server.config.tls_required && !tls && !unix {
+                if server.config.tls_required && tls.is_none() && !unix {
                     let error = PgError::fatal(
                         sqlstate::INVALID_AUTHORIZATION_SPECIFICATION,
                         "connection is not encrypted, and this server takes encrypted connections only",
@@ -145,19 +145,20 @@ pub(crate) async fn greet(server: &Server, arrival: Arrival) -> Option<Greeted> 
 
 /// Direct TLS, where the first byte is a handshake's, needs the protocol named by ALPN: else a web browser's handshake
 /// would be taken for a database client's.
-async fn first_socket(server: &Server, stream: TcpStream) -> Option<Socket> {
-    let Some(with) = &server.config.tls else { return Some(Socket::Tcp(stream)) };
+async fn first_socket(server: &Server, stream: TcpStream) -> Option<(Socket, Option<Arc<Shown>>)> {
+    let Some(with) = &server.config.tls else { return Some((Socket::Tcp(stream), None)) };
     let mut first = [0];
     match stream.peek(&mut first).await {
         Ok(1) if first[0] == TLS_HANDSHAKE => {
-            let stream = with.acceptor.accept(stream).await.inspect_err(log_handshake).ok()?;
+            let shown = with.shown();
+            let stream = shown.acceptor.accept(stream).await.inspect_err(log_handshake).ok()?;
             if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
                 tracing::debug!("direct TLS without the ALPN name of the protocol");
                 return None;
             }
-            Some(Socket::Tls(Box::new(stream)))
+            Some((Socket::Tls(Box::new(stream)), Some(shown)))
         }
-        Ok(1) => Some(Socket::Tcp(stream)),
+        Ok(1) => Some((Socket::Tcp(stream), None)),
         _ => None,
     }
 }
@@ -210,7 +211,7 @@ pub(crate) async fn open(
     port: &mut Port,
     watch: &mut Watch,
     request: StartRequest,
-    tls: bool,
+    tls: Option<Arc<Shown>>,
     peer: Option<SocketAddr>,
     deadline: tokio::time::Instant,
 ) -> Result<Opened, Parting> {
@@ -225,8 +226,8 @@ pub(crate) async fn open(
         server.meters.refused.add(1);
         return Err(PgError::fatal(sqlstate::TOO_MANY_CONNECTIONS, "sorry, too many clients already").into());
     };
-    let candidate = Candidate { user: &request.user, database: &request.database, peer, tls };
-    let authentication = authenticate(server, port, &candidate);
+    let candidate = Candidate { user: &request.user, database: &request.database, peer, tls: tls.is_some() };
+    let authentication = authenticate(server, port, &candidate, tls.as_deref());
     let seat = match tokio::time::timeout_at(deadline, authentication).await {
         Ok(outcome) => outcome?,
         Err(_) => {
@@ -255,9 +256,14 @@ pub(crate) async fn open(
     Ok(Opened { session, _registration: registration, _slot: slot, _seat: seat })
 }
 
-async fn authenticate(server: &Server, port: &mut Port, candidate: &Candidate<'_>) -> Result<Seat, Parting> {
+async fn authenticate(
+    server: &Server,
+    port: &mut Port,
+    candidate: &Candidate<'_>,
+    tls: Option<&Shown>,
+) -> Result<Seat, Parting> {
     let admission = server.authenticator.lookup(candidate).await?;
-    let Candidate { user, tls, .. } = *candidate;
+    let Candidate { user, .. } = *candidate;
     match admission.credential {
         Credential::Trust => {}
         Credential::Scram(verifier) => scram(server, port, user, Some(verifier), tls).await?,
@@ -272,9 +278,9 @@ async fn scram(
     port: &mut Port,
     user: &str,
     verifier: Option<ScramVerifier>,
-    tls: bool,
+    tls: Option<&Shown>,
 ) -> Result<(), Parting> {
-    let mut exchange: Exchange = server.scram.begin(user, verifier, tls)?;
+    let mut exchange: Exchange = server.scram.begin(user, verifier, tls.and_then(|shown| shown.binding.clone()))?;
     port.put(&Authentication::SASL(exchange.mechanisms()));
     port.flush().await?;
     let first = exchange.first(&response(port).await?.body)?;

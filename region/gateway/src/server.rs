@@ -88,6 +88,8 @@ pub(crate) struct Server {
     pub meters: Arc<Meters>,
     /// No new sessions.
     pub closing: CancellationToken,
+    /// Sessions end at their next rest. Comes with `closing`.
+    pub drain: CancellationToken,
     /// Sessions end as soon as they can. Implies `closing`.
     pub stop: CancellationToken,
     /// Sessions end where they stand.
@@ -105,6 +107,8 @@ pub enum BoundAddress {
 pub enum ShutdownMode {
     /// Let every client finish its session.
     Smart,
+    /// Tell clients (57P01) as soon as they have their answer and no transaction is open; after this long, fast.
+    Graceful(Duration),
     /// Cancel what runs, tell every client (57P01), close.
     Fast,
 }
@@ -131,8 +135,7 @@ pub async fn serve(
     authenticator: Arc<dyn Authenticator>,
     shutdown: CancellationToken,
 ) -> Result<GatewayHandle, ListenError> {
-    let certificate = config.tls.as_ref().map(|tls| tls.certificate_pem.as_slice());
-    let scram = Scram::new(certificate, config.decoy_secret.clone()).map_err(ListenError::Authentication)?;
+    let scram = Scram::new(config.decoy_secret.clone()).map_err(ListenError::Authentication)?;
     let mut listeners = Vec::new();
     let mut addresses = Vec::new();
     for address in &config.listen {
@@ -151,6 +154,7 @@ pub async fn serve(
         cancels: Arc::default(),
         meters: Arc::new(Meters::new()),
         closing: stop.child_token(),
+        drain: CancellationToken::new(),
         stop,
         kill: CancellationToken::new(),
     });
@@ -183,15 +187,21 @@ impl GatewayHandle {
     }
 
     /// Stop listening, end every session as `mode` says, return when all are gone. Smart waits for as long as clients
-    /// stay; fast, also after smart, at most for the grace time before connections are cut.
+    /// stay; graceful, for as long as it says; fast, also after the others, at most for the grace time before connections are cut.
     pub async fn shutdown(&self, mode: ShutdownMode) -> Drained {
         self.connections.close();
         self.server.closing.cancel();
-        if mode == ShutdownMode::Fast {
-            self.server.stop.cancel();
+        match mode {
+            ShutdownMode::Smart => {}
+            ShutdownMode::Graceful(_) => self.server.drain.cancel(),
+            ShutdownMode::Fast => self.server.stop.cancel(),
         }
         self.listeners.wait().await;
         let grace = async {
+            if let ShutdownMode::Graceful(within) = mode {
+                let _ = tokio::time::timeout(within, self.server.stop.cancelled()).await;
+                self.server.stop.cancel();
+            }
             self.server.stop.cancelled().await;
             tokio::time::sleep(self.server.config.shutdown_grace).await;
         };

@@ -19,14 +19,27 @@ pub(crate) struct Watch {
     stop: CancellationToken,
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
     stopped: bool,
+    drain: CancellationToken,
+    draining: Pin<Box<WaitForCancellationFutureOwned>>,
     gone: bool,
     timer: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl Watch {
-    pub fn new(link: Arc<Link>, token: CancelToken, stop: CancellationToken) -> Watch {
+    pub fn new(link: Arc<Link>, token: CancelToken, stop: CancellationToken, drain: CancellationToken) -> Watch {
         let stopping = Box::pin(stop.clone().cancelled_owned());
-        Watch { link, token, stop, stopping, stopped: false, gone: false, timer: None }
+        let draining = Box::pin(drain.clone().cancelled_owned());
+        Watch { link, token, stop, stopping, stopped: false, drain, draining, gone: false, timer: None }
+    }
+
+    /// The server wants this session to end at its next rest.
+    pub fn draining(&self) -> bool {
+        self.drain.is_cancelled()
+    }
+
+    /// The same, and wakes when it becomes so. Not asked again once it was true.
+    pub fn poll_draining(&mut self, cx: &mut Context<'_>) -> bool {
+        self.draining.as_mut().poll(cx).is_ready()
     }
 
     /// The server was told to stop, as far as was noticed.

@@ -2,6 +2,7 @@
 use super::{start_private, write_json};
 use crate::cli::{DrillArguments, DrillChoice};
 use crate::distances;
+use crate::drills::rolling::{self, RollingReport};
 use crate::drills::{Drill, DrillReport, Settings, render, render_summary, run};
 use crate::layout::config::{Auth, Testing};
 use crate::private::Private;
@@ -19,6 +20,8 @@ struct Written<'a> {
     passed: bool,
     sabotage: Option<String>,
     drills: &'a [DrillReport],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rolling_restart: Option<&'a RollingReport>,
     /// Drills that could not be carried out, and why.
     failures: &'a [String],
 }
@@ -29,12 +32,16 @@ struct Session {
     signals: StopSignals,
     reports: Vec<DrillReport>,
     failures: Vec<String>,
+    /// Whether to restart each in turn, at the end, and what came of it.
+    rolling: bool,
+    rolled: Option<RollingReport>,
 }
 
 /// Whether every drill passed.
 pub async fn drill(data: Option<&Path>, arguments: DrillArguments) -> Result<bool> {
     let drills: Vec<Drill> = match arguments.drill {
         DrillChoice::One(drill) => vec![drill],
+        DrillChoice::Rolling => Vec::new(),
         DrillChoice::All => Drill::ALL.to_vec(),
     };
     let running = running_testbed(data, &arguments)?;
@@ -47,19 +54,26 @@ pub async fn drill(data: Option<&Path>, arguments: DrillArguments) -> Result<boo
         signals: StopSignals::listen()?,
         reports: Vec::new(),
         failures: Vec::new(),
+        rolling: matches!(arguments.drill, DrillChoice::Rolling | DrillChoice::All),
+        rolled: None,
     };
     match running {
         Some(testbed) => session.run_on(&testbed, &drills).await?,
         None => session.run_on_private(&drills, &arguments).await?,
     }
-    let Session { reports, failures, .. } = session;
+    let Session { reports, failures, rolled, .. } = session;
     if drills.len() > 1 {
         say(render_summary(&reports));
     }
-    let passed = failures.is_empty() && reports.iter().all(|report| report.passed);
+    let passed = failures.is_empty()
+        && reports.iter().all(|report| report.passed)
+        && rolled.as_ref().is_none_or(|rolled| rolled.passed);
     if let Some(path) = &arguments.json {
         let sabotage = arguments.sabotage.map(|sabotage| format!("{sabotage:?}"));
-        write_json(path, &Written { passed, sabotage, drills: &reports, failures: &failures })?;
+        write_json(
+            path,
+            &Written { passed, sabotage, drills: &reports, rolling_restart: rolled.as_ref(), failures: &failures },
+        )?;
     }
     Ok(passed)
 }
@@ -89,6 +103,9 @@ impl Session {
             if !self.failures.is_empty() {
                 break;
             }
+        }
+        if self.rolling && self.failures.is_empty() {
+            self.roll(testbed).await?;
         }
         Ok(())
     }
@@ -120,9 +137,53 @@ impl Session {
                 }
             }
         }
+        if self.rolling {
+            let private = match current.take() {
+                Some(private) => private,
+                None => {
+                    let auth = Auth::Trust;
+                    let options =
+                        Options { sql_ports: None, distances, net: arguments.net, testing, auth, keeper: None };
+                    start_private(options, &mut self.signals).await?
+                }
+            };
+            match self.roll(&private.testbed).await {
+                Ok(true) => current = Some(private),
+                Ok(false) => {
+                    let root = private.close_and_keep().await?;
+                    say(format!("logs and data are kept in {}", root.display()));
+                }
+                Err(interrupted) => {
+                    private.close().await?;
+                    return Err(interrupted);
+                }
+            }
+        }
         match current {
             Some(private) => private.close().await,
             None => Ok(()),
+        }
+    }
+
+    async fn roll(&mut self, testbed: &Testbed) -> Result<bool> {
+        let Settings { clients, private, .. } = self.settings;
+        let progress = Progress::start();
+        let result = rolling::run(testbed, clients, private, &progress, &mut self.signals).await;
+        progress.done();
+        match result {
+            Ok(report) => {
+                say(rolling::render(&report));
+                let passed = report.passed;
+                self.rolled = Some(report);
+                Ok(passed)
+            }
+            Err(error) if error.is::<Interrupted>() => Err(error),
+            Err(error) => {
+                let failure = format!("rolling-restart could not be carried out: {error:#}");
+                say(tint(Tone::Bad, &failure));
+                self.failures.push(failure);
+                Ok(false)
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! One file a command, or a few that belong together.
 pub mod bench;
+pub mod cert;
+pub mod cluster;
 pub mod compat;
 pub mod drill;
 pub mod net;

@@ -6,6 +6,7 @@
 //!   fault       inject, confirm, recover
 //!   run         the phases of one drill
 //!   measure     how long each region was away, from the recorded history
+//!   rolling     no fault: every node restarted in order, one after the other
 //!   report      the result, as a table with a timeline and as JSON
 //! ```
 //!
@@ -14,6 +15,7 @@ mod catalogue;
 mod fault;
 mod measure;
 mod report;
+pub mod rolling;
 mod run;
 
 pub use catalogue::{Drill, Plan, Side};

@@ -85,11 +85,20 @@ pub fn read_json(path: &Path) -> Value {
     serde_json::from_str(&text).expect("the result is JSON")
 }
 
-fn need_binaries() {
-    let folder = match std::env::var_os("TRIVET_BIN_DIR") {
+/// Where a program of ours is.
+pub fn bin(name: &str) -> PathBuf {
+    folder().join(name)
+}
+
+fn folder() -> PathBuf {
+    match std::env::var_os("TRIVET_BIN_DIR") {
         Some(folder) => PathBuf::from(folder),
         None => Path::new(env!("CARGO_BIN_EXE_trivet")).parent().expect("a program lies in a folder").to_path_buf(),
-    };
+    }
+}
+
+fn need_binaries() {
+    let folder = folder();
     for name in ["trivet-netem", "trivet-region", "trivet-witness"] {
         assert!(
             folder.join(name).is_file(),

@@ -126,7 +126,7 @@ fn it_starts_answers_and_stops_on_a_signal() {
         let mut witness = Witness::start(&config, &[]);
         let http = witness.http();
         let health = get(&http, "/health");
-        assert!(health.starts_with("HTTP/1.1 503 ") && health.ends_with("no leader is known\n"), "{health}");
+        assert!(health.starts_with("HTTP/1.1 503 ") && health.ends_with("no-leader\n"), "{health}");
         let status = get(&http, "/status");
         assert!(status.contains("\"kind\":\"witness\"") && status.contains(&format!("\"boot\":{boot},")), "{status}");
         let metrics = get(&http, "/metrics");

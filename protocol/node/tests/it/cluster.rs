@@ -61,7 +61,6 @@ impl Cluster {
     pub fn new() -> Cluster {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let authority = make_ca(CLUSTER).expect("an authority");
-        std::fs::write(folder.path().join("ca.pem"), &authority.certificate_pem).expect("writable");
         // Held together, so that they differ; free again when this returns.
         let sockets = [(); 3].map(|()| UdpSocket::bind("127.0.0.1:0").expect("a free port"));
         let ports = sockets.map(|socket| socket.local_addr().expect("bound").port());
@@ -95,11 +94,17 @@ impl Cluster {
         self.folder.path().join(NAMES[place])
     }
 
-    /// Gives a node a certificate of this authority.
+    /// Gives a node a certificate of this authority. It believes this one and the cluster's.
     pub fn certify(&self, place: usize, authority: &Authority) {
-        let certificate = make_node_certificate(authority, id(place)).expect("signed");
+        self.certify_believing(place, authority, &[&self.authority, authority]);
+    }
+
+    pub fn certify_believing(&self, place: usize, signer: &Authority, believed: &[&Authority]) {
+        let certificate = make_node_certificate(signer, id(place)).expect("signed");
         let home = self.home(place);
-        certificate.write(&home.join("node.pem"), &home.join("node.key")).expect("written");
+        let believed: String = believed.iter().map(|authority| authority.certificate_pem.as_str()).collect();
+        std::fs::write(home.join("ca.pem"), believed).expect("writable");
+        certificate.replace(&home.join("node.pem"), &home.join("node.key")).expect("written");
     }
 
     /// Memory in place of a disk, with faults on demand.
@@ -124,7 +129,7 @@ impl Cluster {
         let text = format!(
             "[node]\nname = \"{}\"\nid = {}\ndata_dir = \"data\"\ncluster_id = \"{:032x}\"\n{roster}\
              [listen]\nquic = \"127.0.0.1:{}\"\nhttp = \"127.0.0.1:0\"\n\
-             [tls]\nca = \"../ca.pem\"\ncertificate = \"node.pem\"\nkey = \"node.key\"\n\
+             [tls]\nca = \"ca.pem\"\ncertificate = \"node.pem\"\nkey = \"node.key\"\n\
              [timing]\n{TIMING}\n{}",
             NAMES[place],
             id(place).0,

@@ -2,6 +2,7 @@
 mod cluster;
 mod disks;
 mod elections;
+mod rotation;
 mod starts;
 mod status;
 mod toy;

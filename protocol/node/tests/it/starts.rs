@@ -2,7 +2,7 @@
 use crate::cluster::{A, B, Cluster, W, wait};
 use bytes::Bytes;
 use trivet_log::{ClusterId, Index};
-use trivet_node::StartError;
+use trivet_node::{Serving, StartError};
 use trivet_transport::certificates::make_ca;
 
 fn refusal(cluster: &mut Cluster, place: usize) -> String {
@@ -74,12 +74,12 @@ fn a_node_with_a_foreign_certificate_stays_outside() {
     assert_eq!(cluster.leader(), A);
     let mut written: Vec<Bytes> = (0..3).map(|_| cluster.write(A)).collect();
     assert!(cluster.handle(B).read_begin().is_none());
-    assert_eq!(cluster.handle(B).health(), Err("no leader is known".to_owned()));
+    assert_eq!(cluster.handle(B).health().state, Serving::NoLeader);
     assert_eq!(cluster.stores[B].applied(), Index(0));
     cluster.stop(B);
     cluster.certify(B, &cluster.authority);
     cluster.up(B);
     written.push(cluster.write(B));
     cluster.converge(&written);
-    wait("health", || cluster.handle(B).health().ok());
+    wait("health", || cluster.handle(B).health().serves().then_some(()));
 }

@@ -52,7 +52,7 @@ fn health_status_metrics_and_hand_over() {
     let servers = [A, B, W].map(|place| Server::start(&cluster, place));
 
     for server in &servers {
-        wait("health", || (server.ask("GET /health") == (200, "ok\n".to_owned())).then_some(()));
+        wait("health", || (server.ask("GET /health") == (200, "serving\n".to_owned())).then_some(()));
         assert_eq!(server.ask("GET /metrics"), (200, "trivet_term 1\n".to_owned()));
         assert_eq!(server.ask("GET /digest"), (200, "abc".to_owned()));
         assert_eq!(server.ask("GET /nothing").0, 404);
@@ -92,6 +92,11 @@ fn health_status_metrics_and_hand_over() {
     // The one that leads now loses both others: it does not serve, and says why.
     cluster.kill(W);
     cluster.kill(leader);
-    let reason = wait("ill health", || Some(servers[follower].ask("GET /health")).filter(|(code, _)| *code == 503));
-    assert!(reason.1.contains("lease") || reason.1.contains("leader"), "{reason:?}");
+    let (_, word) = wait("ill health", || Some(servers[follower].ask("GET /health")).filter(|(code, _)| *code == 503));
+    assert!(["no-lease", "no-leader"].contains(&word.trim()), "{word:?}");
+    let (code, text) = servers[follower].ask("GET /health?json");
+    let fields: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((code, &fields["node"]), (503, &names[follower].into()));
+    assert!(fields["state"].as_str().is_some_and(|state| state.starts_with("no-lea")), "{fields}");
+    assert!(fields["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{fields}");
 }

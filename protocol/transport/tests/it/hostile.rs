@@ -185,7 +185,8 @@ fn another_authority_is_refused_both_ways() {
         // First it trusts only its own authority; then ours too, so that its dials fail at our side alone.
         let mut plan = Plan::new(&another, TWO, ONE);
         if trusts_us {
-            plan.authority_pem = authority.certificate_pem.clone();
+            // It believes both, and shows what only one of them signed.
+            plan.authority_pem += &authority.certificate_pem;
         }
         plan.peer_address = one.address();
         let impostor = plan.start();
@@ -263,6 +264,11 @@ fn a_certificate_for_another_node_stops_the_start() {
     assert!(matches!(error, StartError::Tls(_)));
     assert_eq!(
         error.to_string(),
-        format!("the certificate does not name this node: it should be for {}", node_name(ONE, CLUSTER))
+        format!(
+            "the node's certificate: the certificate does not name this node: it is for {}, and should be for {}. \
+             `trivet cert issue node` makes one, given this node's id",
+            node_name(TWO, CLUSTER),
+            node_name(ONE, CLUSTER)
+        )
     );
 }

@@ -4,3 +4,4 @@ mod delivery;
 mod hostile;
 mod links;
 mod relay;
+mod rotation;

@@ -149,6 +149,33 @@ async fn over_tls_with_a_password_and_channel_binding() {
     }
 }
 
+/// Each connection is bound to the certificate that its own handshake showed.
+#[tokio::test]
+async fn a_certificate_is_replaced_while_clients_are_connected() {
+    let (old, new) = (certificate(), certificate());
+    let verifier = ScramVerifier::from_password("open sesame").expect("random bytes");
+    let roles = Roles(HashMap::from([("ann".to_owned(), Credential::Scram(verifier))]));
+    let config = GatewayConfig { tls: Some(old.tls.clone()), ..GatewayConfig::default() };
+    let gateway = gateway_with(config, Arc::new(roles)).await;
+    let text = format!(
+        "host=localhost hostaddr=127.0.0.1 port={} user=ann dbname=toy password='open sesame' sslmode=require \
+         channel_binding=require",
+        gateway.address.port()
+    );
+    let (before, connection) =
+        tokio_postgres::connect(&text, Tls::new(&old, true)).await.expect("the old one is shown");
+    tokio::spawn(connection);
+    assert!(old.tls.replace(new.pem[0].as_bytes(), old.pem[1].as_bytes()).is_err(), "they do not go together");
+    assert!(tokio_postgres::connect(&text, Tls::new(&old, true)).await.is_ok(), "what was in use stays in use");
+    old.tls.replace(new.pem[0].as_bytes(), new.pem[1].as_bytes()).expect("a pair");
+    assert!(tokio_postgres::connect(&text, Tls::new(&old, true)).await.is_err(), "the old one is not shown any more");
+    let (after, connection) = tokio_postgres::connect(&text, Tls::new(&new, true)).await.expect("the new one is shown");
+    tokio::spawn(connection);
+    for client in [before, after] {
+        assert!(client.query_one("select 1", &[]).await.is_ok());
+    }
+}
+
 /// rustls for tokio-postgres.
 #[derive(Clone)]
 struct Tls {

@@ -57,6 +57,8 @@ pub async fn eventually(what: &str, holds: impl Fn() -> bool) {
 
 pub struct Certificate {
     pub tls: GatewayTls,
+    /// Certificate and key.
+    pub pem: [String; 2],
     pub der: rustls::pki_types::CertificateDer<'static>,
 }
 
@@ -72,8 +74,9 @@ impl Certificate {
 /// Self-signed, for localhost.
 pub fn certificate() -> Certificate {
     let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
-    let tls = GatewayTls::from_pem(pair.cert.pem().as_bytes(), pair.signing_key.serialize_pem().as_bytes());
-    Certificate { tls: tls.expect("a TLS configuration"), der: pair.cert.der().clone() }
+    let pem = [pair.cert.pem(), pair.signing_key.serialize_pem()];
+    let tls = GatewayTls::from_pem(pem[0].as_bytes(), pem[1].as_bytes());
+    Certificate { tls: tls.expect("a TLS configuration"), pem, der: pair.cert.der().clone() }
 }
 
 pub fn client_tls(certificate: &Certificate, alpn: &[&[u8]]) -> tokio_rustls::TlsConnector {

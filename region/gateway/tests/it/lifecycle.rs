@@ -1,6 +1,6 @@
 //! Limits, listening, stopping.
 use crate::harness::{eventually, gateway, gateway_with};
-use crate::wire::{CANCEL_REQUEST, PROTOCOL_3_0, SSL_REQUEST, Wire, packet, query, show_all, startup};
+use crate::wire::{CANCEL_REQUEST, PROTOCOL_3_0, SSL_REQUEST, Wire, packet, parse, query, show_all, startup};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -138,6 +138,42 @@ async fn a_smart_shutdown_waits_for_clients() {
     };
     let (drained, ()) = tokio::join!(shutdown, rest);
     assert_eq!(drained, Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn a_graceful_shutdown_lets_what_runs_end() {
+    let gateway = gateway().await;
+    let mut idle = gateway.connect().await;
+    let mut in_block = gateway.connect().await;
+    assert!(in_block.ask(&query("begin")).await.contains("CommandComplete"));
+    let mut half_way = gateway.connect().await;
+    half_way.send(&parse("", "select 1")).await;
+    half_way.send(b"H\0\0\0\x04").await;
+    half_way.until(b'1').await;
+    let shutdown = gateway.handle.shutdown(ShutdownMode::Graceful(Duration::from_secs(60)));
+    let clients = async {
+        assert_eq!(show_all(&idle.until_closed().await), ADMIN, "who is at rest is told");
+        assert!(tokio::net::TcpStream::connect(gateway.address).await.is_err(), "nobody listens");
+        assert!(in_block.ask(&query("select 1")).await.contains("DataRow"), "a transaction goes on");
+        in_block.send(&query("commit")).await;
+        let last = show_all(&in_block.until_closed().await);
+        assert!(last.contains("CommandComplete") && last.ends_with(ADMIN), "{last}");
+        half_way.send(b"S\0\0\0\x04").await;
+        let last = show_all(&half_way.until_closed().await);
+        assert!(last.contains("ReadyForQuery") && last.ends_with(ADMIN), "{last}");
+    };
+    let (drained, ()) = tokio::join!(shutdown, clients);
+    assert_eq!(drained, Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn a_graceful_shutdown_ends() {
+    let gateway = gateway().await;
+    let mut in_block = gateway.connect().await;
+    assert!(in_block.ask(&query("begin")).await.contains("CommandComplete"));
+    let shutdown = gateway.handle.shutdown(ShutdownMode::Graceful(Duration::from_millis(50)));
+    let (drained, last) = tokio::join!(shutdown, in_block.until_closed());
+    assert_eq!((drained, show_all(&last).as_str()), (Drained { cut: 0 }, ADMIN));
 }
 
 #[tokio::test]

@@ -335,7 +335,15 @@ impl Session for SqlSession {
     }
 
     fn initial_parameters(&self) -> Vec<(String, String)> {
-        self.settings.reported()
+        let mut reported = self.settings.reported();
+        // What clients with a list of addresses ask for `target_session_attrs=read-write` look at: a region that does not
+        // serve now is not the one they want.
+        if self.engine.database.ready().is_err()
+            && let Some((_, value)) = reported.iter_mut().find(|(name, _)| name == "in_hot_standby")
+        {
+            "on".clone_into(value);
+        }
+        reported
     }
 
     async fn simple_query(&mut self, sql: &str, client: &mut dyn Client) -> PgResult<()> {
