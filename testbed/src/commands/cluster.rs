@@ -30,8 +30,10 @@ pub fn init(arguments: &ClusterInit) -> Result<()> {
     let authority = cert::init(&folder.join("ca"), cluster, AUTHORITY)?;
     let password = Password::draw();
     write(&folder.join("password"), &format!("{}\n", password.text()), 0o600)?;
+    // One for both regions: what a client proves is the same in each.
+    let verifier = password.verifier();
     for node in nodes(arguments) {
-        write_node(arguments, &authority, &node, &password)?;
+        write_node(arguments, &authority, &node, &verifier)?;
     }
     say(format!("cluster {:032x}", cluster.0));
     for node in nodes(arguments) {
@@ -79,7 +81,7 @@ fn check(arguments: &ClusterInit) -> Result<()> {
     Ok(())
 }
 
-fn write_node(arguments: &ClusterInit, authority: &Authority, node: &Node<'_>, password: &Password) -> Result<()> {
+fn write_node(arguments: &ClusterInit, authority: &Authority, node: &Node<'_>, verifier: &str) -> Result<()> {
     let folder = arguments.folder.join(&node.at.name);
     let failed = || format!("cannot write to {}", folder.display());
     let validity = Validity::Days(arguments.days);
@@ -95,10 +97,10 @@ fn write_node(arguments: &ClusterInit, authority: &Authority, node: &Node<'_>, p
             .write_new(&folder.join("server.pem"), &folder.join("server.key"))
             .with_context(failed)?;
     }
-    write(&folder.join("node.toml"), &node_toml(arguments, authority.cluster, node, password), 0o640)
+    write(&folder.join("node.toml"), &node_toml(arguments, authority.cluster, node, verifier), 0o640)
 }
 
-fn node_toml(arguments: &ClusterInit, cluster: ClusterId, node: &Node<'_>, password: &Password) -> String {
+fn node_toml(arguments: &ClusterInit, cluster: ClusterId, node: &Node<'_>, verifier: &str) -> String {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let mut text = format!(
         "# Made by `trivet cluster init`. docs/configuration.md describes every key.\n\
@@ -134,7 +136,7 @@ fn node_toml(arguments: &ClusterInit, cluster: ClusterId, node: &Node<'_>, passw
              \n[[sql.users]]                  # until ALTER ROLE postgres PASSWORD: then take it out of both regions' files\n\
              name = \"postgres\"\nverifier = \"{}\"\n",
             join(&everywhere, arguments.sql_port),
-            password.verifier()
+            verifier
         );
     }
     text

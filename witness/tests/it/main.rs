@@ -161,7 +161,7 @@ fn mistakes_are_told_in_one_line() {
             "a typo",
             3,
             |text| text.replace("quic =", "qiuc ="),
-            "witness.toml:22: unknown field `qiuc`, expected `quic` or `http`, in `qiuc = \"127.0.0.1:0\"`",
+            "witness.toml:22: unknown field `qiuc`, expected `quic` or `http`; did you mean `quic`?, in `qiuc = \"127.0.0.1:0\"`",
         ),
         ("a region", 1, |text| text, "node A is a region, not a witness"),
         ("no key", 3, |text| text.replace("node.key", "none.key"), "cannot read"),
