@@ -1,12 +1,12 @@
 //! Binary forms of values, as the extended protocol carries them (network byte order).
-use crate::datum::{Array, Datum, Dimension, Interval};
+use crate::datum::{Array, Datum, Dimension, Interval, TimeTz};
 use crate::environment::Environment;
 use crate::error::{PgError, PgResult, sqlstate};
 use crate::numeric::Numeric;
 use crate::{Oid, Text, display_name, element_of, is_array, json, oid};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// The one byte before the text of a `jsonb`.
+/// The one byte before the text of a `jsonb` or a `jsonpath`.
 const JSONB_VERSION: u8 = 1;
 
 fn bad() -> Box<PgError> {
@@ -17,10 +17,25 @@ fn exact<const N: usize>(bytes: &[u8]) -> PgResult<[u8; N]> {
     bytes.try_into().map_err(|_| bad())
 }
 
+/// With the bytes where it begins to be wrong, as many as the first of them promises.
+fn invalid_utf8(bytes: &[u8]) -> Box<PgError> {
+    let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), |_| bytes.len());
+    let wrong = bytes[..valid].iter().position(|byte| *byte == 0).unwrap_or(valid);
+    let length = match bytes.get(wrong) {
+        Some(0xc0..=0xdf) => 2,
+        Some(0xe0..=0xef) => 3,
+        Some(0xf0..=0xf7) => 4,
+        _ => 1,
+    };
+    let shown: Vec<String> = bytes[wrong..].iter().take(length).map(|byte| format!("0x{byte:02x}")).collect();
+    let message = format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" "));
+    PgError::new(sqlstate::CHARACTER_NOT_IN_REPERTOIRE, message)
+}
+
 fn utf8(bytes: Bytes) -> PgResult<Text> {
-    match Text::from_utf8(bytes) {
+    match Text::from_utf8(bytes.clone()) {
         Some(text) if !text.contains('\0') => Ok(text),
-        _ => Err(PgError::new(sqlstate::CHARACTER_NOT_IN_REPERTOIRE, "invalid byte sequence for encoding \"UTF8\"")),
+        _ => Err(invalid_utf8(&bytes)),
     }
 }
 
@@ -38,6 +53,9 @@ pub fn input(oid: Oid, bytes: Bytes, environment: &dyn Environment) -> PgResult<
         | oid::REGCLASS
         | oid::REGTYPE
         | oid::REGPROC
+        | oid::REGPROCEDURE
+        | oid::REGOPER
+        | oid::REGOPERATOR
         | oid::REGROLE
         | oid::REGNAMESPACE => Datum::Oid(u32::from_be_bytes(exact(&bytes)?)),
         oid::FLOAT4 => Datum::Float4(f32::from_be_bytes(exact(&bytes)?)),
@@ -57,6 +75,13 @@ pub fn input(oid: Oid, bytes: Bytes, environment: &dyn Environment) -> PgResult<
             let text = utf8(bytes.slice_ref(rest))?;
             Datum::text(json::Json::parse(&text)?.to_string())
         }
+        oid::JSONPATH => {
+            let (version, rest) = bytes.split_first().ok_or_else(bad)?;
+            if *version != JSONB_VERSION {
+                return Err(PgError::internal(format!("unsupported jsonpath version number: {version}")));
+            }
+            Datum::text(json::path::Path::parse(&utf8(bytes.slice_ref(rest))?)?.to_string())
+        }
         oid::BYTEA => Datum::Bytea(bytes),
         oid::DATE => Datum::Date(i32::from_be_bytes(exact(&bytes)?)),
         oid::TIME => {
@@ -66,6 +91,19 @@ pub fn input(oid: Oid, bytes: Bytes, environment: &dyn Environment) -> PgResult<
             }
             Datum::Time(time)
         }
+        oid::TIMETZ => {
+            let mut rest = &exact::<12>(&bytes)?[..];
+            let value = TimeTz { microseconds: rest.get_i64(), west: rest.get_i32() };
+            if !(0..=crate::datetime::MICROSECONDS_PER_DAY).contains(&value.microseconds) {
+                return Err(PgError::new(sqlstate::DATETIME_FIELD_OVERFLOW, "time out of range"));
+            }
+            if value.west.unsigned_abs() >= 16 * 3600 {
+                let code = crate::error::SqlState(*b"22009");
+                return Err(PgError::new(code, "time zone displacement out of range"));
+            }
+            Datum::TimeTz(value)
+        }
+        oid::BIT | oid::VARBIT => Datum::text(bits_input(&bytes)?),
         oid::TIMESTAMP | oid::TIMESTAMPTZ => {
             let timestamp = i64::from_be_bytes(exact(&bytes)?);
             if !crate::datetime::is_infinite_timestamp(timestamp) {
@@ -108,8 +146,9 @@ pub fn output(oid: Oid, datum: &Datum, environment: &dyn Environment, out: &mut 
         Datum::Float4(value) => out.put_f32(*value),
         Datum::Float8(value) => out.put_f64(*value),
         Datum::Numeric(value) => numeric_output(value, out),
+        Datum::Text(value) if matches!(oid, oid::BIT | oid::VARBIT) => bits_output(value, out),
         Datum::Text(value) => {
-            if oid == oid::JSONB {
+            if matches!(oid, oid::JSONB | oid::JSONPATH) {
                 out.put_u8(JSONB_VERSION);
             }
             out.put_slice(value.as_bytes());
@@ -117,6 +156,10 @@ pub fn output(oid: Oid, datum: &Datum, environment: &dyn Environment, out: &mut 
         Datum::Bytea(value) => out.put_slice(value),
         Datum::Date(value) => out.put_i32(*value),
         Datum::Time(value) | Datum::Timestamp(value) => out.put_i64(*value),
+        Datum::TimeTz(value) => {
+            out.put_i64(value.microseconds);
+            out.put_i32(value.west);
+        }
         Datum::Interval(value) => {
             out.put_i64(value.microseconds);
             out.put_i32(value.days);
@@ -216,6 +259,26 @@ fn array_output(array: &Array, environment: &dyn Environment, out: &mut BytesMut
     }
     for value in &array.values {
         put_sized(array.element, value, environment, out);
+    }
+}
+
+/// Count of bits, then the bits from the left, the last byte filled up with zeros.
+fn bits_input(bytes: &[u8]) -> PgResult<String> {
+    let (count, packed) = bytes.split_first_chunk::<4>().ok_or_else(bad)?;
+    let invalid = || PgError::new(sqlstate::INVALID_BINARY_REPRESENTATION, "invalid length in external bit string");
+    let count = usize::try_from(i32::from_be_bytes(*count)).map_err(|_| invalid())?;
+    if packed.len() != count.div_ceil(8) {
+        return Err(bad());
+    }
+    let bit = |at: usize| packed[at / 8] & 0x80 >> (at % 8) != 0;
+    Ok((0..count).map(|at| if bit(at) { '1' } else { '0' }).collect())
+}
+
+fn bits_output(bits: &str, out: &mut BytesMut) {
+    out.put_i32(bits.len() as i32);
+    for chunk in bits.as_bytes().chunks(8) {
+        let packed = chunk.iter().fold(0, |packed, bit| packed << 1 | u8::from(*bit == b'1'));
+        out.put_u8(packed << (8 - chunk.len()));
     }
 }
 
@@ -322,6 +385,9 @@ mod tests {
             (oid::FLOAT8, "2.5"),
             (oid::TEXT_ARRAY, "{a,NULL}"),
             (oid::INTERVAL, "1 mon 2 days 03:00:00"),
+            (oid::TIMETZ, "04:05:06.7-03:30"),
+            (oid::VARBIT, "1010000011"),
+            (oid::VARBIT, ""),
             (oid::BYTEA, "\\x00ff"),
             (oid::JSON, "{\"a\":  1}"),
             (oid::JSONB, "{\"a\": 1}"),

@@ -50,6 +50,7 @@ pub fn compare(oid: Oid, left: &Datum, right: &Datum) -> Ordering {
         (Bytea(left), Bytea(right)) => left.cmp(right),
         (Date(left), Date(right)) => left.cmp(right),
         (Time(left), Time(right)) => left.cmp(right),
+        (TimeTz(left), TimeTz(right)) => left.order().cmp(&right.order()),
         (Timestamp(left), Timestamp(right)) => left.cmp(right),
         (Interval(left), Interval(right)) => interval_length(left).cmp(&interval_length(right)),
         (Uuid(left), Uuid(right)) => left.cmp(right),
@@ -109,6 +110,7 @@ fn rank(datum: &Datum) -> u8 {
         Datum::Array(_) => 12,
         Datum::Record(_) => 13,
         Datum::Enum(_) => 14,
+        Datum::TimeTz(_) => 15,
     }
 }
 
@@ -138,6 +140,7 @@ pub fn hash_into<H: Hasher>(oid: Oid, datum: &Datum, state: &mut H) {
         Datum::Bytea(value) => value.hash(state),
         Datum::Date(value) => value.hash(state),
         Datum::Time(value) | Datum::Timestamp(value) => value.hash(state),
+        Datum::TimeTz(value) => value.order().hash(state),
         Datum::Interval(value) => interval_length(value).hash(state),
         Datum::Uuid(value) => value.hash(state),
         Datum::Enum(value) => value.position.hash(state),

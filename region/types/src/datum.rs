@@ -70,6 +70,26 @@ pub struct Interval {
     pub months: i32,
 }
 
+/// A time of day with the offset that it is meant in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TimeTz {
+    /// Microseconds since midnight, there.
+    pub microseconds: i64,
+    /// Seconds west of Greenwich, as PostgreSQL counts it.
+    pub west: i32,
+}
+
+impl TimeTz {
+    /// Microseconds since midnight in Greenwich; may be of the day before or after.
+    pub fn greenwich(&self) -> i64 {
+        self.microseconds + i64::from(self.west) * 1_000_000
+    }
+    /// What decides the order: the moment, then the offset.
+    pub fn order(&self) -> (i64, i32) {
+        (self.greenwich(), self.west)
+    }
+}
+
 /// One dimension of an array.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Dimension {
@@ -177,6 +197,7 @@ pub enum Datum {
     Date(i32),
     /// Microseconds since midnight.
     Time(i64),
+    TimeTz(TimeTz),
     /// Microseconds since 2000-01-01 (UTC for `timestamptz`); `i64::MIN` and `MAX` are the infinities.
     Timestamp(i64),
     Interval(Interval),

@@ -117,7 +117,14 @@ pub trait Environment: Send + Sync {
     fn transaction_time(&self) -> i64;
     fn statement_time(&self) -> i64;
     fn clock_time(&self) -> i64;
+    /// Nobody can foretell it.
     fn random(&self) -> u64;
+    /// The next of `random()`.
+    fn fraction(&self) -> f64 {
+        (self.random() >> 12) as f64 / (1_u64 << 52) as f64
+    }
+    /// `setseed`: what `fraction` gives from now on.
+    fn seed(&self, _seed: f64) {}
     fn system(&self, call: SystemCall, arguments: &[Datum]) -> PgResult<Datum>;
     /// An error if the statement was cancelled, or its time is up: for long loops that never wait.
     fn check_interrupt(&self) -> PgResult<()> {

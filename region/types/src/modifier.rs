@@ -26,28 +26,15 @@ pub mod interval {
     }
 
     /// The smallest field that a value may have, by name; `None`: all may be there.
-    fn last(modifier: i32) -> Option<&'static str> {
+    pub(crate) fn last(modifier: i32) -> Option<&'static str> {
         let fields = fields(modifier);
         let mut named = NAMES.iter().rev().filter(|(field, _)| fields & field != 0);
         if modifier < 0 || fields == FIELDS_ALL { None } else { named.next().map(|(_, name)| *name) }
     }
 
-    /// What a text says under a modifier: a number alone is in the smallest field, `03:04` is minutes and seconds if there are no
-    /// hours.
-    pub fn text(modifier: i32, text: &str) -> String {
-        let Some(last) = last(modifier) else { return text.to_owned() };
-        let trimmed = text.trim();
-        let years = last == "month" && fields(modifier) & YEAR != 0;
-        if !trimmed.contains([':', ' ']) && trimmed.parse::<f64>().is_ok() && !years {
-            return format!("{trimmed} {last}");
-        }
-        if years && !trimmed.contains([':', ' ']) && trimmed.parse::<f64>().is_ok() {
-            return format!("{trimmed} month");
-        }
-        if fields(modifier) == MINUTE | SECOND && trimmed.matches(':').count() == 1 {
-            return format!("00:{trimmed}");
-        }
-        text.to_owned()
+    /// `interval minute to second`, where `03:04` has no hours.
+    pub(crate) fn is_minute_to_second(modifier: i32) -> bool {
+        modifier >= 0 && fields(modifier) == MINUTE | SECOND
     }
 
     /// The value without the fields that it may not have.
@@ -117,6 +104,17 @@ pub fn parse(oid: Oid, arguments: &[i64]) -> PgResult<i32> {
             }
             Ok(first as i32 + LENGTH_HEADER)
         }
+        oid::BIT | oid::VARBIT => {
+            let name = if element == oid::VARBIT { "varbit" } else { "bit" };
+            one(name)?;
+            if first < 1 {
+                return Err(bad(format!("length for type {name} must be at least 1")));
+            }
+            if first > 83_886_080 {
+                return Err(bad(format!("length for type {name} cannot exceed 83886080")));
+            }
+            Ok(first as i32)
+        }
         oid::NUMERIC => {
             let scale = arguments.get(1).copied().unwrap_or(0);
             if !(1..=1000).contains(&first) {
@@ -160,6 +158,11 @@ pub fn apply(oid: Oid, modifier: i32, datum: Datum, strictness: Strictness) -> P
     match (oid, &datum) {
         (oid::VARCHAR, Datum::Text(text)) => fit_text(oid, modifier, text, strictness),
         (oid::BPCHAR, Datum::Text(text)) => fit_text(oid, modifier, text, strictness),
+        (oid::BIT | oid::VARBIT, Datum::Text(bits)) => fit_bits(oid, modifier as usize, bits, strictness),
+        (oid::TIMETZ, Datum::TimeTz(value)) => {
+            let microseconds = datetime::round_microseconds(value.microseconds, modifier);
+            Ok(Datum::TimeTz(crate::TimeTz { microseconds, ..*value }))
+        }
         (oid::NUMERIC, Datum::Numeric(value)) => Ok(Datum::numeric(value.apply_modifier(modifier)?)),
         (oid::TIMESTAMP | oid::TIMESTAMPTZ, Datum::Timestamp(value)) => {
             if datetime::is_infinite_timestamp(*value) {
@@ -179,6 +182,27 @@ pub fn apply(oid: Oid, modifier: i32, datum: Datum, strictness: Strictness) -> P
         }
         _ => Ok(datum),
     }
+}
+
+/// A `bit(n)` has n bits, a `bit varying(n)` no more.
+fn fit_bits(oid: Oid, limit: usize, bits: &Text, strictness: Strictness) -> PgResult<Datum> {
+    let length = bits.len();
+    let fits = if oid == oid::BIT { length == limit } else { length <= limit };
+    if fits {
+        return Ok(Datum::Text(bits.clone()));
+    }
+    if strictness == Strictness::Assignment {
+        let (code, message) = if oid == oid::BIT {
+            let message = format!("bit string length {length} does not match type bit({limit})");
+            (crate::error::SqlState(*b"22026"), message)
+        } else {
+            let message = format!("bit string too long for type bit varying({limit})");
+            (sqlstate::STRING_DATA_RIGHT_TRUNCATION, message)
+        };
+        return Err(PgError::new(code, message));
+    }
+    let kept = &bits[..length.min(limit)];
+    Ok(Datum::text(if oid == oid::BIT { format!("{kept:0<limit$}") } else { kept.to_owned() }))
 }
 
 fn fit_text(oid: Oid, modifier: i32, text: &Text, strictness: Strictness) -> PgResult<Datum> {

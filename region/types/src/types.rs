@@ -137,6 +137,10 @@ pub static TYPES: &[TypeInfo] = &[
     t(1263, "_cstring", -1, false, 'A', false, 'b', 2275, 0, 'i', "array_in", "array_out", "array_recv", "array_send"),
     t(1266, "timetz", 12, false, 'D', false, 'b', 0, 1270, 'd', "timetz_in", "timetz_out", "timetz_recv", "timetz_send"),
     t(1270, "_timetz", -1, false, 'A', false, 'b', 1266, 0, 'd', "array_in", "array_out", "array_recv", "array_send"),
+    t(1560, "bit", -1, false, 'V', false, 'b', 0, 1561, 'i', "bit_in", "bit_out", "bit_recv", "bit_send"),
+    t(1561, "_bit", -1, false, 'A', false, 'b', 1560, 0, 'i', "array_in", "array_out", "array_recv", "array_send"),
+    t(1562, "varbit", -1, false, 'V', true, 'b', 0, 1563, 'i', "varbit_in", "varbit_out", "varbit_recv", "varbit_send"),
+    t(1563, "_varbit", -1, false, 'A', false, 'b', 1562, 0, 'i', "array_in", "array_out", "array_recv", "array_send"),
     t(1700, "numeric", -1, false, 'N', false, 'b', 0, 1231, 'i', "numeric_in", "numeric_out", "numeric_recv", "numeric_send"),
     t(1790, "refcursor", -1, false, 'U', false, 'b', 0, 2201, 'i', "textin", "textout", "textrecv", "textsend"),
     t(2202, "regprocedure", 4, true, 'N', false, 'b', 0, 2207, 'i', "regprocedurein", "regprocedureout", "regprocedurerecv", "regproceduresend"),
@@ -164,6 +168,8 @@ pub static TYPES: &[TypeInfo] = &[
     t(3802, "jsonb", -1, false, 'U', false, 'b', 0, 3807, 'i', "jsonb_in", "jsonb_out", "jsonb_recv", "jsonb_send"),
     t(3807, "_jsonb", -1, false, 'A', false, 'b', 3802, 0, 'i', "array_in", "array_out", "array_recv", "array_send"),
     t(3838, "event_trigger", 4, true, 'P', false, 'p', 0, 0, 'i', "event_trigger_in", "event_trigger_out", "-", "-"),
+    t(4072, "jsonpath", -1, false, 'U', false, 'b', 0, 4073, 'i', "jsonpath_in", "jsonpath_out", "jsonpath_recv", "jsonpath_send"),
+    t(4073, "_jsonpath", -1, false, 'A', false, 'b', 4072, 0, 'i', "array_in", "array_out", "array_recv", "array_send"),
     t(4089, "regnamespace", 4, true, 'N', false, 'b', 0, 4090, 'i', "regnamespacein", "regnamespaceout", "regnamespacerecv", "regnamespacesend"),
     t(4096, "regrole", 4, true, 'N', false, 'b', 0, 4097, 'i', "regrolein", "regroleout", "regrolerecv", "regrolesend"),
     t(5069, "xid8", 8, true, 'U', false, 'b', 0, 271, 'd', "xid8in", "xid8out", "xid8recv", "xid8send"),
@@ -278,6 +284,10 @@ pub fn display_name(oid: Oid, modifier: i32) -> String {
         oid::ANY => "\"any\"".to_string(),
         oid::BPCHAR => length("character"),
         oid::VARCHAR => length("character varying"),
+        oid::BIT if modifier >= 0 => format!("bit({modifier})"),
+        oid::BIT => "bit".to_string(),
+        oid::VARBIT if modifier >= 0 => format!("bit varying({modifier})"),
+        oid::VARBIT => "bit varying".to_string(),
         oid::NUMERIC if modifier >= 4 => {
             let (precision, scale) = crate::numeric::split_modifier(modifier);
             format!("numeric({precision},{scale})")
@@ -302,6 +312,7 @@ pub fn canonical_name(name: &str) -> &str {
         "double precision" | "float" => "float8",
         "decimal" | "dec" => "numeric",
         "character varying" => "varchar",
+        "bit varying" => "varbit",
         "character" => "bpchar",
         "time without time zone" => "time",
         "time with time zone" => "timetz",

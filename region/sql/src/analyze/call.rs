@@ -29,8 +29,10 @@ fn check_polymorphic(procedure: &Procedure, types: &[Oid]) -> PgResult<()> {
 impl Analyzer<'_> {
     pub(super) fn call(&mut self, call: &FunctionCall, place: Place) -> PgResult<Expr> {
         if call.variadic {
-            let spread = self.spread(call, place)?;
-            return self.call(&spread, place);
+            return match self.spread(call, place)? {
+                Some(spread) => self.call(&spread, place),
+                None => self.call_with_list(call, place),
+            };
         }
         let qualified = call.name.schema();
         if qualified.is_some_and(|schema| !matches!(schema, "pg_catalog" | "information_schema")) {
@@ -52,8 +54,8 @@ impl Analyzer<'_> {
         self.ordinary(call, place)
     }
 
-    /// `f(VARIADIC ARRAY[a, b])` is `f(a, b)`. What is no constructor has its length only when the statement runs.
-    fn spread(&mut self, call: &FunctionCall, place: Place) -> PgResult<FunctionCall> {
+    /// `f(VARIADIC ARRAY[a, b])` is `f(a, b)`; nothing if the list is no constructor, whose length is not known yet.
+    fn spread(&mut self, call: &FunctionCall, place: Place) -> PgResult<Option<FunctionCall>> {
         let variadic = registry().procedures_named(call.name.last()).iter().any(|one| one.is_variadic());
         let mut spread = FunctionCall { variadic: false, ..call.clone() };
         let list = spread.arguments.pop().ok_or_else(|| PgError::internal("VARIADIC without an argument"))?;
@@ -65,16 +67,59 @@ impl Analyzer<'_> {
         while let tree::ExprKind::Cast { operand, .. } = &value.kind {
             value = operand;
         }
-        let tree::ExprKind::Array(items) = &value.kind else {
-            return Err(at(place, PgError::unsupported("VARIADIC with another array than ARRAY[...]")));
-        };
+        let tree::ExprKind::Array(items) = &value.kind else { return Ok(None) };
         spread.arguments.extend(items.iter().map(|item| tree::Argument { name: None, value: item.clone() }));
-        Ok(spread)
+        Ok(Some(spread))
+    }
+
+    /// `f(a, VARIADIC list)`: the body takes the list as one argument.
+    fn call_with_list(&mut self, call: &FunctionCall, place: Place) -> PgResult<Expr> {
+        let mut arguments = self.argument_exprs(&FunctionCall { variadic: false, ..call.clone() })?;
+        let count = arguments.len();
+        let fits = |one: &&&'static Procedure| one.is_variadic() && one.arguments.len() == count;
+        let Some(procedure) = registry().procedures_named(call.name.last()).iter().find(fits).copied() else {
+            return Err(self.undefined(call, &arguments, place, Failure::NotFound));
+        };
+        let list = arguments.pop().ok_or_else(|| PgError::internal("VARIADIC without an argument"))?;
+        let wanted = procedure.arguments[count - 1];
+        let list = if wanted != oid::ANY {
+            let (source, list_place) = (list.type_oid, list.place);
+            self.coerce(list, wanted, -1, CastContext::Implicit)?.ok_or_else(|| {
+                let message = format!("cannot spread type {}", display_name(source, -1));
+                at(list_place, PgError::new(sqlstate::DATATYPE_MISMATCH, message))
+            })?
+        } else if list.type_oid == oid::UNKNOWN || !trivet_types::is_array(list.type_oid) {
+            let error = PgError::new(sqlstate::DATATYPE_MISMATCH, "VARIADIC argument must be an array");
+            return Err(at(list.place, error));
+        } else {
+            list
+        };
+        let mut converted = Vec::with_capacity(count);
+        for (argument, target) in arguments.into_iter().zip(procedure.arguments) {
+            converted.push(self.argument(procedure, argument, *target)?);
+        }
+        converted.push(list);
+        let procedure = match procedure.name {
+            "num_nulls" => registry().own("trivet_nulls_in").unwrap_or(procedure),
+            "num_nonnulls" => registry().own("trivet_nonnulls_in").unwrap_or(procedure),
+            _ => procedure,
+        };
+        Ok(make(ExprKind::Call { procedure, arguments: converted }, procedure.result, place))
     }
 
     pub(super) fn argument_exprs(&mut self, call: &FunctionCall) -> PgResult<Vec<Expr>> {
         if call.arguments.iter().any(|argument| argument.name.is_some()) {
-            return Err(at(call.name.place(), PgError::unsupported("an argument by name")));
+            // Those that have names for their parameters were tried before.
+            let mut shown = Vec::with_capacity(call.arguments.len());
+            for argument in &call.arguments {
+                let named = argument.name.as_ref().map(|name| format!("{name} => ")).unwrap_or_default();
+                shown.push(format!("{named}{}", display_name(self.expr(&argument.value)?.type_oid, -1)));
+            }
+            let message = format!("function {}({}) does not exist", call.name.shown(), shown.join(", "));
+            let error = PgError::new(sqlstate::UNDEFINED_FUNCTION, message).hint(
+                "No function matches the given name and argument types. You might need to add explicit type casts.",
+            );
+            return Err(at(call.name.place(), error));
         }
         call.arguments.iter().map(|argument| self.expr(&argument.value)).collect()
     }
@@ -113,7 +158,7 @@ impl Analyzer<'_> {
             "localtimestamp" => self.now_as(oid::TIMESTAMP, call, place)?,
             "localtime" => self.now_as(oid::TIME, call, place)?,
             "current_date" if call.arguments.is_empty() => self.now_as(oid::DATE, call, place)?,
-            "current_time" => return Err(at(place, PgError::unsupported("type time with time zone"))),
+            "current_time" => self.now_as(oid::TIMETZ, call, place)?,
             "current_role" | "user" | "current_user" => self.builtin("current_user", place)?,
             "session_user" => self.builtin("session_user", place)?,
             "current_catalog" => self.builtin("current_database", place)?,

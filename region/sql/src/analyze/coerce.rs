@@ -87,6 +87,11 @@ impl Analyzer<'_> {
         let kind = match way {
             // The modifier survives a change of name only (varchar to text loses it).
             Coercion::Relabel => ExprKind::Relabel(Box::new(expr)),
+            Coercion::Procedure(procedure) if procedure.arguments.len() == 2 => {
+                // Some are told of the length that is wanted: the bits of a number are those at its end.
+                let wanted = Expr::constant(Datum::Int4(modifier), oid::INT4);
+                ExprKind::Call { procedure, arguments: vec![expr, wanted] }
+            }
             Coercion::Procedure(procedure) => ExprKind::Call { procedure, arguments: vec![expr] },
             Coercion::Text => ExprKind::Convert(Box::new(expr)),
             Coercion::Elements { .. } => ExprKind::ConvertElements(Box::new(expr)),
@@ -131,6 +136,7 @@ impl Analyzer<'_> {
                 | oid::TIMESTAMP
                 | oid::DATE
                 | oid::TIME
+                | oid::TIMETZ
                 | oid::REGCLASS
                 | oid::REGTYPE
                 | oid::REGPROC
@@ -148,7 +154,7 @@ impl Analyzer<'_> {
                 return Ok(Expr { place, ..Expr::constant(found.oid().into(), target) });
             }
         }
-        if target == oid::REGTYPE {
+        if matches!(target, oid::REGTYPE | oid::REGPROC | oid::REGPROCEDURE | oid::REGOPER | oid::REGOPERATOR) {
             let named = text::input(target, -1, literal, self.environment).map_err(|error| at(place, error))?;
             return Ok(Expr { place, ..Expr::constant(named, target) });
         }

@@ -168,7 +168,7 @@ impl Analyzer<'_> {
     ) -> PgResult<Expr> {
         let type_oid = array.type_oid;
         if type_oid == oid::JSONB {
-            return Err(at(place, PgError::unsupported("assigning to a subscript of jsonb")).hint("Use jsonb_set."));
+            return self.with_jsonb_part(array, column, subscripts, value, place);
         }
         let Some(element) = element_of(type_oid).filter(|_| is_array(type_oid)) else {
             let message = format!(
@@ -218,6 +218,39 @@ impl Analyzer<'_> {
         let mut arguments = vec![array, value, element];
         arguments.extend(bounds);
         Ok(Expr { kind: ExprKind::Call { procedure, arguments }, type_oid, modifier, place })
+    }
+
+    /// A column's `jsonb` with another value at a subscript.
+    fn with_jsonb_part(
+        &mut self,
+        target: Expr,
+        column: &crate::catalog::Column,
+        subscripts: &[&tree::Subscript],
+        value: &tree::Expr,
+        place: Place,
+    ) -> PgResult<Expr> {
+        let steps = self.jsonb_steps(subscripts, place)?;
+        let makes_array = subscripts.first().is_some_and(|first| match first {
+            tree::Subscript::Index(index) => matches!(&index.kind, tree::ExprKind::Literal(tree::Literal::Number(_))),
+            tree::Subscript::Slice(..) => false,
+        });
+        let value = self.expr(value)?;
+        let source = value.type_oid;
+        let value = self.coerce(value, oid::JSONB, -1, CastContext::Assignment)?.ok_or_else(|| {
+            let message = format!(
+                "subscripted assignment to \"{}\" requires type jsonb but expression is of type {}",
+                column.name,
+                display_name(source, -1)
+            );
+            at(place, PgError::new(sqlstate::DATATYPE_MISMATCH, message))
+                .hint("You will need to rewrite or cast the expression.")
+        })?;
+        let procedure = registry().own("trivet_jsonb_assign");
+        let procedure = procedure.ok_or_else(|| PgError::internal("the registry lacks trivet_jsonb_assign()"))?;
+        let path = make(ExprKind::Array(steps), oid::TEXT_ARRAY, place);
+        let makes_array = make(ExprKind::Constant(Datum::Bool(makes_array)), oid::BOOL, place);
+        let arguments = vec![target, value, path, makes_array];
+        Ok(make(ExprKind::Call { procedure, arguments }, oid::JSONB, place))
     }
 
     /// A bare name that is no column: `CURRENT_SCHEMA`, or a table's row.
@@ -690,11 +723,21 @@ impl Analyzer<'_> {
 
     /// `jsonb['key'][0]`: a path of texts.
     fn jsonb_subscript(&mut self, operand: Expr, subscripts: &[tree::Subscript], place: Place) -> PgResult<Expr> {
+        let steps = self.jsonb_steps(&subscripts.iter().collect::<Vec<_>>(), place)?;
+        let path = make(ExprKind::Array(steps), oid::TEXT_ARRAY, place);
+        self.operator("#>", Some(operand), path, place)
+    }
+
+    fn jsonb_steps(&mut self, subscripts: &[&tree::Subscript], place: Place) -> PgResult<Vec<Expr>> {
         let mut steps = Vec::with_capacity(subscripts.len());
         for subscript in subscripts {
-            let tree::Subscript::Index(step) = subscript else {
-                let error = PgError::new(sqlstate::DATATYPE_MISMATCH, "jsonb subscript does not support slices");
-                return Err(at(place, error));
+            let step = match subscript {
+                tree::Subscript::Index(step) => step,
+                tree::Subscript::Slice(low, high) => {
+                    let bound = high.as_ref().or(low.as_ref()).map(|bound| self.expr(bound)).transpose()?;
+                    let error = PgError::new(sqlstate::DATATYPE_MISMATCH, "jsonb subscript does not support slices");
+                    return Err(at(bound.map_or(place, |bound| bound.place), error));
+                }
             };
             let step = self.expr(step)?;
             let (source, step_place) = (step.type_oid, step.place);
@@ -710,8 +753,7 @@ impl Analyzer<'_> {
             };
             steps.push(step);
         }
-        let path = make(ExprKind::Array(steps), oid::TEXT_ARRAY, place);
-        self.operator("#>", Some(operand), path, place)
+        Ok(steps)
     }
 }
 
@@ -777,6 +819,9 @@ fn literal_expr(literal: &Literal, place: Place) -> PgResult<Expr> {
                 }
             }
         }
-        Literal::BitString { .. } => Err(at(place, PgError::unsupported("a bit string"))),
+        Literal::BitString { hexadecimal, digits } => {
+            let bits = trivet_types::text::bits_from_literal(*hexadecimal, digits).map_err(|error| at(place, error))?;
+            constant(Datum::text(bits), oid::BIT)
+        }
     }
 }

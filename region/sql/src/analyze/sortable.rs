@@ -1,4 +1,4 @@
-//! Which types have `=` and `<`: `json` has neither, and cannot be grouped by, sorted by or told apart.
+//! Which types have `=` and `<`: `json` and `jsonpath` have neither, and cannot be grouped by, sorted by or told apart.
 use super::at;
 use crate::parser::tree::Place;
 use trivet_types::{Oid, PgError, PgResult, display_name, element_of, is_array, oid, sqlstate};
@@ -8,7 +8,7 @@ fn element(type_oid: Oid) -> Oid {
 }
 
 pub(crate) fn has_equality(type_oid: Oid) -> bool {
-    element(type_oid) != oid::JSON
+    !matches!(element(type_oid), oid::JSON | oid::JSONPATH)
 }
 
 pub(crate) fn has_order(type_oid: Oid) -> bool {

@@ -8,6 +8,7 @@
 //!   floats                sign-magnitude turned into that order; -0 is 0, NaN is the largest
 //!   text, bytea           bytes with 00 written 00 FF, ended by 00 01; character(n) without blanks at its end
 //!   numeric               class (below zero, zero, above ...), exponent, two decimal digits a byte, ended by 00
+//!   timetz                its moment in Greenwich, seconds west
 //!   interval              its length, 16 bytes
 //!   jsonb                 type, then containers by count and part by part, scalars as above
 //!   array                 elements as columns, ended by 00; then dimension count
@@ -90,6 +91,10 @@ fn encode_value(type_oid: Oid, datum: &Datum, out: &mut BytesMut) {
         },
         Datum::Text(value) => put_escaped(value.as_bytes(), out),
         Datum::Bytea(value) => put_escaped(value, out),
+        Datum::TimeTz(value) => {
+            out.put_u64(value.greenwich() as u64 ^ 1 << 63);
+            out.put_u32(value.west as u32 ^ 1 << 31);
+        }
         Datum::Interval(value) => out.put_u128(interval_length(value) as u128 ^ 1 << 127),
         Datum::Uuid(value) => out.put_slice(value),
         Datum::Enum(value) => out.put_u64(value.position as u64 ^ 1 << 63),
@@ -226,6 +231,8 @@ mod tests {
                     "NaN",
                 ],
             ),
+            (oid::VARBIT, &["", "0", "00", "01", "1", "10", "101", "11"]),
+            (oid::TIMETZ, &["00:00:00+15", "10:00:00+02", "09:00:00+01", "10:00:00+01", "24:00:00-15"]),
             (oid::BYTEA, &["\\x", "\\x00", "\\x0000", "\\x0001", "\\x01"]),
             (oid::BOOL, &["f", "t"]),
             (oid::INTERVAL, &["-1 day", "00:00:01", "23:59:59", "1 day", "24:00:00", "1 mon"]),

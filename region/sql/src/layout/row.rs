@@ -9,7 +9,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::sync::Arc;
 use trivet_types::numeric::Numeric;
 use trivet_types::user::is_enum;
-use trivet_types::{Array, Datum, Dimension, EnumValue, Interval, Oid, PgError, Text, oid, sqlstate};
+use trivet_types::{Array, Datum, Dimension, EnumValue, Interval, Oid, PgError, Text, TimeTz, oid, sqlstate};
 
 const FORMAT: u8 = 1;
 
@@ -77,7 +77,9 @@ fn form(type_oid: Oid) -> Form {
         oid::INT2 => Form::Fixed(2),
         oid::INT4 | oid::FLOAT4 | oid::DATE | oid::OID | oid::XID | oid::CID => Form::Fixed(4),
         oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGROLE | oid::REGNAMESPACE => Form::Fixed(4),
+        oid::REGPROCEDURE | oid::REGOPER | oid::REGOPERATOR => Form::Fixed(4),
         oid::INT8 | oid::FLOAT8 | oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::XID8 => Form::Fixed(8),
+        oid::TIMETZ => Form::Fixed(12),
         oid::INTERVAL | oid::UUID => Form::Fixed(16),
         _ if is_enum(type_oid) => Form::Fixed(8),
         _ => Form::Variable,
@@ -95,6 +97,10 @@ fn put_value(datum: &Datum, out: &mut BytesMut) {
         Datum::Int8(value) | Datum::Time(value) | Datum::Timestamp(value) => out.put_i64_le(*value),
         Datum::Float4(value) => out.put_f32_le(*value),
         Datum::Float8(value) => out.put_f64_le(*value),
+        Datum::TimeTz(value) => {
+            out.put_i64_le(value.microseconds);
+            out.put_i32_le(value.west);
+        }
         Datum::Interval(value) => {
             out.put_i64_le(value.microseconds);
             out.put_i32_le(value.days);
@@ -231,6 +237,7 @@ fn value(type_oid: Oid, mut bytes: &[u8], row: &Bytes) -> Result<Datum, Damaged>
         oid::DATE => Datum::Date(bytes.get_i32_le()),
         oid::INT8 | oid::XID8 => Datum::Int8(bytes.get_i64_le()),
         oid::TIME => Datum::Time(bytes.get_i64_le()),
+        oid::TIMETZ => Datum::TimeTz(TimeTz { microseconds: bytes.get_i64_le(), west: bytes.get_i32_le() }),
         oid::TIMESTAMP | oid::TIMESTAMPTZ => Datum::Timestamp(bytes.get_i64_le()),
         oid::FLOAT4 => Datum::Float4(bytes.get_f32_le()),
         oid::FLOAT8 => Datum::Float8(bytes.get_f64_le()),
@@ -319,6 +326,8 @@ mod tests {
             (oid::INTERVAL, "1 mon 2 days"),
             (oid::NAME, "abc"),
             (oid::CHAR, "x"),
+            (oid::TIMETZ, "04:05:06.7-03:30"),
+            (oid::VARBIT, "10100"),
         ];
         let environment = NoEnvironment::default();
         let mut values: Vec<Datum> =

@@ -32,7 +32,7 @@ impl AsOf {
     fn parse(text: &str) -> Option<AsOf> {
         let text = text.trim();
         if text.starts_with('-') {
-            let span = parse_interval(text).ok()?;
+            let span = parse_interval(text, -1, false).ok()?;
             let days = (i64::from(span.months) * 30 + i64::from(span.days)).checked_mul(MICROSECONDS_A_DAY)?;
             return days.checked_add(span.microseconds)?.checked_neg().map(AsOf::Ago);
         }

@@ -10,6 +10,7 @@
 //! - `GROUP BY ALL a`, `GROUP BY DISTINCT a`: ALL goes, DISTINCT becomes a first key by a name that no user can write.
 //! - `a == b`, which is no other name of `=` here: becomes `a OPERATOR(==) b`.
 //! - `t.*`: the asterisk becomes a name that no user can write, so that it may stand in any expression.
+//! - `SUBSTRING(a SIMILAR b ESCAPE c)`: becomes `SUBSTRING(a, b, c)`; `substr(...)` becomes a call of the quoted name.
 //! - `ROWS FROM (f(), g())`: becomes a call of a function that no user can name.
 use super::error::Source;
 use super::tree::FrameExclude;
@@ -113,6 +114,13 @@ pub(super) fn for_library(source: &Source<'_>, mut tokens: Vec<TokenWithSpan>) -
         if at > 0 && is_star && tokens[at - 1].token == Token::Period {
             tokens[at] = quoted(STAR.to_owned(), tokens[at].span);
         }
+        // The library takes `substr` for the standard's SUBSTRING.
+        if is(tokens.get(at), "substr") && tokens.get(at + 1).is_some_and(|token| token.token == Token::LParen) {
+            tokens[at] = quoted("substr".to_owned(), tokens[at].span);
+        }
+        if is(tokens.get(at), "substring") {
+            spread_similar(&mut tokens, at + 1, &is);
+        }
         if is(tokens.get(at), "rows") && is(tokens.get(at + 1), "from") {
             let span = tokens[at].span;
             tokens.splice(at..at + 2, [quoted(ROWS_FROM.to_owned(), span)]);
@@ -167,6 +175,26 @@ fn wrap_values(tokens: &mut Vec<TokenWithSpan>, at: usize) {
     tokens.splice(end..end, [made(Token::RParen), made(Token::make_keyword("AS")), quoted(VALUES.to_owned(), span)]);
     let head = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM"), Token::LParen].map(made);
     tokens.splice(at..at, head);
+}
+
+/// `SUBSTRING(text SIMILAR pattern ESCAPE escape)` has its three parts between commas.
+fn spread_similar(tokens: &mut [TokenWithSpan], open: usize, is: &dyn Fn(Option<&TokenWithSpan>, &str) -> bool) {
+    let mut depth = 0usize;
+    let mut similar = false;
+    for at in open..tokens.len() {
+        match tokens[at].token {
+            Token::LParen => depth += 1,
+            Token::RParen if depth <= 1 => return,
+            Token::RParen => depth -= 1,
+            _ if depth == 0 => return,
+            _ if depth == 1 && is(tokens.get(at), "similar") && !is(tokens.get(at + 1), "to") => {
+                similar = true;
+                tokens[at].token = Token::Comma;
+            }
+            _ if depth == 1 && similar && is(tokens.get(at), "escape") => tokens[at].token = Token::Comma,
+            _ => {}
+        }
+    }
 }
 
 /// The targets of SET that are parts of columns, from `at` on up to the end of the list.

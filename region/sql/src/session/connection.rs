@@ -34,6 +34,7 @@ pub(super) struct SqlSession {
     pub portals: HashMap<String, Portal>,
     /// What `set_config` asked for.
     pub changes: Arc<Mutex<Vec<(String, String, bool)>>>,
+    pub random: Arc<Mutex<Option<trivet_types::Random>>>,
     pub sequences: Arc<SessionSequences>,
     pub locks: Arc<SessionLocks>,
     /// Types that users made, as the last statement that had to do with one saw them.
@@ -80,6 +81,7 @@ impl SqlSession {
             statements: HashMap::new(),
             portals: HashMap::new(),
             changes: Arc::default(),
+            random: Arc::default(),
             sequences,
             locks,
             types: None,
@@ -135,6 +137,7 @@ impl SqlSession {
             rows: Arc::clone(&self.rows),
             inventory: Vec::new(),
             changes: Arc::clone(&self.changes),
+            random: Arc::clone(&self.random),
         }
     }
 

@@ -9,7 +9,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use trivet_gateway::{CancelReason, CancelToken};
 use trivet_types::user::{RowType, row_of_claim};
 use trivet_types::{
-    Array, Datum, Environment, FormatSettings, Oid, PgError, PgResult, SystemCall, UserTypes, oid, sqlstate,
+    Array, Datum, EnumType, Environment, FormatSettings, Oid, PgError, PgResult, Random, SystemCall, UserTypes, oid,
+    sqlstate,
 };
 
 /// Microseconds between 1970 and 2000.
@@ -47,6 +48,8 @@ pub(super) struct SessionEnvironment {
     pub inventory: Vec<Datum>,
     /// What `set_config` asked for, to be done once the statement is over.
     pub changes: Arc<Mutex<Vec<(String, String, bool)>>>,
+    /// Set once `setseed` or `random` was called.
+    pub random: Arc<Mutex<Option<Random>>>,
 }
 
 impl SessionEnvironment {
@@ -135,6 +138,13 @@ impl Environment for SessionEnvironment {
     fn random(&self) -> u64 {
         use std::hash::{BuildHasher, Hasher};
         std::collections::hash_map::RandomState::new().build_hasher().finish()
+    }
+    fn fraction(&self) -> f64 {
+        let mut random = self.random.lock();
+        random.get_or_insert_with(|| Random::new(self.random())).fraction()
+    }
+    fn seed(&self, seed: f64) {
+        *self.random.lock() = Some(Random::of_fraction(seed));
     }
     fn check_interrupt(&self) -> PgResult<()> {
         // Who would raise the token stands behind this loop in the same task.

@@ -2,16 +2,22 @@
 //!
 //! Values count from 2000-01-01 (`EPOCH_UNIX_DAYS` after Unix's). A zone is a fixed offset or a name of the tz database;
 //! local time becomes UTC by PostgreSQL's rules: a time that occurs twice is the one of standard time, one in a gap is
-//! read with the offset before the gap. `parse` reads text, `format` writes ISO.
+//! read with the offset before the gap. `parse` and `interval_text` read text, `format` writes ISO.
+mod abbreviations;
+mod decode;
+mod fields;
 mod format;
+mod interval_text;
 mod parse;
 mod style;
+mod words;
 mod zone;
 
 pub use format::*;
+pub use interval_text::parse_interval;
 pub use parse::*;
-pub use style::{sign_for_all, styled_date, styled_interval, styled_timestamp};
-pub use zone::TimeZone;
+pub use style::{styled_date, styled_interval, styled_timestamp};
+pub use zone::{TimeZone, format_offset};
 
 use crate::datum::Interval;
 use crate::error::{PgError, PgResult, sqlstate};

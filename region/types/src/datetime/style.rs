@@ -237,15 +237,3 @@ fn iso_8601(interval: &Interval) -> String {
     }
     out
 }
-
-/// `IntervalStyle = sql_standard`: a sign before the first field is every field's, if no other has one.
-pub fn sign_for_all(text: &str, interval: Interval) -> Interval {
-    let Some(rest) = text.trim_start().strip_prefix('-') else { return interval };
-    let signed = rest.split_whitespace().skip(1).any(|field| field.starts_with(['-', '+']));
-    if signed {
-        return interval;
-    }
-    let negative = |value: i32| if value > 0 { -value } else { value };
-    let microseconds = if interval.microseconds > 0 { -interval.microseconds } else { interval.microseconds };
-    Interval { months: negative(interval.months), days: negative(interval.days), microseconds }
-}

@@ -1,4 +1,5 @@
 //! Time zones: a fixed offset or a name of the tz database.
+use super::abbreviations::ABBREVIATIONS;
 use super::{EPOCH_UNIX_DAYS, MICROSECONDS_PER_SECOND};
 use chrono::{Offset, TimeZone as _};
 use chrono_tz::{OffsetName, Tz};
@@ -37,10 +38,23 @@ impl TimeZone {
         if let Some(seconds) = parse_offset(trimmed) {
             return Some(TimeZone::Fixed(seconds));
         }
-        if let Some(seconds) = abbreviation_offset(trimmed) {
+        if let Some((seconds, _)) = abbreviation_offset(trimmed) {
             return Some(TimeZone::Fixed(seconds));
         }
-        ZONES.get(&trimmed.to_ascii_lowercase()).copied().map(TimeZone::Named)
+        TimeZone::of_text(trimmed)
+    }
+
+    /// A name of the tz database, or POSIX's form of one, as it stands in the text of a time.
+    pub(super) fn of_text(name: &str) -> Option<TimeZone> {
+        let known = ZONES.get(&name.to_ascii_lowercase()).copied().map(TimeZone::Named);
+        known.or_else(|| posix_offset(name).map(TimeZone::Fixed))
+    }
+
+    /// The same offset at all times.
+    pub(super) fn is_fixed(&self) -> bool {
+        const HALF_YEAR: i64 = 182 * 86_400 * MICROSECONDS_PER_SECOND;
+        let offset = self.offset_at(0);
+        matches!(self, TimeZone::Fixed(_)) || (-200..200).all(|step| self.offset_at(step * HALF_YEAR) == offset)
     }
 
     /// A zone as AT TIME ZONE and functions name it: digits count as in POSIX, west of Greenwich.
@@ -162,26 +176,34 @@ pub fn parse_offset(text: &str) -> Option<i32> {
     Some(sign * (hours * 3600 + minutes * 60 + seconds))
 }
 
-/// PostgreSQL's default abbreviations that are still common.
-pub fn abbreviation_offset(name: &str) -> Option<i32> {
-    let hours = match name.to_ascii_uppercase().as_str() {
-        "EST" => -5,
-        "EDT" => -4,
-        "CST" => -6,
-        "CDT" => -5,
-        "MST" => -7,
-        "MDT" => -6,
-        "PST" => -8,
-        "PDT" => -7,
-        "CET" | "MEZ" | "BST" => 1,
-        "CEST" | "MESZ" | "EET" => 2,
-        "EEST" | "MSK" => 3,
-        "WET" => 0,
-        "WEST" => 1,
-        "JST" => 9,
-        _ => return None,
+/// What an abbreviation stands for: seconds east, and whether it is summer time.
+pub(super) fn abbreviation_offset(name: &str) -> Option<(i32, bool)> {
+    let lower = name.to_ascii_lowercase();
+    let at = ABBREVIATIONS.binary_search_by(|(known, ..)| (*known).cmp(lower.as_str())).ok()?;
+    let (_, east, summer) = ABBREVIATIONS[at];
+    Some((east, summer))
+}
+
+/// `FOO+3`, `<ABC>-2:30`: a name of one's own and hours west.
+fn posix_offset(text: &str) -> Option<i32> {
+    let named = match text.strip_prefix('<') {
+        Some(quoted) => quoted.split_once('>')?.1,
+        None => text.trim_start_matches(|ch: char| ch.is_ascii_alphabetic()),
     };
-    Some(hours * 3600)
+    let name_length = text.len() - named.len();
+    if name_length < 3 || named.is_empty() {
+        return None;
+    }
+    // Hours, perhaps minutes and seconds behind colons; nothing runs together.
+    let (sign, digits) = match named.strip_prefix('-') {
+        Some(digits) => (1, digits),
+        None => (-1, named.strip_prefix('+').unwrap_or(named)),
+    };
+    let mut parts = digits.split(':').map(|part| part.parse::<i32>().ok());
+    let hours = parts.next()??;
+    let (minutes, seconds) = (parts.next().unwrap_or(Some(0))?, parts.next().unwrap_or(Some(0))?);
+    let fits = (0..=167).contains(&hours) && (0..60).contains(&minutes) && (0..60).contains(&seconds);
+    (fits && parts.next().is_none()).then(|| sign * ((hours * 60 + minutes) * 60 + seconds))
 }
 
 /// `+02`, `+05:30`, `-00:01:15`.

@@ -194,6 +194,7 @@ fn element_type(value: &Datum) -> crate::Oid {
         Datum::Bytea(_) => oid::BYTEA,
         Datum::Date(_) => oid::DATE,
         Datum::Time(_) => oid::TIME,
+        Datum::TimeTz(_) => oid::TIMETZ,
         Datum::Timestamp(_) => oid::TIMESTAMP,
         Datum::Interval(_) => oid::INTERVAL,
         Datum::Uuid(_) => oid::UUID,

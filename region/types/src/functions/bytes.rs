@@ -122,27 +122,49 @@ pub(super) fn base64_bytes(text: &str) -> PgResult<Vec<u8>> {
     })
 }
 
-fn known_encoding(name: &str) -> bool {
-    matches!(name.to_ascii_uppercase().replace(['-', '_'], "").as_str(), "UTF8" | "UNICODE")
+/// The encodings that text is converted from and to.
+enum Encoding {
+    Utf8,
+    Latin1,
+}
+fn encoding(name: &str, which: &str) -> PgResult<Encoding> {
+    let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    match letters.to_ascii_lowercase().as_str() {
+        "utf8" | "unicode" => Ok(Encoding::Utf8),
+        "latin1" | "iso88591" => Ok(Encoding::Latin1),
+        _ => Err(other_encoding(name, which)),
+    }
+}
+fn no_equivalent(ch: char, encoding: &str) -> Box<PgError> {
+    let bytes = ch.to_string().bytes().map(|byte| format!("0x{byte:02x}")).collect::<Vec<_>>().join(" ");
+    let message = format!(
+        "character with byte sequence {bytes} in encoding \"UTF8\" has no equivalent in encoding \"{encoding}\""
+    );
+    PgError::new(SqlState(*b"22P05"), message)
 }
 fn other_encoding(name: &str, which: &str) -> Box<PgError> {
     PgError::new(sqlstate::INVALID_PARAMETER_VALUE, format!("invalid {which} encoding name \"{name}\""))
 }
 /// `convert_from(bytes, encoding)`
 pub fn to_text(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    let name = text(a, 1)?;
-    if !known_encoding(name) {
-        return Err(other_encoding(name, "source"));
+    match encoding(text(a, 1)?, "source")? {
+        Encoding::Utf8 => crate::binary::input(crate::oid::TEXT, bytea(a, 0)?, &crate::NoEnvironment::default()),
+        Encoding::Latin1 => {
+            let text: String = bytea(a, 0)?.iter().map(|byte| char::from(*byte)).collect();
+            crate::binary::input(crate::oid::TEXT, text.into(), &crate::NoEnvironment::default())
+        }
     }
-    crate::binary::input(crate::oid::TEXT, bytea(a, 0)?, &crate::NoEnvironment::default())
 }
 /// `convert_to(text, encoding)`
 pub fn from_text(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    let name = text(a, 1)?;
-    if !known_encoding(name) {
-        return Err(other_encoding(name, "destination"));
+    let value = text(a, 0)?;
+    match encoding(text(a, 1)?, "destination")? {
+        Encoding::Utf8 => Ok(Datum::Bytea(value.clone().into_bytes())),
+        Encoding::Latin1 => {
+            let byte = |ch: char| u8::try_from(u32::from(ch)).map_err(|_| no_equivalent(ch, "LATIN1"));
+            Ok(Datum::Bytea(value.chars().map(byte).collect::<PgResult<Vec<u8>>>()?.into()))
+        }
     }
-    Ok(Datum::Bytea(text(a, 0)?.clone().into_bytes()))
 }
 /// `length(bytes, encoding)`
 pub fn length_in(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {

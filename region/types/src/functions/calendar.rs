@@ -30,7 +30,7 @@ pub fn make_timestamptz(environment: &dyn Environment, a: &[Datum]) -> PgResult<
     checked_timestamp(i128::from(zone.to_utc(local))).map(Datum::Timestamp)
 }
 
-fn offset_zone(a: &[Datum]) -> PgResult<TimeZone> {
+pub(super) fn offset_zone(a: &[Datum]) -> PgResult<TimeZone> {
     let offset = interval(a, 0)?;
     if offset.months != 0 || offset.days != 0 {
         let message = format!("interval time zone \"{}\" must not include months or days", format_interval(&offset));
@@ -227,11 +227,10 @@ pub fn size_bytes(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let factor = match (unit, known) {
         ("", _) => 1,
         (_, Some((_, factor))) => *factor,
-        _ if unit.eq_ignore_ascii_case("b") => 1,
         _ => {
             return Err(invalid()
                 .detail(format!("Invalid size unit: \"{unit}\"."))
-                .hint("Valid units are \"bytes\", \"B\", \"kB\", \"MB\", \"GB\", \"TB\", and \"PB\"."));
+                .hint("Valid units are \"bytes\", \"kB\", \"MB\", \"GB\", \"TB\", and \"PB\"."));
         }
     };
     super::integer::int8(number.multiply(&Numeric::from(factor))?.to_i64())

@@ -333,6 +333,20 @@ fn interval_field(unit: &str, value: &Interval) -> PgResult<Field> {
     }
 }
 
+fn timetz_field(unit: &str, value: &crate::TimeTz) -> PgResult<Field> {
+    const NAME: &str = "time with time zone";
+    match unit {
+        "epoch" => Ok(Field::Number(i128::from(value.greenwich()), 6)),
+        "hour" | "minute" | "second" | "milliseconds" | "microseconds" | "timezone" | "timezone_hour"
+        | "timezone_minute" => timestamp_field(unit, value.microseconds, Some(-value.west), NAME),
+        _ => {
+            timestamp_field(unit, value.microseconds, Some(-value.west), NAME)?;
+            let message = format!("unit \"{unit}\" not supported for type {NAME}");
+            Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message))
+        }
+    }
+}
+
 fn field_of(environment: &dyn Environment, a: &[Datum], zoned: bool) -> PgResult<Field> {
     let unit = unit_of(text(a, 0)?);
     match a.get(1) {
@@ -365,6 +379,7 @@ fn field_of(environment: &dyn Environment, a: &[Datum], zoned: bool) -> PgResult
                 Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message))
             }
         },
+        Some(Datum::TimeTz(value)) => timetz_field(&unit, value),
         Some(Datum::Interval(value)) => interval_field(&unit, value),
         other => Err(wrong(other)),
     }

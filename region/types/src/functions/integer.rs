@@ -58,8 +58,9 @@ arithmetic! {
     int8: int8_add int8_subtract int8_multiply int8_divide int8_modulo int8_negate int8_absolute;
 }
 
+// Small integers are shifted as int4, as C does it.
 macro_rules! bits {
-    ($($variant:ident $type:ty: $and:ident $or:ident $xor:ident $not:ident $left:ident $right:ident;)*) => {
+    ($($variant:ident $type:ty, $wide:ty: $and:ident $or:ident $xor:ident $not:ident $left:ident $right:ident;)*) => {
         $(
             pub fn $and(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
                 Ok(Datum::$variant((int(a, 0)? & int(a, 1)?) as $type))
@@ -74,18 +75,18 @@ macro_rules! bits {
                 Ok(Datum::$variant(!int(a, 0)? as $type))
             }
             pub fn $left(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-                Ok(Datum::$variant((int(a, 0)? as $type).wrapping_shl(int(a, 1)? as u32)))
+                Ok(Datum::$variant((int(a, 0)? as $wide).wrapping_shl(int(a, 1)? as u32) as $type))
             }
             pub fn $right(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-                Ok(Datum::$variant((int(a, 0)? as $type).wrapping_shr(int(a, 1)? as u32)))
+                Ok(Datum::$variant((int(a, 0)? as $wide).wrapping_shr(int(a, 1)? as u32) as $type))
             }
         )*
     };
 }
 bits! {
-    Int2 i16: int2_and int2_or int2_xor int2_not int2_shift_left int2_shift_right;
-    Int4 i32: int4_and int4_or int4_xor int4_not int4_shift_left int4_shift_right;
-    Int8 i64: int8_and int8_or int8_xor int8_not int8_shift_left int8_shift_right;
+    Int2 i16, i32: int2_and int2_or int2_xor int2_not int2_shift_left int2_shift_right;
+    Int4 i32, i32: int4_and int4_or int4_xor int4_not int4_shift_left int4_shift_right;
+    Int8 i64, i64: int8_and int8_or int8_xor int8_not int8_shift_left int8_shift_right;
 }
 
 /// Unary plus of any type.
@@ -131,5 +132,5 @@ pub fn to_hex(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
 }
 
 pub fn random(environment: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
-    Ok(Datum::Float8((environment.random() >> 11) as f64 / (1u64 << 53) as f64))
+    Ok(Datum::Float8(environment.fraction()))
 }

@@ -4,6 +4,7 @@
 //! representation than the listed types have is our own mistake and ends in XX000, not in a panic.
 pub mod aggregate;
 pub mod array;
+pub mod bits;
 pub mod bytes;
 pub mod calendar;
 pub mod cast;
@@ -14,6 +15,7 @@ pub mod enums;
 pub mod float;
 pub mod formatting;
 pub mod integer;
+pub mod internal;
 pub mod json;
 pub mod numeric;
 pub mod ordered;
@@ -23,6 +25,7 @@ pub mod set;
 pub mod statistics;
 pub mod string;
 pub mod system;
+pub mod timetz;
 pub mod trigonometry;
 
 use crate::environment::Environment;
@@ -99,6 +102,24 @@ pub(crate) fn number(arguments: &[Datum], at: usize) -> PgResult<&Numeric> {
         Some(Datum::Numeric(value)) => Ok(value),
         other => Err(wrong(other)),
     }
+}
+
+/// Arguments of which the last may be a list that stands for many (`VARIADIC`), each shown by `show`.
+pub(crate) fn spread(a: &[Datum], show: impl Fn(crate::Oid, &Datum) -> Datum) -> std::borrow::Cow<'_, [Datum]> {
+    match a.split_last() {
+        Some((Datum::Array(list), before)) => {
+            let shown = list.values.iter().map(|value| match value {
+                Datum::Null => Datum::Null,
+                value => show(list.element, value),
+            });
+            before.iter().cloned().chain(shown).collect::<Vec<_>>().into()
+        }
+        _ => a.into(),
+    }
+}
+/// As texts, for functions that show their arguments.
+pub(crate) fn spread_texts<'a>(environment: &dyn Environment, a: &'a [Datum]) -> std::borrow::Cow<'a, [Datum]> {
+    spread(a, |oid, value| crate::text::output(oid, value, environment).map_or(Datum::Null, Datum::Text))
 }
 
 pub(crate) fn array_at(arguments: &[Datum], at: usize) -> PgResult<&Array> {

@@ -4,7 +4,7 @@ use super::*;
 /// `%` any run, `_` any character, `escape` takes the next one as it is.
 pub fn matches_like(value: &str, pattern: &str, escape: Option<char>, fold_case: bool) -> PgResult<bool> {
     if fold_case {
-        return matches_like(&value.to_lowercase(), &pattern.to_lowercase(), escape, false);
+        return matches_like(&value.to_ascii_lowercase(), &pattern.to_ascii_lowercase(), escape, false);
     }
     let pattern = compile_like(pattern, escape);
     let value: Vec<char> = value.chars().collect();

@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 macro_rules! operators {
     ($($name:ident = $fold_case:expr, $expected:expr;)*) => {
-        $(pub fn $name(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+        $(pub fn $name(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
             let options = Options { fold_case: $fold_case, ..Options::default() };
             let expression = compiled(text(a, 1)?, options)?;
-            Ok(Datum::Bool(expression.is_match(text(a, 0)?) == $expected))
+            Ok(Datum::Bool(expression.is_match(text(a, 0)?, environment)? == $expected))
         })*
     };
 }
@@ -76,9 +76,9 @@ fn slice(value: &str, span: Option<(usize, usize)>) -> Datum {
 }
 
 /// `substring(text from pattern)`: the first group, or the whole match.
-pub fn substring(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn substring(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let (value, expression) = (text(a, 0)?, compiled(text(a, 1)?, Options::default())?);
-    let found = expression.find_at(value, 0);
+    let found = expression.find_at(value, 0, environment)?;
     Ok(found.map_or(Datum::Null, |spans| slice(value, spans[usize::from(spans.len() > 1)])))
 }
 
@@ -116,10 +116,18 @@ fn push_replacement(template: &str, value: &str, spans: &Spans, out: &mut String
 }
 
 /// Replace the n-th match, or all if `nth` is 0.
-fn replaced(expression: &Expression, value: &str, template: &str, start: usize, nth: i64) -> Datum {
+fn replaced(
+    environment: &dyn Environment,
+    expression: &Expression,
+    value: &str,
+    template: &str,
+    start: usize,
+    nth: i64,
+) -> PgResult<Datum> {
     let mut out = String::with_capacity(value.len());
     let mut copied = 0;
-    for (spans, count) in expression.find_all(value, start).zip(1..) {
+    for (spans, count) in expression.find_all(value, start, environment).zip(1..) {
+        let spans = spans?;
         if nth > 0 && count < nth {
             continue;
         }
@@ -132,11 +140,11 @@ fn replaced(expression: &Expression, value: &str, template: &str, start: usize, 
         }
     }
     out.push_str(&value[copied..]);
-    Datum::text(out)
+    Ok(Datum::text(out))
 }
 
 /// `regexp_replace(text, pattern, replacement [, flags])`
-pub fn replace(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn replace(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     if let Some(first) =
         a.get(3).and_then(Datum::as_str).filter(|flags| flags.starts_with(|ch: char| ch.is_ascii_digit()))
     {
@@ -146,16 +154,16 @@ pub fn replace(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
         ));
     }
     let (expression, global) = expression(a, 3)?;
-    Ok(replaced(&expression, text(a, 0)?, text(a, 2)?, 0, if global { 0 } else { 1 }))
+    replaced(environment, &expression, text(a, 0)?, text(a, 2)?, 0, if global { 0 } else { 1 })
 }
 /// `regexp_replace(text, pattern, replacement, start [, n [, flags]])`
-pub fn replace_from(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn replace_from(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let start = bounded(a, 3, "start", 1, 1)?;
     let (expression, global) = expression(a, 5)?;
     let nth = bounded(a, 4, "n", if global { 0 } else { 1 }, 0)?;
     let value = text(a, 0)?;
     match byte_of(value, start) {
-        Some(start) => Ok(replaced(&expression, value, text(a, 2)?, start, nth)),
+        Some(start) => replaced(environment, &expression, value, text(a, 2)?, start, nth),
         None => Ok(a[0].clone()),
     }
 }
@@ -167,30 +175,32 @@ fn groups(value: &str, spans: &Spans) -> Datum {
 }
 
 /// `regexp_match(text, pattern [, flags])`
-pub fn first_match(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn first_match(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let (expression, global) = expression(a, 2)?;
     if global {
         return Err(no_global("regexp_match").hint("Use the regexp_matches function instead."));
     }
     let value = text(a, 0)?;
-    Ok(expression.find_at(value, 0).map_or(Datum::Null, |spans| groups(value, &spans)))
+    Ok(expression.find_at(value, 0, environment)?.map_or(Datum::Null, |spans| groups(value, &spans)))
 }
 /// `regexp_matches(text, pattern [, flags])`: a row a match, all of them with the flag g.
-pub fn match_rows(_: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
+pub fn match_rows(environment: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
     let (expression, global) = expression(a, 2)?;
     let value = text(a, 0)?;
     let limit = if global { usize::MAX } else { 1 };
-    let rows: Vec<Datum> = expression.find_all(value, 0).take(limit).map(|spans| groups(value, &spans)).collect();
+    let found = expression.find_all(value, 0, environment).take(limit);
+    let rows = found.map(|spans| Ok(groups(value, &spans?))).collect::<PgResult<Vec<Datum>>>()?;
     Ok(Box::new(rows.into_iter().map(Ok)))
 }
 
 /// Empty matches at the ends or right after another match separate nothing.
-fn split(a: &[Datum], function: &str) -> PgResult<Vec<Datum>> {
+fn split(environment: &dyn Environment, a: &[Datum], function: &str) -> PgResult<Vec<Datum>> {
     let expression = not_global(a, 2, function)?;
     let value = text(a, 0)?;
     let mut parts = Vec::new();
     let mut previous = 0;
-    for spans in expression.find_all(value, 0) {
+    for spans in expression.find_all(value, 0, environment) {
+        let spans = spans?;
         let (from, to) = spans[0].expect("a match has an extent");
         if from < value.len() && to > previous {
             parts.push(Datum::text(&value[previous..from]));
@@ -200,36 +210,42 @@ fn split(a: &[Datum], function: &str) -> PgResult<Vec<Datum>> {
     parts.push(Datum::text(&value[previous..]));
     Ok(parts)
 }
-pub fn split_to_array(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    Ok(Datum::array(Array::from_values(crate::oid::TEXT, split(a, "regexp_split_to_array")?)))
+pub fn split_to_array(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Ok(Datum::array(Array::from_values(crate::oid::TEXT, split(environment, a, "regexp_split_to_array")?)))
 }
-pub fn split_to_rows(_: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
-    Ok(Box::new(split(a, "regexp_split_to_table")?.into_iter().map(Ok)))
+pub fn split_to_rows(environment: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
+    Ok(Box::new(split(environment, a, "regexp_split_to_table")?.into_iter().map(Ok)))
 }
 
 /// `regexp_count(text, pattern [, start [, flags]])`
-pub fn count(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn count(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let start = bounded(a, 2, "start", 1, 1)?;
     let expression = not_global(a, 3, "regexp_count")?;
     let value = text(a, 0)?;
-    let found = byte_of(value, start).map_or(0, |start| expression.find_all(value, start).count());
-    Ok(Datum::Int4(found as i32))
+    let Some(start) = byte_of(value, start) else { return Ok(Datum::Int4(0)) };
+    let found = expression.find_all(value, start, environment).map(|spans| spans.map(|_| 1));
+    found.sum::<PgResult<i32>>().map(Datum::Int4)
 }
 
 /// `regexp_like(text, pattern [, flags])`
-pub fn like(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    Ok(Datum::Bool(not_global(a, 2, "regexp_like")?.is_match(text(a, 0)?)))
+pub fn like(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    not_global(a, 2, "regexp_like")?.is_match(text(a, 0)?, environment).map(Datum::Bool)
 }
 
 /// The n-th match from a character on: the spans of it, if there is one with that group.
-fn nth_match(expression: &Expression, value: &str, start: i64, nth: i64, group: i64) -> Option<(usize, usize)> {
-    let start = byte_of(value, start)?;
-    let spans = expression.find_all(value, start).nth(nth as usize - 1)?;
-    spans.get(group as usize).copied().flatten()
+fn nth_match(
+    environment: &dyn Environment,
+    expression: &Expression,
+    value: &str,
+    (start, nth, group): (i64, i64, i64),
+) -> PgResult<Option<(usize, usize)>> {
+    let Some(start) = byte_of(value, start) else { return Ok(None) };
+    let spans = expression.find_all(value, start, environment).nth(nth as usize - 1).transpose()?;
+    Ok(spans.and_then(|spans| spans.get(group as usize).copied().flatten()))
 }
 
 /// `regexp_instr(text, pattern [, start [, n [, end [, flags [, group]]]]])`
-pub fn position(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn position(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let start = bounded(a, 2, "start", 1, 1)?;
     let nth = bounded(a, 3, "n", 1, 1)?;
     let end = bounded(a, 4, "endoption", 0, 0)?;
@@ -240,7 +256,7 @@ pub fn position(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let expression = not_global(a, 5, "regexp_instr")?;
     let group = bounded(a, 6, "subexpr", 0, 0)?;
     let value = text(a, 0)?;
-    let found = nth_match(&expression, value, start, nth, group);
+    let found = nth_match(environment, &expression, value, (start, nth, group))?;
     Ok(Datum::Int4(found.map_or(0, |(from, to)| {
         let at = if end == 1 { to } else { from };
         value[..at].chars().count() as i32 + 1
@@ -248,11 +264,11 @@ pub fn position(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
 }
 
 /// `regexp_substr(text, pattern [, start [, n [, flags [, group]]]])`
-pub fn nth_substring(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn nth_substring(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let start = bounded(a, 2, "start", 1, 1)?;
     let nth = bounded(a, 3, "n", 1, 1)?;
     let expression = not_global(a, 4, "regexp_substr")?;
     let group = bounded(a, 5, "subexpr", 0, 0)?;
     let value = text(a, 0)?;
-    Ok(slice(value, nth_match(&expression, value, start, nth, group)))
+    Ok(slice(value, nth_match(environment, &expression, value, (start, nth, group))?))
 }

@@ -18,23 +18,20 @@ pub fn concatenate(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     Ok(Datum::text(out))
 }
 
+/// Letters have case as in the C locale: those of ASCII only.
 pub fn upper(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    Ok(Datum::text(text(a, 0)?.to_uppercase()))
+    Ok(Datum::text(text(a, 0)?.to_ascii_uppercase()))
 }
 pub fn lower(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    Ok(Datum::text(text(a, 0)?.to_lowercase()))
+    Ok(Datum::text(text(a, 0)?.to_ascii_lowercase()))
 }
 
 pub fn initcap(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let mut out = String::new();
     let mut in_word = false;
     for ch in text(a, 0)?.chars() {
-        if in_word {
-            out.extend(ch.to_lowercase());
-        } else {
-            out.extend(ch.to_uppercase());
-        }
-        in_word = ch.is_alphanumeric();
+        out.push(if in_word { ch.to_ascii_lowercase() } else { ch.to_ascii_uppercase() });
+        in_word = ch.is_ascii_alphanumeric();
     }
     Ok(Datum::text(out))
 }
@@ -253,21 +250,23 @@ pub fn quote_nullable(environment: &dyn Environment, a: &[Datum]) -> PgResult<Da
 }
 
 /// How a value of unlisted type shows inside `concat`: the analyzer has cast every argument to text.
-pub fn concat(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn concat(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let mut out = String::new();
-    for value in a.iter().filter_map(Datum::as_str) {
+    for value in spread_texts(environment, a).iter().filter_map(Datum::as_str) {
         out.push_str(value);
     }
     Ok(Datum::text(out))
 }
-pub fn concat_ws(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn concat_ws(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let a = spread_texts(environment, a);
     let Some(separator) = a.first().and_then(Datum::as_str) else { return Ok(Datum::Null) };
     let parts: Vec<&str> = a[1..].iter().filter_map(Datum::as_str).collect();
     Ok(Datum::text(parts.join(separator)))
 }
 
 /// `format('%s %I %L', ...)`; every argument has been cast to text.
-pub fn format(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn format(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let a = &*spread_texts(environment, a);
     let Some(template) = a.first().and_then(Datum::as_str) else { return Ok(Datum::Null) };
     let bad = |message: &str| PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message);
     let mut out = String::new();
@@ -462,7 +461,7 @@ pub fn parse_identifier(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
                     _ => fail(),
                 });
             }
-            parts.push(Datum::text(rest[..length].to_lowercase()));
+            parts.push(Datum::text(rest[..length].to_ascii_lowercase()));
             rest = &rest[length..];
         }
         rest = rest.trim_start();

@@ -107,6 +107,56 @@ pub fn size_pretty(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     Ok(Datum::text(format!("{size} {unit}")))
 }
 
+/// `pg_size_pretty(numeric)`
+pub fn numeric_size_pretty(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let half_up = |value: &Numeric| value.round(0);
+    let mut size = number(a, 0)?.clone();
+    let limit = Numeric::from(10 * 1024_i64);
+    let below = |size: &Numeric| size < &limit && *size > limit.negate();
+    if size.parts().is_none() || below(&size) {
+        return Ok(Datum::text(format!("{size} bytes")));
+    }
+    let step = Numeric::from(1024_i64);
+    let units = ["kB", "MB", "GB", "TB", "PB"];
+    for (at, unit) in units.iter().enumerate() {
+        size = size.divide(&step)?;
+        if at + 1 == units.len() || below(&half_up(&size)) {
+            return Ok(Datum::text(format!("{} {unit}", half_up(&size))));
+        }
+    }
+    Ok(Datum::Null)
+}
+
+/// `to_regproc`, `to_regprocedure`
+pub fn to_regproc(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Ok(crate::text::input(crate::oid::REGPROC, -1, text(a, 0)?, environment).unwrap_or(Datum::Null))
+}
+pub fn to_regprocedure(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Ok(crate::text::input(crate::oid::REGPROCEDURE, -1, text(a, 0)?, environment).unwrap_or(Datum::Null))
+}
+pub fn to_regoper(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Ok(crate::text::input(crate::oid::REGOPER, -1, text(a, 0)?, environment).unwrap_or(Datum::Null))
+}
+pub fn to_regoperator(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Ok(crate::text::input(crate::oid::REGOPERATOR, -1, text(a, 0)?, environment).unwrap_or(Datum::Null))
+}
+/// `pg_encoding_max_length`
+pub fn encoding_width(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    Ok(match int(a, 0)? {
+        6 => Datum::Int4(4),
+        0 | 8..=34 => Datum::Int4(1),
+        _ => Datum::Null,
+    })
+}
+pub fn no_processes(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
+    Ok(Datum::array(Array::from_values(crate::oid::INT4, Vec::new())))
+}
+/// `to_ascii`: not of this database's encoding.
+pub fn to_ascii(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
+    let message = "encoding conversion from UTF8 to ASCII not supported";
+    Err(PgError::new(crate::error::sqlstate::FEATURE_NOT_SUPPORTED, message))
+}
+
 pub fn always_null(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
     Ok(Datum::Null)
 }
@@ -126,6 +176,13 @@ pub fn count_nulls(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
 }
 pub fn count_not_nulls(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     Ok(Datum::Int4(a.iter().filter(|value| !value.is_null()).count() as i32))
+}
+/// Of the elements of an array.
+pub fn count_nulls_in(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    if a[0].is_null() { Ok(Datum::Null) } else { count_nulls(environment, &array_at(a, 0)?.values) }
+}
+pub fn count_not_nulls_in(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    if a[0].is_null() { Ok(Datum::Null) } else { count_not_nulls(environment, &array_at(a, 0)?.values) }
 }
 /// Version 4.
 pub fn random_uuid(environment: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {

@@ -201,14 +201,15 @@ pub fn width_bucket_array(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     Ok(Datum::Int4(thresholds.values.partition_point(not_above) as i32))
 }
 
-/// The seed itself is not used: this `random()` is not to be foretold.
-pub fn set_seed(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+/// `setseed`
+pub fn set_seed(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let seed = double(a, 0)?;
     if !(-1.0..=1.0).contains(&seed) {
         let message = format!("setseed parameter {seed} is out of allowed range [-1,1]");
         return Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message));
     }
-    Ok(Datum::Null)
+    environment.seed(seed);
+    Ok(Datum::text(""))
 }
 
 fn whole_units(a: &[Datum]) -> PgResult<Option<(num_bigint::BigInt, num_bigint::BigInt, u32)>> {

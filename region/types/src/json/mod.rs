@@ -7,6 +7,7 @@
 //!
 //! **Two `jsonb` texts may differ and yet be equal** (`1.0`, `1.00`): compare and hash through `Json`.
 mod parse;
+pub mod path;
 mod write;
 
 pub use parse::{Kind, Node, parse};

@@ -15,6 +15,8 @@ const fn with(name: &'static str, default: &'static str) -> Parameter {
     Parameter { name, default: Some(default) }
 }
 
+const PATH: &[Parameter] = &[given("target"), given("path"), with("vars", "{}"), with("silent", "false")];
+
 static PARAMETERS: &[(&str, &[Parameter])] = &[
     (
         "make_interval",
@@ -43,6 +45,16 @@ static PARAMETERS: &[(&str, &[Parameter])] = &[
         ],
     ),
     ("jsonb_insert", &[given("jsonb_in"), given("path"), given("replacement"), with("insert_after", "false")]),
+    ("jsonb_path_exists", PATH),
+    ("jsonb_path_exists_tz", PATH),
+    ("jsonb_path_match", PATH),
+    ("jsonb_path_match_tz", PATH),
+    ("jsonb_path_query", PATH),
+    ("jsonb_path_query_tz", PATH),
+    ("jsonb_path_query_array", PATH),
+    ("jsonb_path_query_array_tz", PATH),
+    ("jsonb_path_query_first", PATH),
+    ("jsonb_path_query_first_tz", PATH),
     ("parse_ident", &[given("str"), with("strict", "true")]),
 ];
 

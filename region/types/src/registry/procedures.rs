@@ -181,6 +181,9 @@ pub static PROCEDURES: &[Procedure] = &[
     p(407, "name", &[oid::TEXT], oid::NAME, 0, F(cast::text_to_name)),
     p(408, "bpchar", &[oid::NAME], oid::BPCHAR, 0, F(integer::identity)),
     p(409, "name", &[oid::BPCHAR], oid::NAME, 0, F(cast::text_to_name)),
+    // Ours: of a list that was given as VARIADIC.
+    p(9009, "trivet_nulls_in", &[oid::ANYARRAY], oid::INT4, NULLS, F(system::count_nulls_in)),
+    p(9010, "trivet_nonnulls_in", &[oid::ANYARRAY], oid::INT4, NULLS, F(system::count_not_nulls_in)),
     p(438, "num_nulls", &[oid::ANY], oid::INT4, NULLS | VARIADIC, F(system::count_nulls)),
     p(440, "num_nonnulls", &[oid::ANY], oid::INT4, NULLS | VARIADIC, F(system::count_not_nulls)),
     p(462, "int8um", &[oid::INT8], oid::INT8, 0, F(integer::int8_negate)),

@@ -3,11 +3,13 @@
 //! `input` reads a value of a type, with PostgreSQL's errors; `output` writes one. `reg*` types are names of catalog
 //! objects and go through the `Environment`.
 mod array;
+mod bits;
 mod number;
 mod record;
 mod string;
 
 pub use array::{array_from_text, quote_array_element};
+pub use bits::bits_from_literal;
 pub use number::{format_float4, format_float8, parse_float4, parse_float8, parse_integer};
 pub use string::{IDENTIFIER_BYTES_MAX, bytea_from_text, format_bytea, truncate_identifier};
 
@@ -31,8 +33,10 @@ fn out_of_range(type_name: &str, text: &str) -> Box<PgError> {
 
 fn datetime_error(error: ParseError, type_name: &str, text: &str) -> Box<PgError> {
     let field = || {
-        let code = sqlstate::DATETIME_FIELD_OVERFLOW;
-        let what = if type_name == "interval" { "interval" } else { "date/time" };
+        let (code, what) = match type_name {
+            "interval" => (crate::error::SqlState(*b"22015"), "interval"),
+            _ => (sqlstate::DATETIME_FIELD_OVERFLOW, "date/time"),
+        };
         PgError::new(code, format!("{what} field value out of range: \"{text}\""))
     };
     match error {
@@ -49,8 +53,7 @@ fn datetime_error(error: ParseError, type_name: &str, text: &str) -> Box<PgError
         }
         ParseError::FieldRange => field(),
         ParseError::FieldRangeDateStyle => field().hint("Perhaps you need a different \"datestyle\" setting."),
-        ParseError::UnknownZone => {
-            let zone = text.rsplit(' ').next().unwrap_or(text).to_ascii_lowercase();
+        ParseError::UnknownZone(zone) => {
             PgError::new(sqlstate::INVALID_PARAMETER_VALUE, format!("time zone \"{zone}\" not recognized"))
         }
         ParseError::ZoneDisplacement => {
@@ -86,22 +89,30 @@ fn input_plain(oid: Oid, type_modifier: i32, text: &str, environment: &dyn Envir
         oid::BYTEA => Datum::Bytea(bytea_from_text(text)?),
         oid::DATE => Datum::Date(datetime::parse_date(text, dates()).map_err(fail("date"))?),
         oid::TIME => Datum::Time(datetime::parse_time(text, dates()).map_err(fail("time"))?),
+        oid::TIMETZ => Datum::TimeTz(datetime::parse_timetz(text, dates()).map_err(fail("time with time zone"))?),
+        oid::BIT | oid::VARBIT => Datum::text(bits::bits_from_text(text)?),
         oid::TIMESTAMP => Datum::Timestamp(datetime::parse_timestamp(text, dates()).map_err(fail("timestamp"))?),
         oid::TIMESTAMPTZ => {
             Datum::Timestamp(datetime::parse_timestamptz(text, dates()).map_err(fail("timestamp with time zone"))?)
         }
         oid::INTERVAL => {
-            let said = modifier::interval::text(type_modifier, text);
-            let interval = datetime::parse_interval(&said).map_err(fail("interval"))?;
             let by_standard = settings.interval_style == IntervalStyle::SqlStandard;
-            Datum::Interval(if by_standard { datetime::sign_for_all(text, interval) } else { interval })
+            Datum::Interval(datetime::parse_interval(text, type_modifier, by_standard).map_err(fail("interval"))?)
         }
         oid::OID | oid::XID | oid::CID => Datum::Oid(parse_oid(text, &display_name(oid, -1))?),
         oid::XID8 => Datum::Int8(parse_integer(text, "xid8")?),
         oid::UUID => Datum::Uuid(string::parse_uuid(text).ok_or_else(|| invalid_syntax("uuid", text))?),
-        oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE | oid::REGROLE | oid::REGPROCEDURE => {
+        oid::REGCLASS
+        | oid::REGTYPE
+        | oid::REGPROC
+        | oid::REGNAMESPACE
+        | oid::REGROLE
+        | oid::REGPROCEDURE
+        | oid::REGOPER
+        | oid::REGOPERATOR => {
             let trimmed = text.trim();
-            if trimmed == "-" {
+            let operator = matches!(oid, oid::REGOPER | oid::REGOPERATOR);
+            if trimmed == if operator { "0" } else { "-" } {
                 Datum::Oid(0)
             } else if trimmed.bytes().all(|byte| byte.is_ascii_digit()) && !trimmed.is_empty() {
                 Datum::Oid(parse_oid(trimmed, "oid")?)
@@ -110,6 +121,8 @@ fn input_plain(oid: Oid, type_modifier: i32, text: &str, environment: &dyn Envir
                 Datum::Oid(named_type(trimmed, environment).ok_or_else(missing)?.0)
             } else if matches!(oid, oid::REGPROC | oid::REGPROCEDURE) {
                 Datum::Oid(named_procedure(trimmed, environment)?.0)
+            } else if operator {
+                Datum::Oid(named_operator(trimmed, oid == oid::REGOPERATOR, environment)?.0)
             } else {
                 environment.system(SystemCall::RegclassIn, &[Datum::text(trimmed), Datum::Oid(oid.0)])?
             }
@@ -119,6 +132,7 @@ fn input_plain(oid: Oid, type_modifier: i32, text: &str, environment: &dyn Envir
             Datum::text(text)
         }
         oid::JSONB => Datum::text(crate::json::Json::parse(text)?.to_string()),
+        oid::JSONPATH => Datum::text(crate::json::path::Path::parse(text)?.to_string()),
         oid::INT2VECTOR | oid::OIDVECTOR => vector_from_text(oid, text, environment)?,
         oid::VOID => Datum::Null,
         _ if user::is_enum(oid) => {
@@ -206,7 +220,7 @@ fn named_type(name: &str, environment: &dyn Environment) -> Option<Oid> {
 fn folded(part: &str) -> String {
     match part.trim().strip_prefix('"').and_then(|inner| inner.strip_suffix('"')) {
         Some(inner) => inner.replace("\"\"", "\""),
-        None => part.trim().to_lowercase(),
+        None => part.trim().to_ascii_lowercase(),
     }
 }
 
@@ -235,6 +249,45 @@ fn named_procedure(text: &str, environment: &dyn Environment) -> PgResult<Oid> {
             }
         },
     }
+}
+
+/// An operator by name, or by name and operand types, of which a prefix operator's first is NONE.
+fn named_operator(text: &str, typed: bool, environment: &dyn Environment) -> PgResult<Oid> {
+    let missing = || PgError::new(sqlstate::UNDEFINED_FUNCTION, format!("operator does not exist: {text}"));
+    let plain = text.strip_prefix("pg_catalog.").unwrap_or(text);
+    let operators = |name: &str| crate::registry::registry().operators_named(name);
+    if !typed {
+        return match operators(plain) {
+            [] => Err(missing()),
+            [only] => Ok(only.oid),
+            _ => Err(PgError::new(sqlstate::AMBIGUOUS_FUNCTION, format!("more than one operator named {text}"))),
+        };
+    }
+    let code = sqlstate::INVALID_TEXT_REPRESENTATION;
+    let (name, rest) = plain.split_once('(').ok_or_else(|| PgError::new(code, "expected a left parenthesis"))?;
+    let types = rest.strip_suffix(')').ok_or_else(|| PgError::new(code, "expected a right parenthesis"))?;
+    let operand = |word: &str| match word.trim() {
+        none if none.eq_ignore_ascii_case("none") => Some(Oid::INVALID),
+        named => named_type(named, environment),
+    };
+    let operands = types.split(',').map(operand).collect::<Option<Vec<_>>>().ok_or_else(missing)?;
+    let [left, right] = operands[..] else {
+        return Err(PgError::new(sqlstate::UNDEFINED_PARAMETER, "missing argument")
+            .hint("Use NONE to denote the missing argument of a unary operator."));
+    };
+    let found = operators(name.trim()).iter().find(|operator| operator.left == left && operator.right == right);
+    found.map(|operator| operator.oid).ok_or_else(missing)
+}
+
+/// As `regoper` and `regoperator` show one.
+fn operator_text(oid: Oid, typed: bool) -> Option<String> {
+    let operator = crate::registry::registry().operator(oid)?;
+    if !typed {
+        let alone = crate::registry::registry().operators_named(operator.name).len() == 1;
+        return Some(if alone { operator.name.to_string() } else { format!("pg_catalog.{}", operator.name) });
+    }
+    let operand = |oid: Oid| if oid.is_valid() { display_name(oid, -1) } else { "NONE".to_string() };
+    Some(format!("{}({},{})", operator.name, operand(operator.left), operand(operator.right)))
 }
 
 /// `1 2 3`
@@ -279,6 +332,10 @@ pub fn write(oid: Oid, datum: &Datum, environment: &dyn Environment, out: &mut S
         Datum::Bytea(value) => out.push_str(&format_bytea(value, environment.format().bytea_escape)),
         Datum::Date(value) => out.push_str(&datetime::styled_date(*value, environment.format())),
         Datum::Time(value) => out.push_str(&datetime::format_time(*value)),
+        Datum::TimeTz(value) => {
+            out.push_str(&datetime::format_time(value.microseconds));
+            out.push_str(&datetime::format_offset(-value.west));
+        }
         Datum::Timestamp(value) if oid == oid::TIMESTAMPTZ => {
             out.push_str(&datetime::styled_timestamp(*value, true, environment.format()));
         }
@@ -326,14 +383,20 @@ pub fn integer_text(value: i64, buffer: &mut [u8; 20]) -> &str {
 
 fn write_reg(oid: Oid, value: u32, environment: &dyn Environment, out: &mut String) {
     if value == 0 {
-        out.push('-');
+        out.push(if matches!(oid, oid::REGOPER | oid::REGOPERATOR) { '0' } else { '-' });
         return;
     }
     let name = match oid {
+        oid::REGOPER | oid::REGOPERATOR => operator_text(Oid(value), oid == oid::REGOPERATOR),
         oid::REGTYPE => crate::type_info(Oid(value)).map(|_| environment.spelled(&display_name(Oid(value), -1))),
-        oid::REGPROC | oid::REGPROCEDURE => {
-            crate::registry::registry().procedure(Oid(value)).map(|procedure| procedure.name.to_string())
-        }
+        oid::REGPROC => crate::registry::registry().procedure(Oid(value)).map(|procedure| {
+            let alone = crate::registry::registry().procedures_named(procedure.name).len() == 1;
+            format!("{}{}", if alone { "" } else { "pg_catalog." }, procedure.name)
+        }),
+        oid::REGPROCEDURE => crate::registry::registry().procedure(Oid(value)).map(|procedure| {
+            let types: Vec<String> = procedure.arguments.iter().map(|argument| display_name(*argument, -1)).collect();
+            format!("{}({})", procedure.name, types.join(","))
+        }),
         _ => {
             let call = match oid {
                 oid::REGROLE => SystemCall::RegroleOut,

@@ -183,16 +183,22 @@ fn field_at(text: &str) -> Option<(Field, &'static str)> {
 pub(super) fn key(text: &str) -> Option<(Key, usize)> {
     let mut rest = text;
     let mut fill = false;
+    let mut localized = false;
     loop {
         let prefix = rest.get(..2).unwrap_or("");
         if prefix.eq_ignore_ascii_case("FM") {
             fill = true;
-        } else if prefix != "TM" {
+        } else if prefix == "TM" {
+            localized = true;
+        } else {
             break;
         }
         rest = &rest[2..];
     }
     let (field, name) = field_at(rest)?;
+    // Names of the locale are not filled up.
+    let is_name = matches!(field, Field::MonthName(_) | Field::MonthShort(_) | Field::DayName(_) | Field::DayShort(_));
+    fill |= localized && is_name;
     rest = &rest[name.len()..];
     let ordinal = match rest.get(..2) {
         Some("TH") => Some(Case::Upper),

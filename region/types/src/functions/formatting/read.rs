@@ -47,6 +47,8 @@ struct Reader<'a> {
     rest: &'a str,
     whole: &'a str,
     said: Said,
+    /// Weeks of ISO 8601, or the months of Gregory: not both.
+    by_week: Option<bool>,
 }
 
 impl<'a> Reader<'a> {
@@ -123,6 +125,18 @@ impl<'a> Reader<'a> {
                 Ok(())
             }
         };
+        let by_week = match key.field {
+            Field::IsoDayOfYear | Field::IsoDayOfWeek | Field::IsoWeek | Field::IsoYear(_) => Some(true),
+            Field::DayOfYear | Field::Day | Field::DayOfWeek | Field::Month | Field::MonthName(_) => Some(false),
+            Field::MonthShort(_) | Field::Roman(_) | Field::WeekOfYear | Field::WeekOfMonth => Some(false),
+            Field::YearWithComma | Field::Year(_) => Some(false),
+            _ => None,
+        };
+        if by_week.is_some() && self.by_week.is_some_and(|before| Some(before) != by_week) {
+            return Err(format_error("invalid combination of date conventions".to_string())
+                .hint("Do not mix Gregorian and ISO week date conventions in a formatting template."));
+        }
+        self.by_week = by_week.or(self.by_week);
         match key.field {
             Field::Exact | Field::Quarter => {
                 if key.field == Field::Quarter {
@@ -297,7 +311,7 @@ fn is_free(nodes: &[Node<Key>], at: usize, key: &Key) -> bool {
 
 fn read<'a>(value: &'a str, template: &str) -> PgResult<Reader<'a>> {
     let nodes = nodes(template, key);
-    let mut reader = Reader { rest: value, whole: value, said: Said::default() };
+    let mut reader = Reader { rest: value, whole: value, said: Said::default(), by_week: None };
     let mut exact = false;
     // How many blanks more were skipped than the template has.
     let mut extra = 0;

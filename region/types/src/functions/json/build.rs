@@ -32,15 +32,26 @@ pub fn array_to_json(environment: &dyn Environment, a: &[Datum]) -> PgResult<Dat
     Ok(Datum::text(out))
 }
 
+/// The elements of a list that stands for many arguments are not JSON yet.
+fn spread_json<'a>(environment: &dyn Environment, a: &'a [Datum]) -> std::borrow::Cow<'a, [Datum]> {
+    spread(a, |oid, value| {
+        let mut out = String::new();
+        write_value(oid, value, false, environment, &mut out);
+        Datum::text(out)
+    })
+}
+
 fn or_null(value: &Datum) -> &str {
     value.as_str().unwrap_or("null")
 }
 
-pub fn json_build_array(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn json_build_array(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let a = &*spread_json(environment, a);
     let parts: Vec<&str> = a.iter().map(or_null).collect();
     Ok(Datum::text(format!("[{}]", parts.join(", "))))
 }
-pub fn jsonb_build_array(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn jsonb_build_array(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let a = &*spread_json(environment, a);
     let items = a.iter().map(|value| Json::parse(or_null(value))).collect::<PgResult<_>>()?;
     Ok(shown(&Json::Array(items)))
 }
@@ -67,7 +78,8 @@ fn alternating(a: &[Datum], function: &str, null_key: impl Fn(usize) -> Box<PgEr
     keys.collect()
 }
 
-pub fn json_build_object(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn json_build_object(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let a = &*spread_json(environment, a);
     let null_key = |at| invalid(format!("argument {at} cannot be null")).hint("Object keys should be text.");
     let keys = alternating(a, "json_build_object", null_key)?;
     let mut out = String::from("{");
@@ -82,7 +94,8 @@ pub fn json_build_object(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     out.push('}');
     Ok(Datum::text(out))
 }
-pub fn jsonb_build_object(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn jsonb_build_object(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let a = &*spread_json(environment, a);
     let null_key = |at| invalid(format!("argument {at}: key must not be null"));
     let keys = alternating(a, "jsonb_build_object", null_key)?;
     let values = a.iter().skip(1).step_by(2).map(|value| Json::parse(or_null(value)));

@@ -74,6 +74,8 @@ enum Change {
         value: Json,
         after: bool,
     },
+    /// As an assignment to a subscript: what the path lacks is made on the way.
+    Assign(Json),
 }
 
 struct Steps<'a> {
@@ -94,6 +96,8 @@ impl Steps<'_> {
         match json {
             Json::Object(pairs) => self.apply_to_object(pairs, depth, last),
             Json::Array(items) => self.apply_to_array(items, depth, last),
+            _ if matches!(self.change, Change::Assign(_)) => Err(invalid("cannot replace existing key")
+                .detail("The path assumes key is a composite object, but it is a scalar value.")),
             scalar => {
                 self.step(depth)?;
                 Ok(scalar)
@@ -112,7 +116,11 @@ impl Steps<'_> {
             (Some(at), true, Change::Delete) => {
                 pairs.remove(at);
             }
-            (Some(at), true, Change::Set { value, .. }) => pairs[at].1 = value.clone(),
+            (Some(at), true, Change::Set { value, .. } | Change::Assign(value)) => pairs[at].1 = value.clone(),
+            (None, _, Change::Assign(value)) => {
+                pairs.push((key.to_string(), self.made(value, depth + 1)));
+                return Ok(Json::object(pairs));
+            }
             (Some(_), true, Change::Insert { .. }) => {
                 return Err(invalid("cannot replace existing key")
                     .hint("Try using the function jsonb_set to replace key value."));
@@ -133,6 +141,13 @@ impl Steps<'_> {
             PgError::new(sqlstate::INVALID_TEXT_REPRESENTATION, message)
         })?;
         let found = array_position(items.len(), index);
+        if let (None, Change::Assign(value)) = (found, &self.change) {
+            let wanted = usize::try_from(index)
+                .map_err(|_| invalid(format!("path element at position {} is out of range: {index}", depth + 1)))?;
+            items.resize(wanted, Json::Null);
+            items.push(self.made(value, depth + 1));
+            return Ok(Json::Array(items));
+        }
         // Outside of the array: before its first or after its last element.
         let beyond = if index < 0 { 0 } else { items.len() };
         match (found, last, &self.change) {
@@ -143,7 +158,7 @@ impl Steps<'_> {
             (Some(at), true, Change::Delete) => {
                 items.remove(at);
             }
-            (Some(at), true, Change::Set { value, .. }) => items[at] = value.clone(),
+            (Some(at), true, Change::Set { value, .. } | Change::Assign(value)) => items[at] = value.clone(),
             (Some(at), true, Change::Insert { value, after }) => items.insert(at + usize::from(*after), value.clone()),
             (None, true, Change::Set { value, create: true } | Change::Insert { value, .. }) => {
                 items.insert(beyond, value.clone());
@@ -151,6 +166,20 @@ impl Steps<'_> {
             (None, ..) => {}
         }
         Ok(Json::Array(items))
+    }
+
+    /// A value inside of what the rest of the path asks for: arrays where it has integers.
+    fn made(&self, value: &Json, depth: usize) -> Json {
+        let Some(step) = self.path.get(depth).copied().flatten() else { return value.clone() };
+        let inside = self.made(value, depth + 1);
+        match step.parse::<i32>() {
+            Ok(index) => {
+                let mut items = vec![Json::Null; usize::try_from(index).unwrap_or(0)];
+                items.push(inside);
+                Json::Array(items)
+            }
+            Err(_) => Json::Object(vec![(step.to_string(), inside)]),
+        }
     }
 }
 
@@ -170,6 +199,29 @@ fn changed(a: &[Datum], change: Change, scalar: &str) -> PgResult<Datum> {
 pub fn jsonb_delete_path(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     changed(a, Change::Delete, "cannot delete path in scalar")
 }
+/// `j['a'][0] = value`; the last argument says that a `j` that is NULL becomes an array.
+pub fn jsonb_assign(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let path = texts(a, 2)?;
+    if path.iter().any(Option::is_none) {
+        return Err(PgError::new(SqlState(*b"22004"), "jsonb subscript in assignment must not be null"));
+    }
+    if path.iter().flatten().any(|step| step.parse::<i32>().is_ok_and(|index| index > ELEMENTS_MAX)) {
+        return Err(PgError::new(
+            sqlstate::PROGRAM_LIMIT_EXCEEDED,
+            "number of jsonb array elements exceeds the maximum allowed",
+        ));
+    }
+    let value = if a[1].is_null() { Json::Null } else { jsonb(a, 1)? };
+    let target = match &a[0] {
+        Datum::Null if boolean(a, 3)? => Json::Array(Vec::new()),
+        Datum::Null => Json::Object(Vec::new()),
+        _ => jsonb(a, 0)?,
+    };
+    Ok(shown(&Steps { path, change: Change::Assign(value) }.apply(target, 0)?))
+}
+/// What an assignment may fill up with nulls.
+const ELEMENTS_MAX: i32 = 1 << 24;
+
 /// `jsonb_set(target, path, value, create)`
 pub fn jsonb_set(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let create = if a.len() > 3 { boolean(a, 3)? } else { true };

@@ -6,12 +6,14 @@ mod access;
 mod aggregate;
 mod build;
 mod edit;
+mod path;
 mod rows;
 
 pub use access::*;
 pub use aggregate::*;
 pub use build::*;
 pub use edit::*;
+pub use path::*;
 pub use rows::*;
 
 use super::*;
@@ -36,7 +38,7 @@ fn texts(a: &[Datum], at: usize) -> PgResult<Vec<Option<&str>>> {
     Ok(array_at(a, at)?.values.iter().map(Datum::as_str).collect())
 }
 
-/// A path: one array of texts, or the variadic texts themselves.
+/// A path of keys: one array of texts, or the variadic texts themselves.
 fn path(a: &[Datum], at: usize) -> PgResult<Vec<Option<&str>>> {
     match a.get(at) {
         Some(Datum::Array(_)) => texts(a, at),

@@ -88,8 +88,22 @@ pub static PROCEDURES: &[Procedure] = &[
     p(3205, "json_to_recordset", &[oid::JSON], oid::RECORD, STABLE, S(json::needs_columns)),
     p(3490, "jsonb_to_record", &[oid::JSONB], oid::RECORD, STABLE, S(json::needs_columns)),
     p(3491, "jsonb_to_recordset", &[oid::JSONB], oid::RECORD, STABLE, S(json::needs_columns)),
+    p(1177, "jsonb_path_exists_tz", &[oid::JSONB, oid::JSONPATH, oid::JSONB, oid::BOOL], oid::BOOL, STABLE, F(json::jsonb_path_exists)),
+    p(1179, "jsonb_path_query_tz", &[oid::JSONB, oid::JSONPATH, oid::JSONB, oid::BOOL], oid::JSONB, STABLE, S(json::jsonb_path_query)),
+    p(1180, "jsonb_path_query_array_tz", &[oid::JSONB, oid::JSONPATH, oid::JSONB, oid::BOOL], oid::JSONB, STABLE, F(json::jsonb_path_query_array)),
+    p(2023, "jsonb_path_query_first_tz", &[oid::JSONB, oid::JSONPATH, oid::JSONB, oid::BOOL], oid::JSONB, STABLE, F(json::jsonb_path_query_first)),
+    p(2030, "jsonb_path_match_tz", &[oid::JSONB, oid::JSONPATH, oid::JSONB, oid::BOOL], oid::BOOL, STABLE, F(json::jsonb_path_match)),
+    p(4005, "jsonb_path_exists", &[oid::JSONB, oid::JSONPATH, oid::JSONB, oid::BOOL], oid::BOOL, 0, F(json::jsonb_path_exists)),
+    p(4006, "jsonb_path_query", &[oid::JSONB, oid::JSONPATH, oid::JSONB, oid::BOOL], oid::JSONB, 0, S(json::jsonb_path_query)),
+    p(4007, "jsonb_path_query_array", &[oid::JSONB, oid::JSONPATH, oid::JSONB, oid::BOOL], oid::JSONB, 0, F(json::jsonb_path_query_array)),
+    p(4008, "jsonb_path_query_first", &[oid::JSONB, oid::JSONPATH, oid::JSONB, oid::BOOL], oid::JSONB, 0, F(json::jsonb_path_query_first)),
+    p(4009, "jsonb_path_match", &[oid::JSONB, oid::JSONPATH, oid::JSONB, oid::BOOL], oid::BOOL, 0, F(json::jsonb_path_match)),
+    p(4010, "jsonb_path_exists_opr", &[oid::JSONB, oid::JSONPATH], oid::BOOL, 0, F(json::jsonb_path_finds)),
+    p(4011, "jsonb_path_match_opr", &[oid::JSONB, oid::JSONPATH], oid::BOOL, 0, F(json::jsonb_path_holds)),
     // Ours: a value of any type, with the type it has.
     p(9002, "trivet_json", &[oid::ANY, oid::OID], oid::JSON, STABLE, F(json::json_of)),
+    // Ours: an assignment to a subscript.
+    p(9008, "trivet_jsonb_assign", &[oid::JSONB, oid::JSONB, oid::TEXT_ARRAY, oid::BOOL], oid::JSONB, NULLS, F(json::jsonb_assign)),
     // Ours: rows of a column list, which comes as names, types and modifiers.
     // Ours: one such row, over those of a row that was given.
     p(9061, "trivet_json_populate", &[oid::ANY, oid::TEXT_ARRAY, oid::OID_ARRAY, oid::INT4_ARRAY, oid::ANY], oid::RECORD, STABLE, F(json::json_populated)),

@@ -1,13 +1,16 @@
 //! The functions, by chapter of the manual; `procedures` has those that came first.
 mod aggregate;
 mod array;
+mod bits;
 mod catalog;
 mod enums;
+mod internal;
 mod json;
 mod math;
 mod system;
 mod text;
 mod time;
+mod timetz;
 
 use super::Procedure;
 use super::procedures::PROCEDURES;
@@ -24,4 +27,7 @@ pub(super) static CHAPTERS: &[&[Procedure]] = &[
     catalog::PROCEDURES,
     enums::PROCEDURES,
     system::PROCEDURES,
+    bits::PROCEDURES,
+    timetz::PROCEDURES,
+    internal::PROCEDURES,
 ];
