@@ -123,6 +123,17 @@ pub struct Subquery {
     pub shared: Option<usize>,
 }
 
+/// How the operators of a row's columns make one comparison.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RowOperator {
+    /// All must hold: `=`, and whatever compares one column.
+    All,
+    /// One must hold: `<>`.
+    Some,
+    /// The first columns that are not equal decide: `<` and its kin.
+    Order { less: bool, or_equal: bool },
+}
+
 #[derive(Clone, Debug)]
 pub enum SubqueryKind {
     Scalar,
@@ -130,10 +141,11 @@ pub enum SubqueryKind {
     Row,
     Exists,
     Array,
-    /// `left op ANY/ALL (query)`; several columns compare as a row, by equality.
+    /// `left op ANY/ALL (query)`
     Quantified {
         left: Vec<Expr>,
         procedures: Vec<&'static Procedure>,
+        row: RowOperator,
         all: bool,
         negate: bool,
     },

@@ -108,6 +108,15 @@ impl Store for MemoryStore {
         })
     }
 
+    fn stored_bytes(&self, range: &KeyRange) -> u64 {
+        let state = self.state.read();
+        let Some(bounds) = bounds(range) else { return 0 };
+        let size = |(key, versions): (&Bytes, &Vec<(Version, Option<Bytes>)>)| {
+            key.len() + versions.iter().map(|(_, value)| 8 + value.as_ref().map_or(0, Bytes::len)).sum::<usize>()
+        };
+        state.content.data.range(bounds).map(size).sum::<usize>() as u64
+    }
+
     fn apply(&self, batch: Batch) -> Result<(), StoreError> {
         let mut state = self.state.write();
         let content = &mut state.content;

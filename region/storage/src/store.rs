@@ -103,6 +103,9 @@ pub trait Store: Send + Sync + 'static {
     /// Continue after the last key for more. Sees one consistent state per call.
     fn scan(&self, range: &KeyRange, at: Version, reverse: bool, limit: usize) -> Result<Vec<Row>, StoreError>;
     fn apply(&self, batch: Batch) -> Result<(), StoreError>;
+    /// About how many bytes of the range lie in files, compressed: a hint, for nothing but guesses. What is in memory yet may
+    /// be missing.
+    fn stored_bytes(&self, range: &KeyRange) -> u64;
     /// The applied index, as last written (volatile until `flushed` says so).
     fn applied(&self) -> Version;
     /// The applied index that survives a crash now. The journal must keep what lies above.

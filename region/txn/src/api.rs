@@ -1,6 +1,7 @@
 //! What the SQL engine sees: one `Database` a region, one `Transaction` a client transaction.
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::sync::Arc;
 use trivet_storage::{KeyRange, Row};
 use trivet_types::PgResult;
 
@@ -94,12 +95,22 @@ pub trait IndexBuilder: Send + Sync + 'static {
     }
 }
 
+/// Is told what the store of this region gets, whichever region wrote it, in log order: for guesses, since a restart tells
+/// some of it again. Called while entries are applied, so it must be quick and may not wait.
+pub trait Observer: Send + Sync + 'static {
+    fn written(&self, writes: &[(Bytes, u64, Option<Bytes>)]);
+}
+
 #[async_trait]
 pub trait Database: Send + Sync + 'static {
     /// No message, no wait: the first statement takes the snapshot.
     fn begin(&self, isolation: Isolation, read_only: bool) -> Box<dyn Transaction>;
     /// Row ids that no other node and no other start of this one hands out: `count` in a row from the returned one.
     fn row_ids(&self, count: u64) -> u64;
+    /// Somebody wants to know what is written, from now on.
+    fn observe(&self, observer: Arc<dyn Observer>);
+    /// About how many bytes of a range lie in files, compressed; what was written lately may be missing.
+    fn stored_bytes(&self, range: &KeyRange) -> u64;
     /// 57P03 while this region can neither read strongly nor write.
     fn ready(&self) -> PgResult<()>;
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trivet_log::{NodeId, Outcome, Position, ProposalId};
-use trivet_storage::Store;
+use trivet_storage::{KeyRange, Store};
 use trivet_types::PgResult;
 
 /// A row id: 6 bits of region, 18 of boot, 40 of a counter.
@@ -114,6 +114,14 @@ impl Database for RegionDatabase {
         let first = self.region.row_ids.fetch_add(count, Ordering::Relaxed);
         assert!(first + count < 1 << COUNTER_BITS, "row ids of this boot have run out");
         self.region.row_id_base | first
+    }
+
+    fn observe(&self, observer: Arc<dyn Observer>) {
+        self.region.state.observe(observer);
+    }
+
+    fn stored_bytes(&self, range: &KeyRange) -> u64 {
+        self.region.store.stored_bytes(range)
     }
 
     fn ready(&self) -> PgResult<()> {

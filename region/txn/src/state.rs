@@ -7,6 +7,7 @@
 //! ```
 //!
 //! Nothing here is held over IO or an await.
+use crate::api::Observer;
 use crate::history::History;
 use crate::locks::LockTable;
 use crate::log::Log;
@@ -15,12 +16,12 @@ use crate::record::TransactionId;
 use crate::snapshots::Snapshots;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use trivet_log::{Boot, Index, NodeId, Outcome, Position, Proposal, ProposalId};
-use trivet_storage::KeyRange;
+use trivet_storage::{Batch, KeyRange};
 
 /// `PendingIndex`, `Snapshots` and `LockTable` are their own; the rest is small.
 pub struct RegionState {
@@ -34,6 +35,7 @@ pub struct RegionState {
     watched: OnceLock<KeyRange>,
     /// The newest received entry that wrote one of them.
     watched_write: AtomicU64,
+    observers: RwLock<Vec<Arc<dyn Observer>>>,
     applied: AtomicU64,
     /// The index of the newest horizon record whose state is in the store: the journal keeps what is above.
     stored_state: AtomicU64,
@@ -76,6 +78,7 @@ impl RegionState {
             ids: ProposalIds::new(region, boot),
             watched: OnceLock::new(),
             watched_write: AtomicU64::new(0),
+            observers: RwLock::default(),
             applied: AtomicU64::new(0),
             stored_state: AtomicU64::new(0),
             background_floor: AtomicU64::new(u64::MAX),
@@ -138,6 +141,15 @@ impl RegionState {
 
     pub(crate) fn watched_write(&self) -> Index {
         Index(self.watched_write.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn observe(&self, observer: Arc<dyn Observer>) {
+        self.observers.write().push(observer);
+    }
+
+    /// The store is about to get these.
+    pub(crate) fn note_writes(&self, batch: &Batch) {
+        self.observers.read().iter().for_each(|observer| observer.written(&batch.writes));
     }
 
     pub fn horizon_view(&self) -> HorizonView {

@@ -130,6 +130,10 @@ pub trait Environment: Send + Sync {
     fn check_interrupt(&self) -> PgResult<()> {
         Ok(())
     }
+    /// Bytes that one value may have in memory.
+    fn value_bytes_max(&self) -> usize {
+        crate::functions::room::BYTES_MAX
+    }
     /// A name that `regclass` and the like can show without a session.
     fn relation_name(&self, _relation: Oid) -> Option<String> {
         None

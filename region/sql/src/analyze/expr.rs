@@ -3,7 +3,7 @@ use super::scope::find_column;
 use super::{Analyzer, at, resolve_type_name};
 use crate::parser::tree::{self, IsTest, Literal, Place};
 use crate::planted::{self, Bug};
-use crate::typed::{Expr, ExprKind, Subquery, SubqueryKind};
+use crate::typed::{Expr, ExprKind, RowOperator, Subquery, SubqueryKind};
 use trivet_types::registry::{CastContext, Failure, Operator, Resolved, registry};
 use trivet_types::{
     Datum, Oid, PgError, PgResult, array_of, display_name, element_of, is_array, numeric::Numeric, oid, sqlstate,
@@ -564,6 +564,15 @@ impl Analyzer<'_> {
             let what = if count < left.len() { "few" } else { "many" };
             return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, format!("subquery has too {what} columns"))));
         }
+        let row = match operator {
+            _ if count == 1 => RowOperator::All,
+            "=" => RowOperator::All,
+            "<>" | "!=" => RowOperator::Some,
+            "<" | "<=" | ">" | ">=" => {
+                RowOperator::Order { less: operator.starts_with('<'), or_equal: operator.ends_with('=') }
+            }
+            _ => return Err(at(place, PgError::unsupported(format!("row comparison with {operator}")))),
+        };
         let mut converted = Vec::with_capacity(left.len());
         let mut procedures = Vec::with_capacity(left.len());
         for (operand, position) in left.into_iter().zip(visible_positions(&query)) {
@@ -572,13 +581,17 @@ impl Analyzer<'_> {
             let procedure = registry()
                 .procedure(resolved.operator.procedure)
                 .ok_or_else(|| PgError::internal("an operator without body"))?;
+            // Which of two values is the less is asked of values of one type.
+            if matches!(row, RowOperator::Order { .. }) && resolved.arguments[0] != resolved.arguments[1] {
+                return Err(at(place, PgError::unsupported(format!("{operator} of rows of different types"))));
+            }
             converted.push(self.argument(procedure, operand, resolved.arguments[0])?);
             procedures.push(procedure);
             if resolved.arguments[1] != column_type {
                 self.convert_target(&mut query, position, resolved.arguments[1])?;
             }
         }
-        let kind = SubqueryKind::Quantified { left: converted, procedures, all, negate };
+        let kind = SubqueryKind::Quantified { left: converted, procedures, row, all, negate };
         Ok(make(ExprKind::Subquery(Box::new(Subquery { query, kind, shared: None })), oid::BOOL, place))
     }
 

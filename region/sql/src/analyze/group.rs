@@ -31,7 +31,7 @@ pub fn same_expr(left: &Expr, right: &Expr) -> bool {
         (Case { branches, otherwise }, Case { branches: b, otherwise: o }) => {
             branches.len() == b.len() && otherwise.is_some() == o.is_some()
         }
-        (Subquery(a), Subquery(b)) => a.shared.is_some() && a.shared == b.shared,
+        (Subquery(a), Subquery(b)) => super::same::same_subquery(a, b),
         (Subquery(_), _) | (_, Subquery(_)) => false,
         (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
     };

@@ -14,6 +14,7 @@ mod names;
 mod print;
 mod query;
 mod rules;
+mod same;
 mod scope;
 mod sortable;
 mod suggest;

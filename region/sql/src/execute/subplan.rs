@@ -4,9 +4,10 @@ use super::memory::{Held, entry_bytes};
 use super::{Arc, BATCH_ROWS, Context, Operator, Row};
 use crate::plan::{Subplan, SubplanKind, nested_array};
 use crate::planted::{self, Bug};
+use crate::typed::RowOperator;
 use async_trait::async_trait;
 use trivet_types::functions::Function;
-use trivet_types::registry::Body;
+use trivet_types::registry::{Body, Procedure};
 use trivet_types::{Array, Datum, Oid, PgError, PgResult, SqlState};
 
 pub(crate) struct ApplyOperator {
@@ -100,7 +101,7 @@ impl Subqueries {
                 let value = argument.eval(context.eval(), row)?;
                 sleep(&value, context.environment.clock_time()).await
             }
-            SubplanKind::Quantified { left, procedures, all, negate, hashed } => {
+            SubplanKind::Quantified { left, procedures, row: operator, all, negate, hashed } => {
                 let left = {
                     let eval = context.eval();
                     left.iter().map(|expr| expr.eval(eval, row)).collect::<PgResult<Vec<_>>>()?
@@ -110,6 +111,7 @@ impl Subqueries {
                     _ => Err(PgError::internal("an operator that is no scalar function")),
                 });
                 let functions = functions.collect::<PgResult<Vec<Function>>>()?;
+                let comparison = Comparison { functions: &functions, operator: *operator, procedures };
                 let answer = if subplan.constant {
                     if self.constant[at].is_none() {
                         let mut held = context.memory.hold();
@@ -130,7 +132,7 @@ impl Subqueries {
                     });
                     let one_by_one = if found.is_some() { &[] } else { rows.rows.as_slice() };
                     for candidate in one_by_one {
-                        if answer.take(compare(&functions, &left, candidate, context)?) {
+                        if answer.take(compare(comparison, &left, candidate, context)?) {
                             break;
                         }
                     }
@@ -144,7 +146,7 @@ impl Subqueries {
                             break;
                         }
                         for candidate in &rows {
-                            if answer.take(compare(&functions, &left, candidate, context)?) {
+                            if answer.take(compare(comparison, &left, candidate, context)?) {
                                 break 'rows;
                             }
                         }
@@ -296,21 +298,62 @@ impl Answer {
     }
 }
 
-/// Column by column; NULL is unknown, unless another column tells the rows apart.
-fn compare(functions: &[Function], left: &[Datum], right: &[Datum], context: &Context<'_>) -> PgResult<Option<bool>> {
+/// How a row and a row of the subquery are compared.
+#[derive(Clone, Copy)]
+struct Comparison<'p> {
+    functions: &'p [Function],
+    procedures: &'p [&'static Procedure],
+    operator: RowOperator,
+}
+
+/// `None`: unknown.
+fn compare(
+    comparison: Comparison<'_>,
+    left: &[Datum],
+    right: &[Datum],
+    context: &Context<'_>,
+) -> PgResult<Option<bool>> {
+    let (decisive, otherwise) = match comparison.operator {
+        RowOperator::All => (false, true),
+        RowOperator::Some => (true, false),
+        RowOperator::Order { less, or_equal } => {
+            return Ok(in_order(comparison.procedures, left, right, less, or_equal));
+        }
+    };
     let mut unknown = false;
-    for ((function, left), right) in functions.iter().zip(left).zip(right) {
+    for ((function, left), right) in comparison.functions.iter().zip(left).zip(right) {
         if left.is_null() || right.is_null() {
             unknown = true;
             continue;
         }
         match function(context.environment, &[left.clone(), right.clone()])? {
-            Datum::Bool(true) => {}
-            Datum::Bool(false) => return Ok(Some(false)),
+            Datum::Bool(value) if value == decisive => return Ok(Some(decisive)),
+            Datum::Bool(_) => {}
             _ => unknown = true,
         }
     }
-    Ok(if unknown { None } else { Some(true) })
+    Ok(if unknown { None } else { Some(otherwise) })
+}
+
+/// The first columns that are not equal decide, and unknown ones before them leave it unknown.
+fn in_order(
+    procedures: &[&'static Procedure],
+    left: &[Datum],
+    right: &[Datum],
+    less: bool,
+    or_equal: bool,
+) -> Option<bool> {
+    for ((procedure, left), right) in procedures.iter().zip(left).zip(right) {
+        if left.is_null() || right.is_null() {
+            return None;
+        }
+        let type_oid = procedure.arguments.first().copied().unwrap_or_default();
+        match trivet_types::compare(type_oid, left, right) {
+            std::cmp::Ordering::Equal => {}
+            order => return Some(order.is_lt() == less),
+        }
+    }
+    Some(or_equal)
 }
 
 #[async_trait]

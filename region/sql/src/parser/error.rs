@@ -148,7 +148,8 @@ impl<'a> Source<'a> {
     }
 }
 
-pub(super) fn too_deep() -> Box<PgError> {
+/// 54001.
+pub(crate) fn too_deep() -> Box<PgError> {
     PgError::new(sqlstate::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded").hint(
         "The statement nests too deeply. Write it flatter, for example with a list instead of a chain of operators.",
     )

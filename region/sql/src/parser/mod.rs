@@ -24,6 +24,7 @@ mod utility;
 use adjacent::Misplaced;
 pub use as_of::AsOf;
 use error::Source;
+pub(crate) use error::too_deep;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};

@@ -41,8 +41,10 @@ impl Planner {
 
     fn shared_common(&mut self, id: usize) -> PgResult<usize> {
         if let Some(slot) = self.common_slots[id] {
+            self.note_nesting(self.commons[slot].nesting)?;
             return Ok(slot);
         }
+        let outer = std::mem::replace(&mut self.deepest, self.levels.len());
         let common = self.common_bodies[id].clone();
         let modifies = matches!(common.body, CommonBody::Statement(_));
         let recursive = matches!(common.body, CommonBody::Recursive { .. });
@@ -64,6 +66,8 @@ impl Planner {
             CommonBody::Open => return Err(PgError::internal("a WITH query was left open")),
         };
         let slot = reserved.unwrap_or_else(|| self.add_common_plan(&common.name, modifies));
+        self.commons[slot].nesting = self.deepest - self.levels.len();
+        self.deepest = self.deepest.max(outer);
         self.commons[slot].root = root;
         self.common_slots[id] = Some(slot);
         Ok(slot)
@@ -71,7 +75,7 @@ impl Planner {
 
     fn add_common_plan(&mut self, name: &str, modifies: bool) -> usize {
         let root = Node::Values { rows: Arc::new(vec![]), width: 0 };
-        self.commons.push(CommonPlan { name: name.to_string(), root, modifies });
+        self.commons.push(CommonPlan { name: name.to_string(), root, modifies, nesting: 1 });
         self.commons.len() - 1
     }
 

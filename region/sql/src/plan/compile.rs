@@ -1,5 +1,6 @@
 //! Typed expressions to compiled ones: every column finds its slot, or becomes a request to a row further out.
 use super::expr::{Compiled, ElementWay};
+use super::membership::Membership;
 use super::node::{Node, Subplan, SubplanKind};
 use super::planner::Planner;
 use crate::analyze::GROUPED_ROW;
@@ -265,7 +266,9 @@ impl Planner {
                 let Body::Scalar(function) = procedure.body else {
                     return Err(PgError::internal("an operator that is no scalar function"));
                 };
-                Compiled::Quantified { function, left: boxed(self, left)?, right: boxed(self, right)?, all: *all }
+                let membership = membership(procedure, *all);
+                let (left, right) = (boxed(self, left)?, boxed(self, right)?);
+                Compiled::Quantified { function, left, right, all: *all, membership }
             }
             ExprKind::Array(items) => Compiled::Array {
                 nested: items.first().is_some_and(|item| item.type_oid == expr.type_oid),
@@ -305,9 +308,10 @@ impl Planner {
                     SubqueryKind::Row => SubplanKind::Row(subquery.query.visible_targets().count()),
                     SubqueryKind::Exists => SubplanKind::Exists,
                     SubqueryKind::Array => SubplanKind::Array(element_of(expr.type_oid).unwrap_or(oid::TEXT)),
-                    SubqueryKind::Quantified { left, procedures, all, negate } => SubplanKind::Quantified {
+                    SubqueryKind::Quantified { left, procedures, row, all, negate } => SubplanKind::Quantified {
                         left: self.compile_all(left, layout, compilation)?,
                         procedures: procedures.clone(),
+                        row: *row,
                         hashed: hashed_types(procedures, *all),
                         all: *all,
                         negate: *negate,
@@ -415,6 +419,15 @@ fn hashed_types(procedures: &[&'static trivet_types::registry::Procedure], all: 
         _ => None,
     };
     if all { None } else { procedures.iter().map(hashable).collect() }
+}
+
+/// A hash table for `= ANY (array)` and `<> ALL (array)`.
+fn membership(procedure: &trivet_types::registry::Procedure, all: bool) -> Option<Membership> {
+    let operators = trivet_types::registry::registry().operators_named(if all { "<>" } else { "=" });
+    let [left, right] = procedure.arguments else { return None };
+    let is_one = operators.iter().any(|operator| operator.procedure == procedure.oid);
+    let hashable = super::condition::hash_compatible(*left, *right) && !trivet_types::is_pseudo(*left);
+    (is_one && hashable).then(|| Membership::new(*left, all))
 }
 
 /// Put subqueries beneath whatever uses their slots.

@@ -1,6 +1,7 @@
 //! Conditions: what they need, and which of them an index or a hash table can use.
 use super::access::{Access, Comparison};
 use super::visit::used_relations;
+use crate::analyze::same_expr;
 use crate::typed::{Expr, ExprKind};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -94,6 +95,9 @@ pub(super) fn steers(condition: &Expr, relation: usize) -> Vec<Steer<'_>> {
     if let Some((column, comparison, value)) = steer(condition, relation) {
         return vec![Steer { column, comparison, value: Cow::Borrowed(value) }];
     }
+    if let ExprKind::Or(terms) = &condition.kind {
+        return common_bound(terms, relation).into_iter().collect();
+    }
     let ExprKind::Call { procedure, arguments } = &condition.kind else { return vec![] };
     let ([left, right], "textlike" | "namelike") = (arguments.as_slice(), procedure.name) else { return vec![] };
     let (Some(column), ExprKind::Constant(Datum::Text(pattern))) = (plain_column(left, relation), &right.kind) else {
@@ -110,6 +114,35 @@ pub(super) fn steers(condition: &Expr, relation: usize) -> Vec<Steer<'_>> {
         found.extend(successor(start).map(|end| bound(Comparison::Less, end)));
     }
     found
+}
+
+/// `(a, b) > (x, y)`, which is `a > x OR a = x AND b > y`: whatever passes has `a >= x`. So with any other terms that all say of one
+/// column that it equals a value or lies on the same side of it.
+fn common_bound(terms: &[Expr], relation: usize) -> Option<Steer<'_>> {
+    let first = said_of(terms.first()?, relation);
+    first.into_iter().find_map(|(column, comparison, value)| {
+        let (strict, bound) = match comparison {
+            Comparison::Less | Comparison::LessOrEqual => (Comparison::Less, Comparison::LessOrEqual),
+            Comparison::Greater | Comparison::GreaterOrEqual => (Comparison::Greater, Comparison::GreaterOrEqual),
+            Comparison::Equal | Comparison::AnyOf => return None,
+        };
+        let agrees = |term: &Expr| {
+            said_of(term, relation).into_iter().any(|(other, comparison, same)| {
+                let same_side = comparison == strict || comparison == bound || comparison == Comparison::Equal;
+                other == column && same_side && same_expr(value, same)
+            })
+        };
+        let all = terms[1..].iter().all(agrees);
+        all.then_some(Steer { column, comparison: bound, value: Cow::Borrowed(value) })
+    })
+}
+
+/// What a condition says of columns, and all of what it consists of.
+fn said_of(condition: &Expr, relation: usize) -> Vec<(usize, Comparison, &Expr)> {
+    match &condition.kind {
+        ExprKind::And(terms) => terms.iter().flat_map(|term| said_of(term, relation)).collect(),
+        _ => steer(condition, relation).into_iter().collect(),
+    }
 }
 
 /// The least text that is greater than all that begin like this one, in the order of code points, which is that of bytes.

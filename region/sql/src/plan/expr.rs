@@ -1,4 +1,5 @@
 //! Compiled expressions: names are slots, functions are pointers. Evaluation neither waits nor looks anything up.
+use super::membership::Membership;
 use crate::planted::{self, Bug};
 use std::sync::Arc;
 use trivet_types::functions::Function;
@@ -79,6 +80,8 @@ pub enum Compiled {
         left: Box<Compiled>,
         right: Box<Compiled>,
         all: bool,
+        /// If a hash table can answer it.
+        membership: Option<Membership>,
     },
     Array {
         element: Oid,
@@ -198,10 +201,13 @@ impl Compiled {
                 }
                 best
             }
-            Compiled::Quantified { function, left, right, all } => {
+            Compiled::Quantified { function, left, right, all, membership } => {
                 let left = left.eval(context, row)?;
                 let right = right.eval(context, row)?;
                 let Datum::Array(array) = right else { return Ok(Datum::Null) };
+                if let Some(answer) = membership.as_ref().and_then(|membership| membership.answer(&left, &array)) {
+                    return Ok(answer);
+                }
                 return quantified(*function, left, &array.values, *all, context.environment);
             }
             Compiled::Array { element, items, nested } => {

@@ -338,9 +338,15 @@ impl Planner {
         layout.lateral = left.layout.lateral;
         let mut compilation = Compilation::default();
         let mut compiled = Vec::with_capacity(outside.len());
+        let mut early = Vec::new();
         for condition in &outside {
-            compiled.push(self.compile(&condition.expr, &layout, &mut compilation)?);
+            let expr = self.compile(&condition.expr, &layout, &mut compilation)?;
+            if !condition.has_subquery {
+                early.push(expr.clone());
+            }
+            compiled.push(expr);
         }
+        let early = if compilation.subplans.is_empty() { None } else { conjunction(early).map(Arc::new) };
         let is_lateral = !sets.is_empty();
         let rows = if lateral {
             match kind {
@@ -362,6 +368,7 @@ impl Planner {
             left: Box::new(left.node),
             right: Arc::new(right.node),
             condition: conjunction(compiled).map(Arc::new),
+            early,
             subplans: Arc::new(compilation.subplans),
             lateral: is_lateral,
             sets,
@@ -527,7 +534,7 @@ impl Planner {
         };
         match &relation.source {
             RelationSource::Table(table) => {
-                self.note_table(table.oid);
+                self.note_table(table);
                 let layout = source_layout(relation.columns.len() + 1);
                 let value_layout = Layout::empty(beside.lateral);
                 let mut steering = Vec::new();

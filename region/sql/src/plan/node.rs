@@ -4,6 +4,8 @@ use super::expr::Compiled;
 use crate::catalog::Table;
 use crate::catalog::system::VirtualTable;
 use crate::parser::tree::{FrameExclude, FrameUnit, JoinKind, SetOperation};
+use crate::statistics::Written;
+use crate::typed::RowOperator;
 use std::sync::Arc;
 use trivet_txn::{LockStrength, LockWait};
 use trivet_types::Oid;
@@ -34,6 +36,8 @@ pub struct Plan {
     pub writes: bool,
     /// Tables that the plan touches: their descriptors guard what it writes.
     pub tables: Vec<Oid>,
+    /// How large they were taken to be.
+    pub believed: Vec<crate::statistics::Believed>,
     /// What the foreign keys of changed tables lead to.
     pub related: Arc<super::RelatedTables>,
     /// Calls `nextval` or `setval`.
@@ -53,6 +57,8 @@ pub struct CommonPlan {
     pub root: Node,
     /// Runs to its end, read or not.
     pub modifies: bool,
+    /// How deep queries stand in it, itself included.
+    pub nesting: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -169,6 +175,7 @@ pub enum SubplanKind {
     Quantified {
         left: Vec<Compiled>,
         procedures: Vec<&'static Procedure>,
+        row: RowOperator,
         all: bool,
         negate: bool,
         /// `= ANY` of values that hash as they compare: their types.
@@ -255,6 +262,8 @@ pub enum Node {
         left: Box<Node>,
         right: Arc<Node>,
         condition: Option<Arc<Compiled>>,
+        /// What of the condition needs no subquery: tested before any of them runs.
+        early: Option<Arc<Compiled>>,
         /// What the condition needs of subqueries: further slots of the joined row.
         subplans: Arc<Vec<Subplan>>,
         /// The right side is run anew for each left row with these set; without any it is kept.
@@ -355,13 +364,16 @@ pub enum Node {
 
 impl Plan {
     /// The table that the main statement changes.
-    pub fn changed_table(&self) -> Option<&Arc<Table>> {
+    pub fn changed_table(&self) -> Option<(&Arc<Table>, Written)> {
         let mut node = &self.root;
         loop {
             match node {
-                Node::Insert { insert, .. } => return Some(&insert.table),
-                Node::Update { update, .. } => return Some(&update.table),
-                Node::Delete { delete, .. } => return Some(&delete.table),
+                Node::Insert { insert, .. } => {
+                    let updates = insert.conflict.as_ref().is_some_and(|conflict| conflict.update.is_some());
+                    return Some((&insert.table, if updates { Written::Changed } else { Written::Inserted }));
+                }
+                Node::Update { update, .. } => return Some((&update.table, Written::Changed)),
+                Node::Delete { delete, .. } => return Some((&delete.table, Written::Deleted)),
                 Node::Project { input, .. } | Node::Apply { input, .. } | Node::Cut { input, .. } => node = input,
                 _ => return None,
             }

@@ -2,18 +2,23 @@
 use super::compile::{Compilation, Layout, Request, apply, conjunction};
 use super::cost::PlanSettings;
 use super::expr::Compiled;
+use super::guess::known_number;
 use super::node::*;
 use super::notes::{NamesOf, Notes};
 use super::rewrite::rewritten;
-use super::selectivity::known_value;
 use super::visit::{visit_columns, visit_query};
 use super::window::skips_null;
+use crate::catalog::Table;
 use crate::planted::{self, Bug};
-use crate::statistics::Statistics;
+use crate::statistics::{Believed, Expected, Statistics};
 use crate::typed::{self, Body, DistinctOn, Expr, ExprKind, Query, RelationSource, Statement, Target};
+use std::cell::RefCell;
 use std::sync::Arc;
 use trivet_types::registry::Body as ProcedureBody;
 use trivet_types::{Datum, Oid, PgError, PgResult};
+
+/// Queries within queries, WITH included: as many as run on a thread's usual stack, by a wide margin.
+const NESTING_MAX: usize = 80;
 
 #[derive(Default)]
 pub struct Planner {
@@ -22,6 +27,11 @@ pub struct Planner {
     pub(super) outer_count: usize,
     pub(super) needs_catalog: bool,
     tables: Vec<Oid>,
+    /// Rows of the tables that the plan is made for.
+    believed: RefCell<Vec<Believed>>,
+    expected: Expected,
+    /// How deep queries have stood in queries.
+    pub(super) deepest: usize,
     /// The statement's common table expressions, and what became of them.
     pub(super) common_bodies: Vec<typed::Common>,
     pub(super) common_slots: Vec<Option<usize>>,
@@ -50,6 +60,8 @@ pub struct Planner {
 pub struct Planning {
     pub settings: PlanSettings,
     pub statistics: Arc<Statistics>,
+    /// Rows of the session that asks.
+    pub expected: Expected,
     /// Keep what EXPLAIN shows.
     pub explains: bool,
 }
@@ -59,6 +71,7 @@ pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>, 
     let mut planner = Planner {
         settings: planning.settings,
         statistics: Arc::clone(&planning.statistics),
+        expected: planning.expected.clone(),
         explains: planning.explains,
         ..Planner::new()
     };
@@ -93,6 +106,9 @@ pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>, 
         }
         Statement::With(..) => return Err(PgError::internal("WITH stands outside of a statement")),
     };
+    if super::depth::is_too_deep(&root, &planner.commons) {
+        return Err(crate::parser::too_deep());
+    }
     // reg* columns show names.
     for column in &columns {
         planner.note_conversion(column.type_oid, column.type_oid);
@@ -106,6 +122,7 @@ pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>, 
         needs_catalog: planner.needs_catalog,
         writes: writes || planner.commons.iter().any(|common| common.modifies),
         tables: planner.tables,
+        believed: planner.believed.into_inner(),
         related,
         advances: planner.advances,
         reads_beside_writes: planner.reads_beside_writes || planner.commons.iter().any(|common| common.modifies),
@@ -170,10 +187,22 @@ impl Planner {
         Planner::default()
     }
 
-    pub(super) fn note_table(&mut self, oid: Oid) {
-        if !self.tables.contains(&oid) {
-            self.tables.push(oid);
+    pub(super) fn note_table(&mut self, table: &Arc<Table>) {
+        self.believed_rows(table);
+        if !self.tables.contains(&table.oid) {
+            self.tables.push(table.oid);
         }
+    }
+
+    /// The rows of a table, asked for once a plan.
+    pub(super) fn believed_rows(&self, table: &Arc<Table>) -> f64 {
+        let known = self.believed.borrow().iter().find(|known| known.table.oid == table.oid).map(|known| known.rows);
+        known.unwrap_or_else(|| {
+            let counts = self.expected.counts(table.storage, &self.statistics);
+            let rows = self.statistics.rows(table, counts);
+            self.believed.borrow_mut().push(Believed { table: Arc::clone(table), rows });
+            rows
+        })
     }
 
     pub(super) fn needed_columns(&self, relation: usize, count: usize) -> Vec<bool> {
@@ -193,8 +222,15 @@ impl Planner {
         self.needed.push(needed);
     }
 
+    /// Something stands so many queries deeper than what is planned: it will run within all of them. 54001 if that is too deep.
+    pub(super) fn note_nesting(&mut self, more: usize) -> PgResult<()> {
+        self.deepest = self.deepest.max(self.levels.len() + more);
+        if self.deepest > NESTING_MAX { Err(crate::parser::too_deep()) } else { Ok(()) }
+    }
+
     /// A query, one level in. Its rows are its visible targets.
     pub(super) fn subquery(&mut self, query: &Query) -> PgResult<Node> {
+        self.note_nesting(1)?;
         let query = &*rewritten(query);
         self.levels.push(Vec::new());
         self.note_needed(query, &[]);
@@ -575,7 +611,7 @@ impl Planner {
     }
 
     pub(super) fn insert(&mut self, insert: &typed::Insert) -> PgResult<Node> {
-        self.note_table(insert.table.oid);
+        self.note_table(&insert.table);
         let source = self.subquery(&insert.source)?;
         self.levels.push(Vec::new());
         let width = insert.source.visible_targets().count();
@@ -648,7 +684,7 @@ impl Planner {
     }
 
     pub(super) fn update(&mut self, update: &typed::Update) -> PgResult<Node> {
-        self.note_table(update.table.oid);
+        self.note_table(&update.table);
         let query = rewritten(&update.query);
         self.levels.push(Vec::new());
         let mut more: Vec<&Expr> = update.assignments.iter().map(|(_, expr)| expr).collect();
@@ -689,7 +725,7 @@ impl Planner {
     }
 
     pub(super) fn delete(&mut self, delete: &typed::Delete) -> PgResult<Node> {
-        self.note_table(delete.table.oid);
+        self.note_table(&delete.table);
         let query = rewritten(&delete.query);
         self.levels.push(Vec::new());
         let more: Vec<&Expr> = delete.returning.iter().flatten().map(|target| &target.expr).collect();
@@ -745,7 +781,7 @@ pub(super) fn index_order(query: &Query, even_without_limit: bool) -> Option<Vec
 
 /// How many rows a query's LIMIT asks for; a hundred, if that is not known yet.
 fn wanted_rows(query: &Query) -> f64 {
-    let number = |expr: &Option<Expr>| expr.as_ref().and_then(known_value).and_then(Datum::as_i64);
+    let number = |expr: &Option<Expr>| expr.as_ref().and_then(known_number);
     match (&query.limit, number(&query.limit)) {
         (None, _) => f64::INFINITY,
         (Some(_), Some(limit)) => (limit + number(&query.offset).unwrap_or(0)).max(1) as f64,

@@ -10,8 +10,9 @@ use super::access::{Access, Comparison, Steering, choose};
 use super::condition::{Condition, equality_sides, steers};
 use super::cost::{self, PlanSettings};
 use super::expr::Compiled;
+use super::guess::{known_number, known_value};
 use super::planner::Planner;
-use super::selectivity::{default_width, elements, known_value};
+use super::selectivity::{default_width, elements};
 use super::visit::{from_relations, lateral_needs, members};
 use crate::parser::tree::{JoinKind, SetOperation};
 use crate::typed::{Body, DistinctOn, Expr, From, Query, Relation, RelationSource};
@@ -19,6 +20,8 @@ use std::collections::BTreeSet;
 use trivet_types::{Datum, PgError, PgResult};
 
 const EXHAUSTIVE_MAX: usize = 8;
+/// A side of a join by equalities is not trusted to have fewer rows.
+const UNSURE_ROWS: f64 = 100.0;
 
 /// What is expected of one side of a join.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +75,7 @@ struct Edge<'c> {
 impl Planner {
     /// Expectations of a value that an index is asked for.
     pub(super) fn steering(column: usize, comparison: Comparison, value: &Expr, compiled: Compiled) -> Steering {
-        let known = known_value(value).cloned();
+        let known = known_value(value);
         let elements = if comparison == Comparison::AnyOf { elements(value) } else { 1.0 };
         Steering { column, comparison, value: compiled, known, elements }
     }
@@ -185,7 +188,7 @@ impl Planner {
         if let Some(DistinctOn::All | DistinctOn::Targets(_)) = &query.distinct {
             cost += rows;
         }
-        let known = |limit: &Option<Expr>| limit.as_ref().and_then(known_value).and_then(Datum::as_i64);
+        let known = |limit: &Option<Expr>| limit.as_ref().and_then(known_number);
         if let Some(limit) = known(&query.limit) {
             rows = rows.min(limit.max(0) as f64);
         }
@@ -389,7 +392,9 @@ impl Planner {
         if possible.is_lateral {
             return (Method::Lookup, left.cost + left.rows * (cost::START + right.cost) + rows + looped);
         }
-        let pairs = left.rows * right.rows;
+        // Where a table serves, all with all is for what is known to be small: sizes are guesses, and there a wrong one costs most.
+        let least = if possible.hashable { UNSURE_ROWS } else { 1.0 };
+        let pairs = left.rows.max(least) * right.rows.max(least);
         let spills = right.rows * right.width > settings.work_bytes as f64;
         let all_with_all = pairs * if spills { cost::SPILL_ROW } else { 0.6 * cost::ROW };
         let mut best = (Method::Nested, left.cost + right.cost + all_with_all + rows + looped);
@@ -467,7 +472,7 @@ fn circle() -> Box<PgError> {
 }
 
 fn function_rows(name: &str, arguments: &[Expr]) -> f64 {
-    let number = |at: usize| arguments.get(at).and_then(known_value).and_then(Datum::as_i64);
+    let number = |at: usize| arguments.get(at).and_then(known_number);
     match (name, number(0), number(1)) {
         ("generate_series", Some(first), Some(last)) => {
             let step = number(2).filter(|step| *step != 0).unwrap_or(1);

@@ -3,6 +3,7 @@
 //! Where nothing is known the guesses are PostgreSQL's, or smaller: a table that nobody has looked at had better be large.
 use super::access::Comparison;
 use super::condition::{comparison_of, plain_column, steer};
+use super::guess::known_value;
 use super::planner::Planner;
 use crate::catalog::Table;
 use crate::statistics::{ColumnStatistics, TableStatistics};
@@ -25,11 +26,12 @@ pub(super) const ELEMENTS: f64 = 10.0;
 pub struct TableView {
     pub table: Arc<Table>,
     pub statistics: Option<Arc<TableStatistics>>,
+    rows: f64,
 }
 
 impl TableView {
     pub fn rows(&self) -> f64 {
-        self.statistics.as_ref().map_or(UNKNOWN_ROWS, |statistics| statistics.rows.max(1.0))
+        self.rows
     }
 
     pub fn column(&self, column: usize) -> Option<&ColumnStatistics> {
@@ -98,15 +100,6 @@ pub(super) fn default_width(type_oid: Oid) -> f64 {
     }
 }
 
-/// The value, if it is known while planning.
-pub(super) fn known_value(expr: &Expr) -> Option<&Datum> {
-    match &expr.kind {
-        ExprKind::Constant(datum) => Some(datum),
-        ExprKind::Relabel(operand) | ExprKind::Fit { operand, .. } => known_value(operand),
-        _ => None,
-    }
-}
-
 /// How many elements an array has, as far as is known.
 pub(super) fn elements(expr: &Expr) -> f64 {
     match &expr.kind {
@@ -120,7 +113,11 @@ pub(super) fn elements(expr: &Expr) -> f64 {
 
 impl Planner {
     pub(super) fn view(&self, table: &Arc<Table>) -> TableView {
-        TableView { table: Arc::clone(table), statistics: self.statistics.table(table.oid, table.storage) }
+        let statistics = self.statistics.table(table.oid, table.storage);
+        let rows = self.believed_rows(table);
+        // Nobody knows how much was written before anybody counted.
+        let least = if statistics.is_some() { 1.0 } else { UNKNOWN_ROWS };
+        TableView { table: Arc::clone(table), statistics, rows: rows.max(least) }
     }
 
     fn view_of(&self, relations: &[Relation], relation: usize) -> Option<TableView> {
@@ -216,6 +213,7 @@ impl Planner {
                 break;
             }
             let known = known_value(value);
+            let known = known.as_ref();
             return match comparison {
                 Comparison::Equal => view.equal(column, known),
                 Comparison::AnyOf => (elements(value) * view.equal(column, None)).min(1.0),

@@ -9,8 +9,9 @@ use crate::catalog::{Catalog, CatalogSnapshot, Table};
 use crate::execute::stored_row;
 use crate::layout::{after, table_range};
 use crate::parser::tree::{AnalyzedTable, Name};
-use crate::statistics::{Collector, TableStatistics};
+use crate::statistics::{Believed, Collector, Counts, Expected, TableStatistics};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use trivet_gateway::Client;
 use trivet_storage::KeyRange;
 use trivet_txn::{Isolation, Transaction};
@@ -110,6 +111,7 @@ impl SqlSession {
         for (table, columns) in found {
             let wanted = wanted(&table, columns)?;
             let partial = wanted.contains(&false);
+            let counts = engine.statistics.counts(table.storage);
             let active = self.open();
             let work = collect(&mut *active.transaction, &table, wanted, false);
             let mut statistics = SqlSession::cancellable(&cancel, work).await?;
@@ -121,7 +123,7 @@ impl SqlSession {
                     }
                 }
             }
-            engine.statistics.put(table.oid, statistics, true);
+            engine.statistics.put(table.oid, statistics, counts, true);
         }
         Ok(())
     }
@@ -133,6 +135,7 @@ impl SqlEngine {
         let Some(reading) = self.statistics.begin(table.oid) else { return };
         let engine = Arc::clone(self);
         tokio::spawn(async move {
+            let counts = engine.statistics.counts(table.storage);
             let mut transaction = engine.database.begin(Isolation::ReadCommitted, true);
             let read = async {
                 transaction.statement().await?;
@@ -140,7 +143,7 @@ impl SqlEngine {
                 collect(&mut *transaction, &table, wanted, true).await
             };
             match read.await {
-                Ok(statistics) => engine.statistics.put(table.oid, statistics, false),
+                Ok(statistics) => engine.statistics.put(table.oid, statistics, counts, false),
                 Err(error) => tracing::debug!(table = %table.name, %error, "statistics were not refreshed"),
             }
             transaction.rollback();
@@ -148,10 +151,51 @@ impl SqlEngine {
         });
     }
 
-    /// A statement changed rows of a table.
-    pub(super) fn note_changes(self: &Arc<Self>, table: &Arc<Table>, rows: u64) {
-        if self.statistics.note_changes(table.oid, rows) {
+    /// Read a table again, if what is known of it is too old for so much having been written.
+    pub(super) fn refresh_if_wanted(self: &Arc<Self>, table: &Arc<Table>, counts: Counts) {
+        if self.statistics.is_wanted(table, counts) {
             self.refresh_statistics(Arc::clone(table));
         }
+    }
+
+    /// Is a plan that was made, or looked at again, at that epoch still one for tables of their size?
+    pub(super) fn still_believes(
+        self: &Arc<Self>,
+        epoch: &AtomicU64,
+        believed: &[Believed],
+        expected: &Expected,
+    ) -> bool {
+        let (then, now) = (epoch.load(Ordering::Relaxed), self.statistics.epoch());
+        if then == now && expected.is_empty() {
+            return true;
+        }
+        if self.statistics.changed_since(then, believed, expected) {
+            return false;
+        }
+        for believed in believed {
+            self.refresh_if_wanted(&believed.table, self.statistics.counts(believed.table.storage));
+        }
+        epoch.store(now, Ordering::Relaxed);
+        true
+    }
+}
+
+impl SqlSession {
+    /// Rows that this session has written and that may not have been counted.
+    pub(super) fn expected(&mut self) -> Expected {
+        self.written.settle(&self.engine.statistics);
+        let mut expected = self.written.clone();
+        if let Some(active) = self.block.active() {
+            expected.take(active.written.clone());
+        }
+        expected
+    }
+
+    /// A transaction that wrote this is committed.
+    pub(super) fn note_committed(&mut self, written: Expected) {
+        for (table, counts) in written.tables() {
+            self.engine.refresh_if_wanted(table, counts);
+        }
+        self.written.take(written);
     }
 }

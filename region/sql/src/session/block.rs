@@ -9,6 +9,7 @@
 //! ```
 use crate::parser::tree::{Name, TransactionModes};
 use crate::settings::{Settings, SettingsMark};
+use crate::statistics::Expected;
 use std::sync::Arc;
 use trivet_gateway::TransactionStatus;
 use trivet_txn::{Database, Isolation, Savepoint, Transaction};
@@ -26,6 +27,8 @@ pub(super) struct Active {
     savepoints: Vec<Mark>,
     /// A statement has run: the isolation level is settled.
     pub used: bool,
+    /// What it has written, for the planner.
+    pub written: Expected,
     /// COMMIT and ROLLBACK AND CHAIN begin the next one like this.
     modes: TransactionModes,
 }
@@ -131,6 +134,7 @@ fn begin(database: &dyn Database, settings: &Settings, modes: TransactionModes, 
         began_at: super::environment::clock_now(),
         savepoints: Vec::new(),
         used: false,
+        written: Expected::default(),
         modes: TransactionModes { isolation: Some(isolation), read_only: Some(read_only), ..modes },
     }
 }

@@ -9,6 +9,7 @@ use crate::parser::tree::Statement;
 use crate::parser::{self, Parsed};
 use crate::sequence::SessionSequences;
 use crate::settings::Settings;
+use crate::statistics::Expected;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -37,6 +38,8 @@ pub(super) struct SqlSession {
     pub random: Arc<Mutex<Option<trivet_types::Random>>>,
     pub sequences: Arc<SessionSequences>,
     pub locks: Arc<SessionLocks>,
+    /// What it has committed lately, for the planner.
+    pub written: Expected,
     /// Types that users made, as the last statement that had to do with one saw them.
     pub types: Option<Arc<UserTypes>>,
     /// The rows of the relations that the statement names.
@@ -84,6 +87,7 @@ impl SqlSession {
             random: Arc::default(),
             sequences,
             locks,
+            written: Expected::default(),
             types: None,
             rows: Arc::default(),
             last_execute: None,
@@ -185,6 +189,7 @@ impl SqlSession {
         self.transaction_ended();
         match committed {
             Ok(_) => {
+                self.note_committed(std::mem::take(&mut active.written));
                 for name in held {
                     if let Some(portal) = self.portals.get_mut(&name) {
                         portal.committed();

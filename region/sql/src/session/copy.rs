@@ -10,6 +10,7 @@ use crate::copy::{
 use crate::execute::RowInserter;
 use crate::parser::Parsed;
 use crate::parser::tree::{self, CopySource, Statement};
+use crate::statistics::Written;
 use std::sync::Arc;
 use trivet_gateway::{Client, Format};
 use trivet_types::{Datum, Environment, PgError, PgResult, modifier, sqlstate, text};
@@ -112,7 +113,8 @@ async fn from_client(
     let environment: Arc<dyn Environment> = Arc::new(session_environment);
     let cancel = session.startup.cancel.clone();
     let rules = session.lock_rules();
-    let database = Arc::clone(&session.engine.database);
+    let engine = Arc::clone(&session.engine);
+    let database = Arc::clone(&engine.database);
     let active = session.open();
     active.check_writable("COPY FROM")?;
     active.used = true;
@@ -182,7 +184,7 @@ async fn from_client(
     }
     SqlSession::cancellable(&cancel, inserter.finish(&mut *active.transaction)).await?;
     let rows = rows - inserter.passed_over();
-    session.engine.note_changes(&table, rows);
+    active.written.note(&table, Written::Inserted, rows, &engine.statistics);
     Ok(rows)
 }
 

@@ -71,7 +71,7 @@ impl SqlEngine {
     }
 
     fn of(database: Arc<dyn Database>, region: String, folder: PathBuf, options: EngineOptions) -> Arc<SqlEngine> {
-        let statistics = Arc::new(Statistics::new(options.automatic_statistics));
+        let statistics = Statistics::of(&database, options.automatic_statistics);
         Arc::new(SqlEngine {
             database,
             descriptors: Arc::new(DescriptorCache::new(Arc::clone(&statistics))),

@@ -153,6 +153,9 @@ impl Environment for SessionEnvironment {
         }
         self.cancel.check()
     }
+    fn value_bytes_max(&self) -> usize {
+        self.settings.limits().statement_bytes
+    }
     fn relation_name(&self, relation: Oid) -> Option<String> {
         self.relation_shown(relation)
     }

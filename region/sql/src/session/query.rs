@@ -19,6 +19,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use quick_cache::sync::Cache;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use trivet_gateway::{Client, Column, Format, Parameter};
 use trivet_types::user::is_user_type;
 use trivet_types::{Datum, Environment, Oid, PgError, PgResult, UserTypes, binary, oid, sqlstate, text, type_info};
@@ -60,7 +61,7 @@ pub(super) struct CachedPlan {
     user: Arc<str>,
     planning: PlanSettings,
     /// As of when the statistics were.
-    statistics_epoch: u64,
+    statistics_epoch: AtomicU64,
 }
 
 pub(super) struct PlanCache {
@@ -354,6 +355,7 @@ impl SqlSession {
         let engine = Arc::clone(&self.engine);
         let settings = Arc::clone(&self.settings);
         let user = self.current_user();
+        let expected = self.expected();
         let active = self.open();
         active.transaction.statement().await?;
         let same_settings = |cached: &&Arc<CachedPlan>| {
@@ -362,8 +364,9 @@ impl SqlSession {
                 && cached.user == user
                 && cached.planning == settings.planning()
         };
-        let up_to_date =
-            |cached: &&Arc<CachedPlan>| !engine.statistics.changed_since(cached.statistics_epoch, &cached.plan.tables);
+        let up_to_date = |cached: &&Arc<CachedPlan>| {
+            engine.still_believes(&cached.statistics_epoch, &cached.plan.believed, &expected)
+        };
         let transaction = &mut *active.transaction;
         if let Some(cached) = known.filter(same_settings).filter(up_to_date) {
             if cached.relied.still_holds(transaction).await? {
@@ -423,9 +426,7 @@ impl SqlSession {
         self.rows.clone_from(&rows);
         for found in relations.values() {
             if let Found::Table(table) = found {
-                if engine.statistics.is_wanted(table.oid) {
-                    engine.refresh_statistics(Arc::clone(table));
-                }
+                engine.refresh_if_wanted(table, engine.statistics.counts(table.storage));
             }
         }
         let depth = mentioned.depth;
@@ -454,6 +455,7 @@ impl SqlSession {
         let planning = Planning {
             settings: self.settings.planning(),
             statistics: Arc::clone(&engine.statistics),
+            expected: self.expected(),
             explains: key.explains,
         };
         let epoch = engine.statistics.epoch();
@@ -476,7 +478,7 @@ impl SqlSession {
             format: Arc::clone(self.settings.format_key()),
             user: self.current_user(),
             planning: self.settings.planning(),
-            statistics_epoch: epoch,
+            statistics_epoch: AtomicU64::new(epoch),
         });
         if !key.explains {
             engine.plans.plans.insert(key, Arc::clone(&cached));
@@ -707,6 +709,7 @@ impl SqlSession {
     /// The next batch of a planned portal's rows; begins it if need be.
     pub(super) async fn next_rows(&mut self, portal: &mut Portal) -> PgResult<Option<Vec<Row>>> {
         let cancel = self.startup.cancel.clone();
+        let engine = Arc::clone(&self.engine);
         SqlSession::cancellable(&cancel, async {
             if !portal.begun {
                 self.begin_run(portal).await?;
@@ -715,8 +718,8 @@ impl SqlSession {
             let active = self.open();
             let rows = run.next(&mut *active.transaction).await?;
             if rows.is_none() && run.affected() > 0 {
-                if let Some(table) = run.plan().changed_table() {
-                    self.engine.note_changes(table, run.affected());
+                if let Some((table, written)) = run.plan().changed_table() {
+                    active.written.note(table, written, run.affected(), &engine.statistics);
                 }
             }
             Ok(rows)

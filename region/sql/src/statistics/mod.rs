@@ -8,16 +8,25 @@
 //! - S1: what is kept names the storage that it was read from: a table that was emptied or written anew has none.
 //! - S2: `epoch` rises with every change, so that a plan is looked at again only if something changed at all; it is made anew
 //!   only if a table of its own did.
+//! - S3: what is read ages: the rows that were added since (`growth`) are added to those that were found, so a table that was
+//!   empty when it was read is not taken for empty when it has been filled.
 mod collect;
+mod expected;
+mod growth;
 
 pub use collect::{Collector, SAMPLE_ROWS};
+pub use expected::{Expected, Written};
+pub use growth::Counts;
 
-use crate::layout::StorageId;
+use crate::catalog::{Column, Table};
+use crate::layout::{StorageId, table_range};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
+use trivet_txn::{Database, Observer};
 use trivet_types::{Datum, Oid, compare};
 
 /// `autovacuum_analyze_threshold` and `autovacuum_analyze_scale_factor`.
@@ -114,23 +123,39 @@ pub struct TableStatistics {
 }
 
 /// All that a region knows.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Statistics {
     tables: RwLock<HashMap<Oid, Known>>,
     epoch: AtomicU64,
-    /// Rows changed here since a table was last read.
-    changes: Mutex<HashMap<Oid, u64>>,
+    growth: growth::Growth,
     automatic: bool,
     /// Tables that are being read.
     running: Mutex<HashSet<Oid>>,
+    /// Where tables are that nobody has read yet.
+    stored: OnceLock<Weak<dyn Database>>,
 }
 
 #[derive(Clone, Debug)]
 struct Known {
     table: Arc<TableStatistics>,
+    /// What had been written when it was read.
+    counts: Counts,
     /// The epoch that it came with, or that of what it hardly differs from.
     since: u64,
     at: Instant,
+}
+
+/// How many rows of a table a plan was made for.
+#[derive(Clone, Debug)]
+pub struct Believed {
+    pub table: Arc<Table>,
+    pub rows: f64,
+}
+
+impl fmt::Debug for Statistics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Statistics").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
 }
 
 impl Statistics {
@@ -138,8 +163,20 @@ impl Statistics {
         Statistics { automatic, ..Statistics::default() }
     }
 
+    /// The statistics of what a database holds, which tells what is written to it from now on.
+    pub fn of(database: &Arc<dyn Database>, automatic: bool) -> Arc<Statistics> {
+        let statistics = Arc::new(Statistics::new(automatic));
+        let _ = statistics.stored.set(Arc::downgrade(database));
+        database.observe(Arc::clone(&statistics) as Arc<dyn Observer>);
+        statistics
+    }
+
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
+    }
+
+    fn move_on(&self) -> u64 {
+        self.epoch.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     /// Of a table that is stored there.
@@ -148,13 +185,35 @@ impl Statistics {
         tables.get(&table).filter(|known| known.table.storage == storage).map(|known| Arc::clone(&known.table))
     }
 
+    /// What has been written of a table.
+    pub fn counts(&self, storage: StorageId) -> Counts {
+        self.growth.counts(storage)
+    }
+
+    /// The rows that a table has by now (S3). Of one that nobody has read: those that were added since anybody counts, or as many
+    /// as fit into its files, if those are more.
+    pub fn rows(&self, table: &Table, counts: Counts) -> f64 {
+        let known = {
+            let tables = self.tables.read();
+            let known = tables.get(&table.oid).filter(|known| known.table.storage == table.storage);
+            known.map(|known| known.table.rows + counts.growth_since(&known.counts))
+        };
+        let unread = || {
+            let database = self.stored.get().and_then(Weak::upgrade);
+            let bytes = database.map_or(0, |database| database.stored_bytes(&table_range(table.storage)));
+            counts.growth_since(&Counts::default()).max(bytes as f64 / row_bytes(table))
+        };
+        known.unwrap_or_else(unread).max(0.0)
+    }
+
     /// All of them, for the catalog.
     pub fn all(&self) -> HashMap<Oid, Arc<TableStatistics>> {
         self.tables.read().iter().map(|(oid, known)| (*oid, Arc::clone(&known.table))).collect()
     }
 
-    /// What was read of a table. Plans are made anew only if that is worth it: it was asked for, or much has changed.
-    pub fn put(&self, table: Oid, statistics: TableStatistics, asked_for: bool) {
+    /// What was read of a table, when so much of it had been written. Plans are made anew only if that is worth it: it was asked
+    /// for, or much has changed.
+    pub fn put(&self, table: Oid, statistics: TableStatistics, counts: Counts, asked_for: bool) {
         let mut tables = self.tables.write();
         let known = tables.get(&table).filter(|known| {
             let (old, new) = (known.table.rows.max(1.0), statistics.rows.max(1.0));
@@ -162,47 +221,53 @@ impl Statistics {
         });
         let since = match known {
             Some(known) => known.since,
-            None => self.epoch.fetch_add(1, Ordering::AcqRel) + 1,
+            None => self.move_on(),
         };
-        tables.insert(table, Known { table: Arc::new(statistics), since, at: Instant::now() });
-        drop(tables);
-        self.changes.lock().remove(&table);
+        tables.insert(table, Known { table: Arc::new(statistics), counts, since, at: Instant::now() });
     }
 
-    /// Did anything change of these tables since the epoch?
-    pub fn changed_since(&self, epoch: u64, tables: &[Oid]) -> bool {
-        if self.epoch() == epoch {
+    /// Has a table been read since the epoch, or does it have other numbers of rows than was believed?
+    pub fn changed_since(&self, epoch: u64, believed: &[Believed], expected: &Expected) -> bool {
+        believed.iter().any(|believed| {
+            let read = self.tables.read().get(&believed.table.oid).is_some_and(|known| known.since > epoch);
+            let counts = expected.counts(believed.table.storage, self);
+            read || out_of_proportion(believed.rows, self.rows(&believed.table, counts))
+        })
+    }
+
+    /// Is it time to read a table, so much of it having been written? If it never was; and once a minute at most if it was,
+    /// unless it has grown out of all proportion.
+    pub fn is_wanted(&self, table: &Table, counts: Counts) -> bool {
+        if !self.automatic {
             return false;
         }
-        let known = self.tables.read();
-        tables.iter().any(|table| known.get(table).is_some_and(|known| known.since > epoch))
-    }
-
-    /// A statement changed so many rows. Is it time to read the table? Once a minute at most, unless it has grown out of all
-    /// proportion.
-    pub fn note_changes(&self, table: Oid, rows: u64) -> bool {
-        if !self.automatic || rows == 0 {
-            return false;
-        }
-        let known = self.tables.read().get(&table).map(|known| (known.table.rows, known.at));
-        let mut changes = self.changes.lock();
-        let count = changes.entry(table).or_default();
-        *count += rows;
-        let count = *count as f64;
-        let Some((known, at)) = known else { return count > CHANGES_MIN };
-        let many = count > CHANGES_MIN + CHANGES_FRACTION * known;
-        many && (at.elapsed() >= INTERVAL_MIN || count > 10.0 * known + 1000.0)
-    }
-
-    /// A table without statistics is being planned for. Is it time to read it?
-    pub fn is_wanted(&self, table: Oid) -> bool {
-        self.automatic && !self.tables.read().contains_key(&table)
+        let tables = self.tables.read();
+        let known = tables.get(&table.oid).filter(|known| known.table.storage == table.storage);
+        let Some(known) = known else { return true };
+        let changed = counts.changed.saturating_sub(known.counts.changed) as f64;
+        let many = changed > CHANGES_MIN + CHANGES_FRACTION * known.table.rows;
+        let grown = known.table.rows + counts.growth_since(&known.counts);
+        many && (known.at.elapsed() >= INTERVAL_MIN || out_of_proportion(known.table.rows, grown))
     }
 
     /// One reader at a time for each table.
     pub fn begin(self: &Arc<Self>, table: Oid) -> Option<Reading> {
         self.running.lock().insert(table).then(|| Reading { statistics: Arc::clone(self), table })
     }
+}
+
+/// What a row of a table takes in a file, compressed, if nobody has seen one.
+fn row_bytes(table: &Table) -> f64 {
+    const KEY_BYTES: f64 = 16.0;
+    let width = |type_oid: Oid| trivet_types::type_info(type_oid).map_or(-1, |info| info.length);
+    let bytes =
+        |(_, column): (usize, &Column)| if width(column.type_oid) > 0 { width(column.type_oid) as f64 } else { 16.0 };
+    KEY_BYTES + table.live_columns().map(bytes).sum::<f64>()
+}
+
+/// A plan for so many rows is none for so many.
+fn out_of_proportion(believed: f64, rows: f64) -> bool {
+    rows > 4.0 * believed + 1000.0 || believed > 10.0 * rows + 1000.0
 }
 
 /// A table is being read.

@@ -11,4 +11,5 @@ mod past;
 mod plans;
 mod robustness;
 mod server;
+mod sizes;
 mod transcripts;

@@ -250,3 +250,38 @@ async fn statistics_follow_the_table_by_themselves() {
     client.simple_query("TRUNCATE t").await.expect("an empty table");
     wait_for("-1").await;
 }
+
+/// The ways that somebody who knows PostgreSQL expects.
+#[tokio::test]
+async fn expected_ways_are_taken() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    for statement in [
+        "CREATE TABLE p (id int PRIMARY KEY, a int, placed timestamptz, day date, note text)",
+        "INSERT INTO p SELECT n, n % 500, now() - n * interval '1 minute', date '2024-01-01' + n % 365, 'note ' || n \
+         FROM generate_series(1, 20000) n",
+        "CREATE INDEX p_a ON p (a, id)",
+        "CREATE INDEX p_placed ON p (placed)",
+        "CREATE INDEX p_day ON p (day)",
+        "ANALYZE",
+    ] {
+        let answer = outcome(&client, statement).await;
+        assert!(!answer.starts_with("ERROR"), "{statement}: {answer}");
+    }
+    for (query, expected) in [
+        ("SELECT * FROM p WHERE (a, id) > (250, 1000) ORDER BY a, id LIMIT 10", "Index Scan using p_a"),
+        ("SELECT * FROM p WHERE (a, id) < (2, 100)", "Index Scan using p_a"),
+        ("SELECT * FROM p WHERE (a > 498 OR (a = 498 AND id > 3))", "Index Scan using p_a"),
+        ("SELECT * FROM p WHERE placed > now() - interval '1 hour'", "Index Scan using p_placed"),
+        ("SELECT * FROM p WHERE placed > now() - interval '30 days'", "Seq Scan on p"),
+        ("SELECT * FROM p WHERE day = '2024-03-01'", "Index Scan using p_day"),
+        ("SELECT * FROM p WHERE day >= '2024-12-28'", "Index Scan using p_day"),
+        ("SELECT * FROM p WHERE day >= '2024-01-02'", "Seq Scan on p"),
+        ("WITH w AS (SELECT * FROM p WHERE day >= '2024-12-28') SELECT count(*) FROM w", "Index Scan using p_day"),
+    ] {
+        let plan = outcome(&client, &format!("EXPLAIN {query}")).await;
+        assert!(plan.contains(expected), "{query}: {expected} was expected\n{plan}");
+    }
+    let found = outcome(&client, "SELECT a, id FROM p WHERE (a, id) > (499, 19000) ORDER BY a, id").await;
+    assert_eq!(found, "[a|id]\n499|19499\n499|19999\n(2)\n");
+}

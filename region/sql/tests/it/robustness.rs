@@ -41,6 +41,34 @@ async fn deep_nesting_is_answered() {
     }
 }
 
+/// What nests without looking so: WITH queries that read each other, in every way in which they are run.
+#[tokio::test]
+async fn chains_of_queries_are_answered() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    for (how, body) in [
+        ("", "select * from {}"),
+        ("materialized", "select * from {}"),
+        ("materialized", "select max(a.x) as x from {} a join {} b using (x) group by b.x order by 1 limit 5"),
+        ("", "select x from (select x, count(*) over () from {} group by x order by x limit 3) s"),
+        ("", "select x from {} where exists (select 1 from {} e where e.x = 1)"),
+        ("", "select x from (select * from {} union select 1) u where x in (select * from (values (1)) v)"),
+    ] {
+        for count in [20, 60, 110, 250, 1000] {
+            let mut text = "with c0 as (select 1 as x)".to_owned();
+            for at in 1..count {
+                let before = format!("c{}", at - 1);
+                text.push_str(&format!(", c{at} as {how} ({})", body.replace("{}", &before)));
+            }
+            text.push_str(&format!(" select * from c{}", count - 1));
+            let answer = outcome(&client, &text).await;
+            let refused = answer.starts_with("ERROR 54001: stack depth limit exceeded");
+            assert!(answer == "[x]\n1\n(1)\n" || refused, "{count} of {how} {body}: {answer}");
+            assert!(!refused || count > 20, "{count} of {how} {body} are few");
+        }
+    }
+}
+
 #[tokio::test]
 async fn odd_texts_are_answered() {
     let server = Server::start().await;

@@ -210,6 +210,17 @@ impl Store for RocksStore {
         Ok(())
     }
 
+    fn stored_bytes(&self, range: &KeyRange) -> u64 {
+        if range.is_empty() {
+            return 0;
+        }
+        let start = encoding::encoded(&range.start);
+        // Above all keys but those that begin with as many ff.
+        let end = if range.end.is_empty() { vec![0xff; 64] } else { encoding::encoded(&range.end) };
+        let ranges = [rocksdb::Range::new(&start, &end)];
+        self.db.get_approximate_sizes_cf(self.family(DATA), &ranges).first().copied().unwrap_or(0)
+    }
+
     fn applied(&self) -> Version {
         self.applied.load(Ordering::Acquire)
     }

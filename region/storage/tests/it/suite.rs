@@ -312,3 +312,23 @@ fn applied_and_flushed_say_what_they_know() {
         store.flush().expect("nothing to flush");
     });
 }
+
+#[test]
+fn what_a_range_takes_is_told_roughly() {
+    everywhere(|which, store| {
+        let value = "v".repeat(100);
+        let keys: Vec<String> = (0..4000).map(|at| format!("k{at:05}")).collect();
+        let rows: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), value.as_str())).collect();
+        put(store, 1, &rows);
+        put(store, 2, &[("a", "1")]);
+        store.flush().expect("flushes");
+        let of = |start: &str, end: &str| store.stored_bytes(&range(start, end));
+        let all = of("", "");
+        assert!(all > 4000, "{which}: {all}");
+        assert!(of("k", "l") > all / 2, "{which}");
+        let half = of("k02000", "l");
+        assert!(half > all / 4 && half < all * 3 / 4, "{which}: {half} of {all}");
+        assert_eq!(of("x", "y"), 0, "{which}");
+        assert_eq!(of("y", "x"), 0, "{which}");
+    });
+}

@@ -6,6 +6,7 @@ use crate::api::IndexBuilder;
 use crate::bytes::{Reader, put_bytes, put_varint};
 use crate::keyset::KeySet;
 use crate::record::{Access, Record, RecordError, TransactionId, after, part_ranges, put_range, read_range};
+use crate::state::RegionState;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use trivet_log::{Boot, Index, NodeId};
@@ -118,7 +119,12 @@ impl Job {
     }
 
     /// One atomic step; `true` when it was the last.
-    pub(super) fn slice(&mut self, store: &dyn Store, builder: &dyn IndexBuilder) -> Result<bool, ApplyError> {
+    pub(super) fn slice(
+        &mut self,
+        state: &RegionState,
+        store: &dyn Store,
+        builder: &dyn IndexBuilder,
+    ) -> Result<bool, ApplyError> {
         let mut batch = Batch::default();
         let done = match &mut self.work {
             Work::Large { transaction, parts, next } => {
@@ -138,6 +144,7 @@ impl Job {
             }
         };
         batch.local.push((self.key(), (!done).then(|| self.encode())));
+        state.note_writes(&batch);
         store.apply(batch)?;
         Ok(done)
     }

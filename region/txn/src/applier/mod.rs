@@ -296,6 +296,7 @@ impl Applier {
         }
         self.jobs.extend(jobs);
         self.publish_floor();
+        self.state.note_writes(&batch);
         self.store.apply(batch)?;
         self.applied = applied;
         self.drops.extend(drops);
@@ -328,7 +329,7 @@ impl Applier {
     /// One bounded slice of a job.
     pub fn work(&mut self) -> Result<Slice, ApplyError> {
         let Some(mut job) = self.jobs.pop_front() else { return Ok(Slice::Idle) };
-        match job.slice(&*self.store, &*self.builder) {
+        match job.slice(&self.state, &*self.store, &*self.builder) {
             Ok(true) => {
                 self.publish_floor();
                 self.state.pending.close_gate(job.version);

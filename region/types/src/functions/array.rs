@@ -139,7 +139,7 @@ pub fn bounds_text(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
 }
 
 /// `array_fill(value, lengths [, lower bounds])`; the element's type comes with the lengths, in a third place.
-pub fn fill(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn fill(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let null = |message: &str| PgError::new(crate::error::SqlState(*b"22004"), message);
     let (Some(Datum::Array(lengths)), lowers) = (a.get(1), a.get(2)) else {
         return Err(null("dimension array or low bound array cannot be null"));
@@ -170,6 +170,7 @@ pub fn fill(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
         let message = format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})");
         return Err(PgError::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message));
     }
+    super::room::check(environment, total.saturating_mul(std::mem::size_of::<Datum>()))?;
     let element = element_type(&a[0]);
     if total == 0 || dimensions.is_empty() {
         return Ok(Datum::array(Array { element, dimensions: Vec::new(), values: Vec::new() }));
@@ -268,11 +269,18 @@ pub fn to_text(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
         return Ok(Datum::Null);
     };
     let null_text = a.get(2).and_then(Datum::as_str);
-    let shown = array.values.iter().filter_map(|value| match io::output(array.element, value, environment) {
-        Some(text) => Some(text.to_string()),
-        None => null_text.map(str::to_string),
-    });
-    Ok(Datum::text(shown.collect::<Vec<_>>().join(separator)))
+    let mut out = String::new();
+    let mut is_first = true;
+    for value in &array.values {
+        let shown = io::output(array.element, value, environment);
+        let Some(shown) = shown.as_deref().or(null_text) else { continue };
+        super::room::check(environment, out.len().saturating_add(separator.len() + shown.len()))?;
+        if !std::mem::take(&mut is_first) {
+            out.push_str(separator);
+        }
+        out.push_str(shown);
+    }
+    Ok(Datum::text(out))
 }
 
 /// `string_to_array(text, separator [, null text])`; a NULL separator cuts into characters.

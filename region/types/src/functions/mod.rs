@@ -21,6 +21,7 @@ pub mod numeric;
 pub mod ordered;
 pub mod pattern;
 pub mod regexp;
+pub mod room;
 pub mod set;
 pub mod statistics;
 pub mod string;

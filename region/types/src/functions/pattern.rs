@@ -6,65 +6,57 @@ pub fn matches_like(value: &str, pattern: &str, escape: Option<char>, fold_case:
     if fold_case {
         return matches_like(&value.to_ascii_lowercase(), &pattern.to_ascii_lowercase(), escape, false);
     }
-    let pattern = compile_like(pattern, escape);
-    let value: Vec<char> = value.chars().collect();
-    // Greedy with one point to go back to: the last `%`.
+    let mut buffer = [0; 4];
+    let escape: &[u8] = escape.map_or(&[], |escape| escape.encode_utf8(&mut buffer).as_bytes());
+    like_bytes(value.as_bytes(), pattern.as_bytes(), escape)
+}
+
+/// On UTF-8, where equal characters are equal bytes. Greedy with one point to go back to: the last `%`.
+fn like_bytes(value: &[u8], pattern: &[u8], escape: &[u8]) -> PgResult<bool> {
     let (mut at, mut next) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
     while at < value.len() {
-        match pattern.get(next) {
-            Some(Piece::AnyRun) => {
-                retry = Some((at, next));
+        let rest = &pattern[next..];
+        let (same, length) = match rest.first() {
+            Some(_) if !escape.is_empty() && rest.starts_with(escape) => {
+                let taken = &rest[escape.len()..];
+                let Some(first) = taken.first() else {
+                    let code = crate::error::SqlState(*b"22025");
+                    return Err(PgError::new(code, "LIKE pattern must not end with escape character"));
+                };
+                let taken = &taken[..character_bytes(*first)];
+                (value[at..].starts_with(taken).then_some(taken.len()), escape.len() + taken.len())
+            }
+            Some(b'%') => {
+                retry = Some((at, next + 1));
                 next += 1;
+                continue;
             }
-            Some(Piece::AnyOne) => {
-                at += 1;
-                next += 1;
+            Some(b'_') => (Some(character_bytes(value[at])), 1),
+            Some(byte) => ((*byte == value[at]).then_some(1), 1),
+            None => (None, 0),
+        };
+        match (same, retry) {
+            (Some(bytes), _) => (at, next) = (at + bytes, next + length),
+            (None, Some((from, run))) => {
+                at = from + character_bytes(value[from]);
+                retry = Some((at, run));
+                next = run;
             }
-            Some(Piece::Exactly(ch)) if *ch == value[at] => {
-                at += 1;
-                next += 1;
-            }
-            Some(Piece::Dangling) => {
-                let code = crate::error::SqlState(*b"22025");
-                return Err(PgError::new(code, "LIKE pattern must not end with escape character"));
-            }
-            _ => match retry {
-                Some((from, run)) => {
-                    retry = Some((from + 1, run));
-                    at = from + 1;
-                    next = run + 1;
-                }
-                None => return Ok(false),
-            },
+            (None, None) => return Ok(false),
         }
     }
-    Ok(pattern[next..].iter().all(|piece| matches!(piece, Piece::AnyRun)))
+    Ok(pattern[next..].iter().all(|byte| *byte == b'%') && !(escape == b"%" && next < pattern.len()))
 }
 
-enum Piece {
-    AnyRun,
-    AnyOne,
-    Exactly(char),
-    /// An escape with nothing behind it: an error once it is come to.
-    Dangling,
-}
-
-fn compile_like(pattern: &str, escape: Option<char>) -> Vec<Piece> {
-    let mut pieces = Vec::with_capacity(pattern.len());
-    let mut chars = pattern.chars();
-    while let Some(ch) = chars.next() {
-        pieces.push(match ch {
-            ch if Some(ch) == escape => match chars.next() {
-                Some(escaped) => Piece::Exactly(escaped),
-                None => Piece::Dangling,
-            },
-            '%' => Piece::AnyRun,
-            '_' => Piece::AnyOne,
-            ch => Piece::Exactly(ch),
-        });
+/// Bytes of the UTF-8 character that begins with this one.
+fn character_bytes(first: u8) -> usize {
+    match first {
+        0..0x80 => 1,
+        0x80..0xe0 => 2,
+        0xe0..0xf0 => 3,
+        _ => 4,
     }
-    pieces
 }
 
 /// The third argument, if there is one, is the escape character (empty: none).

@@ -126,6 +126,7 @@ fn replaced(
 ) -> PgResult<Datum> {
     let mut out = String::with_capacity(value.len());
     let mut copied = 0;
+    let references = template.matches('\\').count();
     for (spans, count) in expression.find_all(value, start, environment).zip(1..) {
         let spans = spans?;
         if nth > 0 && count < nth {
@@ -133,6 +134,9 @@ fn replaced(
         }
         let (from, to) = spans[0].expect("a match has an extent");
         out.push_str(&value[copied..from]);
+        let longest = spans.iter().flatten().map(|(from, to)| to - from).max().unwrap_or(0);
+        let most = template.len().saturating_add(references.saturating_mul(longest));
+        super::room::check(environment, out.len().saturating_add(most))?;
         push_replacement(template, value, &spans, &mut out);
         copied = to;
         if nth > 0 {

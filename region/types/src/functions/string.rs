@@ -3,15 +3,9 @@ use super::*;
 use crate::error::sqlstate;
 use crate::{oid, text as io};
 
-/// PostgreSQL's largest value, less its header.
-const BYTES_MAX: usize = 0x3fff_ffff;
-
-fn too_long() -> Box<PgError> {
-    PgError::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, "requested length too large")
-}
-
-pub fn concatenate(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn concatenate(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let (left, right) = (text(a, 0)?, text(a, 1)?);
+    room::check(environment, left.len() + right.len())?;
     let mut out = String::with_capacity(left.len() + right.len());
     out.push_str(left);
     out.push_str(right);
@@ -105,10 +99,14 @@ pub fn trim_right(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     Ok(Datum::text(text(a, 0)?.trim_end_matches(|ch| set.contains(&ch))))
 }
 
-pub fn replace(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn replace(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let (value, from, to) = (text(a, 0)?, text(a, 1)?, text(a, 2)?);
     if from.is_empty() {
         return Ok(Datum::Text(value.clone()));
+    }
+    if to.len() > from.len() {
+        let count = value.matches(from.as_str()).count();
+        room::check(environment, value.len().saturating_add(count.saturating_mul(to.len() - from.len())))?;
     }
     Ok(Datum::text(value.replace(from.as_str(), to)))
 }
@@ -139,12 +137,10 @@ fn wanted_length(value: &str, count: i64) -> usize {
     if count >= 0 { count as usize } else { (value.chars().count() as i64 + count).max(0) as usize }
 }
 
-pub fn repeat(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+pub fn repeat(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let value = text(a, 0)?;
     let count = int(a, 1)?.max(0) as usize;
-    if value.len().checked_mul(count).is_none_or(|total| total > BYTES_MAX) {
-        return Err(too_long());
-    }
+    room::check_repeated(environment, value.len(), count)?;
     Ok(Datum::text(value.repeat(count)))
 }
 
@@ -152,24 +148,26 @@ pub fn reverse(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     Ok(Datum::text(text(a, 0)?.chars().rev().collect::<String>()))
 }
 
-fn padding(a: &[Datum]) -> PgResult<(Vec<char>, Vec<char>)> {
+/// The characters that are kept, and as many others as are missing.
+fn padding(environment: &dyn Environment, a: &[Datum]) -> PgResult<(String, String)> {
     let length = int(a, 1)?.max(0) as usize;
-    let fill: Vec<char> = if a.len() > 2 { text(a, 2)?.chars().collect() } else { vec![' '] };
-    if length > BYTES_MAX / 4 {
-        return Err(too_long());
+    let fill = if a.len() > 2 { text(a, 2)?.as_str() } else { " " };
+    if length > room::BYTES_MAX / 4 {
+        return Err(room::too_long());
     }
-    let value: Vec<char> = text(a, 0)?.chars().take(length).collect();
-    let missing = if fill.is_empty() { 0 } else { length - value.len() };
-    let pad = fill.iter().copied().cycle().take(missing).collect();
-    Ok((value, pad))
+    let value: String = text(a, 0)?.chars().take(length).collect();
+    let missing = if fill.is_empty() { 0 } else { length - value.chars().count() };
+    let widest = fill.chars().map(char::len_utf8).max().unwrap_or(0);
+    room::check(environment, value.len() + missing * widest)?;
+    Ok((value, fill.chars().cycle().take(missing).collect()))
 }
-pub fn pad_left(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    let (value, pad) = padding(a)?;
-    Ok(Datum::text(pad.into_iter().chain(value).collect::<String>()))
+pub fn pad_left(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let (value, pad) = padding(environment, a)?;
+    Ok(Datum::text(pad + &value))
 }
-pub fn pad_right(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    let (value, pad) = padding(a)?;
-    Ok(Datum::text(value.into_iter().chain(pad).collect::<String>()))
+pub fn pad_right(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let (value, pad) = padding(environment, a)?;
+    Ok(Datum::text(value + &pad))
 }
 
 pub fn split_part(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
@@ -251,8 +249,10 @@ pub fn quote_nullable(environment: &dyn Environment, a: &[Datum]) -> PgResult<Da
 
 /// How a value of unlisted type shows inside `concat`: the analyzer has cast every argument to text.
 pub fn concat(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let a = spread_texts(environment, a);
+    room::check(environment, a.iter().filter_map(Datum::as_str).map(str::len).sum())?;
     let mut out = String::new();
-    for value in spread_texts(environment, a).iter().filter_map(Datum::as_str) {
+    for value in a.iter().filter_map(Datum::as_str) {
         out.push_str(value);
     }
     Ok(Datum::text(out))
@@ -261,6 +261,8 @@ pub fn concat_ws(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> 
     let a = spread_texts(environment, a);
     let Some(separator) = a.first().and_then(Datum::as_str) else { return Ok(Datum::Null) };
     let parts: Vec<&str> = a[1..].iter().filter_map(Datum::as_str).collect();
+    let separators = separator.len().saturating_mul(parts.len());
+    room::check(environment, separators.saturating_add(parts.iter().map(|part| part.len()).sum()))?;
     Ok(Datum::text(parts.join(separator)))
 }
 
@@ -340,7 +342,8 @@ pub fn format(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
             (_, Some(value)) => quoted_literal(value).trim_start().to_string(),
             (_, None) => "NULL".to_string(),
         };
-        let missing = (width.unsigned_abs() as usize).min(BYTES_MAX / 8).saturating_sub(shown.chars().count());
+        let missing = (width.unsigned_abs() as usize).saturating_sub(shown.chars().count());
+        room::check(environment, missing.saturating_add(out.len() + shown.len()))?;
         let blanks = " ".repeat(missing);
         if left {
             out.push_str(&shown);

@@ -3,12 +3,14 @@
 //! Statement `k` of seed `n` depends on both numbers only, so any one can be asked again by itself. Changes are taken back, so
 //! statements do not depend on each other. What our side refuses as not supported (0A000) is counted, and is no difference.
 mod data;
+mod functions;
 mod grammar;
 mod more;
 mod query;
 mod shrink;
 mod tree;
 mod values;
+mod wider;
 
 pub use grammar::Coverage;
 
@@ -22,6 +24,9 @@ use std::time::{Duration, Instant};
 use tree::Node;
 
 const UNSUPPORTED: &str = "0A000";
+const CANCELED: &str = "57014";
+/// A statement that takes longer is ended by its own side. One that does not even hear of that is given up on later.
+const STATEMENT_WITHIN: &str = "set statement_timeout = '10s'";
 /// Statements that shrinking may try, and how long it may take.
 const TRIES_MAX: usize = 3000;
 const SHRINK_WITHIN: Duration = Duration::from_secs(60);
@@ -85,8 +90,8 @@ struct Pair {
 impl Pair {
     async fn open(theirs: Target, ours: Target) -> Result<Pair> {
         let pair = Pair {
-            theirs: Connection::open(&theirs).await.context("PostgreSQL")?,
-            ours: Connection::open(&ours).await.context("our side")?,
+            theirs: connect(&theirs).await.context("PostgreSQL")?,
+            ours: connect(&ours).await.context("our side")?,
             targets: [theirs, ours],
         };
         Ok(pair)
@@ -96,10 +101,10 @@ impl Pair {
         let (theirs, ours) = tokio::join!(self.theirs.ask(sql), self.ours.ask(sql));
         let answers = (theirs.context("PostgreSQL")?, ours.context("our side")?);
         if self.theirs.is_closed() {
-            self.theirs = Connection::open(&self.targets[0]).await?;
+            self.theirs = connect(&self.targets[0]).await?;
         }
         if self.ours.is_closed() {
-            self.ours = Connection::open(&self.targets[1]).await?;
+            self.ours = connect(&self.targets[1]).await?;
         }
         // A text of several statements that failed in the middle.
         if answers.0.status != Some('I') {
@@ -114,7 +119,9 @@ impl Pair {
     async fn judge(&mut self, sql: &str) -> Result<(Verdict, Answer, Answer)> {
         let (theirs, ours) = self.ask(sql).await?;
         let ordered = says_order(sql);
-        let late = |answer: &Answer| answer.pieces.contains(&Piece::NoAnswer);
+        let late = |answer: &Answer| {
+            answer.pieces.contains(&Piece::NoAnswer) || answer.error().is_some_and(|error| error.code == CANCELED)
+        };
         let verdict = match (theirs.error(), ours.error()) {
             // What takes both too long says nothing.
             _ if late(&theirs) => Verdict::Agrees,
@@ -178,6 +185,14 @@ impl Pair {
     }
 }
 
+async fn connect(target: &Target) -> Result<Connection> {
+    let mut connection = Connection::open(target).await?;
+    if let Some(error) = connection.ask(STATEMENT_WITHIN).await?.error() {
+        bail!("no limit of time: {error}");
+    }
+    Ok(connection)
+}
+
 /// A change's text goes on with a query that is ordered; what the change returns is not.
 fn says_order(sql: &str) -> bool {
     !sql.starts_with("begin;") && is_ordered(sql)
@@ -227,11 +242,16 @@ pub async fn compare(theirs: Target, ours: Target, plan: Plan, step: impl Fn(u64
             let shrunk = pair.shrink(node, verdict).await?.to_string();
             let (_, theirs, ours) = pair.judge(&shrunk).await?;
             let ordered = says_order(&shrunk);
+            let mut found = ours.show(ordered).to_string();
+            if verdict == Verdict::TooSlow {
+                let plan = pair.ours.ask(&format!("explain {shrunk}")).await?;
+                found.push_str(&plan.show(true).to_string());
+            }
             report.differences.push(Difference {
                 number,
                 original: sql,
                 expected: theirs.show(ordered).to_string(),
-                found: ours.show(ordered).to_string(),
+                found,
                 shrunk,
             });
             if report.differences.len() >= plan.differences_max {
@@ -276,10 +296,10 @@ mod tests {
     #[test]
     fn every_production_is_used() {
         let mut coverage = Coverage::default();
-        for number in 0..3000 {
+        for number in 0..20_000 {
             Grammar::new(1, number, true, &mut coverage).statement();
         }
-        assert!(coverage.0.len() > 190, "{} productions", coverage.0.len());
+        assert!(coverage.0.len() > 380, "{} productions", coverage.0.len());
         assert!(coverage.0.values().all(|count| *count >= 3), "{coverage:?}");
     }
 }

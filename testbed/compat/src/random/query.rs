@@ -11,6 +11,7 @@ impl Grammar<'_> {
     pub fn statement(&mut self) -> Node {
         match self.production(&[
             ("select", 60),
+            ("wider", 30),
             ("set operation at the top", 12),
             ("with", 8),
             ("with recursive", 4),
@@ -28,6 +29,7 @@ impl Grammar<'_> {
                 let kinds = self.kinds(3);
                 self.ordered(&kinds, true)
             }
+            "wider" => self.wider_statement(),
             "with" => self.with(),
             "with recursive" => self.recursive(),
             "grouping" => self.grouping_sets(),
@@ -408,7 +410,7 @@ impl Grammar<'_> {
 
     // ---- changes
 
-    fn change(&mut self, table: &str, change: Node) -> Node {
+    pub fn change(&mut self, table: &str, change: Node) -> Node {
         let shown: Vec<&str> = columns(self.with_json).map(|(name, _, _)| name).collect();
         let look = format!("; select {} from {table} order by id; rollback", shown.join(", "));
         Node::other(vec![Part::Text("begin; ".into()), Part::One(change), Part::Text(look)])
@@ -425,7 +427,7 @@ impl Grammar<'_> {
         Some(Part::Optional(Node::other(vec![Part::Text(" returning ".into()), list])))
     }
 
-    fn own_scope(&self, table: &str) -> Scope {
+    pub fn own_scope(&self, table: &str) -> Scope {
         let own = columns(self.with_json).map(|(name, kind, _)| (format!("{table}.{name}"), kind));
         Scope { columns: own.collect(), keys: vec![format!("{table}.id")] }
     }
@@ -549,7 +551,7 @@ impl Grammar<'_> {
     }
 }
 
-fn derived_scope(alias: &str, kinds: &[Kind]) -> Scope {
+pub fn derived_scope(alias: &str, kinds: &[Kind]) -> Scope {
     let columns: Vec<(String, Kind)> =
         kinds.iter().enumerate().map(|(at, kind)| (format!("{alias}.c{}", at + 1), *kind)).collect();
     let keys = columns.iter().filter(|(_, kind)| *kind != Kind::Json).map(|(name, _)| name.clone()).collect();

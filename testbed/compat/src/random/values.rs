@@ -14,6 +14,9 @@ impl Grammar<'_> {
         if self.chance(22) {
             return self.general(kind, depth - 1);
         }
+        if self.chance(20) {
+            return self.function(kind, depth - 1);
+        }
         if self.chance(14) {
             match kind {
                 Kind::Int => return self.more_int(depth - 1),
@@ -340,7 +343,10 @@ impl Grammar<'_> {
         self.mode = Mode::Plain;
         self.own_columns_only = true;
         let depth = depth.min(2);
+        let listed = self.chance(25).then(|| self.listed_aggregate(kind, depth)).flatten();
+        let is_listed = listed.is_some();
         let call = match production {
+            _ if listed.is_some() => listed.expect("just looked at"),
             "count(*)" => Node::leaf(Sort::Value(Int), "count(*)"),
             "count" => {
                 let of = self.pick(&COMPARABLE);
@@ -373,7 +379,8 @@ impl Grammar<'_> {
                 self.call(kind, &format!("{name}(#)"), &[kind], depth)
             }
         };
-        let filtered = if self.chance(20) {
+        // What wraps a listed one is no aggregate.
+        let filtered = if !is_listed && self.chance(20) {
             self.coverage.note("filter");
             let condition = self.condition(depth.min(1));
             let clause = Node::of(Sort::Other, " filter (where #)", vec![condition]);
@@ -386,7 +393,7 @@ impl Grammar<'_> {
         filtered
     }
 
-    fn may_nest(&self) -> bool {
+    pub fn may_nest(&self) -> bool {
         self.mode == Mode::Plain && !self.own_columns_only
     }
 

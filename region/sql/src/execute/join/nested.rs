@@ -16,6 +16,7 @@ pub(crate) struct NestedLoop {
     right: Arc<Node>,
     lateral: bool,
     condition: Option<Arc<Compiled>>,
+    early: Option<Arc<Compiled>>,
     subqueries: Subqueries,
     sets: Arc<OuterSets>,
     left_width: usize,
@@ -49,7 +50,9 @@ enum Right {
 
 impl NestedLoop {
     pub fn new(node: &Node, left: Box<dyn Operator>) -> NestedLoop {
-        let Node::NestedLoop { kind, right, condition, subplans, sets, lateral, left_width, right_width, .. } = node
+        let Node::NestedLoop {
+            kind, right, condition, early, subplans, sets, lateral, left_width, right_width, ..
+        } = node
         else {
             unreachable!("built of a nested loop")
         };
@@ -59,6 +62,7 @@ impl NestedLoop {
             right: Arc::clone(right),
             lateral: *lateral,
             condition: condition.clone(),
+            early: early.clone(),
             subqueries: Subqueries::new(Arc::clone(subplans)),
             sets: Arc::clone(sets),
             left_width: *left_width,
@@ -90,6 +94,11 @@ impl NestedLoop {
         let Some(condition) = &self.condition else { return Ok(true) };
         if self.subqueries.is_empty() {
             return condition.test(context.eval(), row);
+        }
+        if let Some(early) = &self.early {
+            if !early.test(context.eval(), row)? {
+                return Ok(false);
+            }
         }
         let width = row.len();
         self.subqueries.extend(context, row).await?;

@@ -3,7 +3,7 @@ use super::{and, gather_conditions, is_plain, pull_up, renumber_from, stands_alo
 use crate::parser::tree::JoinKind;
 use crate::plan::access::Comparison;
 use crate::plan::condition::comparison_of;
-use crate::typed::{Body, Expr, ExprKind, From, Query, Relation, RelationSource, SubqueryKind, Target};
+use crate::typed::{Body, Expr, ExprKind, From, Query, Relation, RelationSource, RowOperator, SubqueryKind, Target};
 use trivet_types::oid;
 
 /// Add the join that a term stands for; the term, if it stands for none.
@@ -21,9 +21,10 @@ pub(super) fn half_join(relations: &mut Vec<Relation>, from: &mut Vec<From>, ter
     }
     let joined = match (&subquery.kind, kind) {
         (SubqueryKind::Exists, _) => exists(relations, &subquery.query),
-        (SubqueryKind::Quantified { left, procedures, all: false, negate: false }, JoinKind::Semi) => {
-            member(relations, &subquery.query, left, procedures)
-        }
+        (
+            SubqueryKind::Quantified { left, procedures, row: RowOperator::All, all: false, negate: false },
+            JoinKind::Semi,
+        ) => member(relations, &subquery.query, left, procedures),
         _ => None,
     };
     let Some((right, condition)) = joined else { return Some(term) };

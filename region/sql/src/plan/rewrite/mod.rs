@@ -31,8 +31,8 @@ use outer::{has_outer_join, reduce, rejects_null};
 use push::push;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use trivet_types::oid;
 use trivet_types::registry::Volatility;
+use trivet_types::{Array, Datum, oid};
 
 /// The query as it is planned.
 pub(in crate::plan) fn rewritten(query: &Query) -> Cow<'_, Query> {
@@ -167,7 +167,16 @@ fn any_of(term: Expr) -> Expr {
     if trivet_types::is_array(element) {
         return term;
     }
-    let right = Expr { kind: ExprKind::Array(values), type_oid: array, modifier: -1, place: left.place };
+    // Of constants it is one: made once, not for each row.
+    let constants = values.iter().map(|value| match &value.kind {
+        ExprKind::Constant(datum) => Some(datum.clone()),
+        _ => None,
+    });
+    let right = match constants.collect::<Option<Vec<Datum>>>() {
+        Some(constants) => ExprKind::Constant(Datum::array(Array::from_values(element, constants))),
+        None => ExprKind::Array(values),
+    };
+    let right = Expr { kind: right, type_oid: array, modifier: -1, place: left.place };
     let kind = ExprKind::Quantified { procedure, left: Box::new(left.clone()), right: Box::new(right), all: false };
     Expr { kind, type_oid: oid::BOOL, modifier: -1, place: term.place }
 }
