@@ -14,6 +14,7 @@ pub mod sequence;
 pub mod session;
 pub mod settings;
 pub mod statistics;
+pub mod temporary;
 pub mod typed;
 
 pub use session::{EngineOptions, LoginRole, SharedEngine, SqlEngine, index_builder};

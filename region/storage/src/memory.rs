@@ -52,6 +52,16 @@ impl MemoryStore {
         state.cursor = Bytes::new();
     }
 
+    /// About what keys and values take, of all versions.
+    pub fn stored_bytes(&self) -> usize {
+        let size = |value: &Option<Bytes>| size_of::<(Version, Option<Bytes>)>() + value.as_ref().map_or(0, Bytes::len);
+        let state = self.state.read();
+        let of_key = |(key, versions): (&Bytes, &Vec<(Version, Option<Bytes>)>)| {
+            key.len() + versions.iter().map(|(_, value)| size(value)).sum::<usize>()
+        };
+        state.content.data.iter().map(of_key).sum()
+    }
+
     /// How many versions are stored, tombstones included.
     pub fn version_count(&self) -> usize {
         self.state.read().content.data.values().map(Vec::len).sum()

@@ -4,17 +4,17 @@ use super::query::empty_query;
 use super::scope::Scope;
 use super::{Analyzer, assign, at};
 use crate::catalog::Table;
-use crate::parser::tree::{self, ConflictAction, ConflictTarget, InsertSource};
+use crate::parser::tree::{self, InsertSource};
 use crate::typed::{
-    Body, ConflictUpdate, Delete, Expr, ExprKind, From, Insert, InsertValue, OnConflict, Query, Target, Update,
+    Body, Delete, Expr, ExprKind, From, Insert, InsertValue, Query, Target, Update,
 };
 use std::sync::Arc;
-use trivet_types::{Datum, Oid, PgError, PgResult, display_name, oid, sqlstate};
+use trivet_types::{Datum, PgError, PgResult, display_name, oid, sqlstate};
 
 const GENERATED_ALWAYS: trivet_types::SqlState = trivet_types::SqlState(*b"428C9");
 
 impl Analyzer<'_> {
-    fn column_position(&self, table: &Table, name: &tree::Name) -> PgResult<usize> {
+    pub(super) fn column_position(&self, table: &Table, name: &tree::Name) -> PgResult<usize> {
         table.column_named(&name.text).map(|(position, _)| position).ok_or_else(|| {
             let message = format!("column \"{}\" of relation \"{}\" does not exist", name.text, table.name);
             at(name.place, PgError::new(sqlstate::UNDEFINED_COLUMN, message))
@@ -236,67 +236,7 @@ impl Analyzer<'_> {
         })
     }
 
-    fn on_conflict(&mut self, table: &Arc<Table>, alias: &str, clause: &tree::OnConflict) -> PgResult<OnConflict> {
-        let mut indexes: Vec<Oid> = Vec::new();
-        match &clause.target {
-            None => {}
-            Some(ConflictTarget::Columns(names, predicate)) => {
-                if let Some(predicate) = predicate {
-                    self.over_table(table, predicate)?;
-                }
-                let mut wanted = Vec::with_capacity(names.len());
-                for name in names {
-                    let undefined = |_| {
-                        let message = format!("column \"{}\" does not exist", name.text);
-                        at(
-                            if clause.place.known().is_some() { clause.place } else { name.place },
-                            PgError::new(sqlstate::UNDEFINED_COLUMN, message),
-                        )
-                    };
-                    wanted.push(self.column_position(table, name).map_err(undefined)?);
-                }
-                let matching = table.indexes.iter().filter(|index| {
-                    index.unique
-                        && index.is_plain()
-                        && index.keys.iter().all(|key| wanted.contains(&key.column))
-                        && wanted.iter().all(|column| index.keys.iter().any(|key| key.column == *column))
-                });
-                indexes.extend(matching.map(|index| index.oid));
-                if indexes.is_empty() {
-                    let message = "there is no unique or exclusion constraint matching the ON CONFLICT specification";
-                    return Err(PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, message));
-                }
-            }
-            Some(ConflictTarget::Constraint(name)) => {
-                let found = table.constraints.iter().find(|constraint| constraint.name == name.text);
-                let found = found.ok_or_else(|| {
-                    let message = format!("constraint \"{}\" for table \"{}\" does not exist", name.text, table.name);
-                    PgError::new(sqlstate::UNDEFINED_OBJECT, message)
-                })?;
-                indexes.push(found.index);
-            }
-        }
-        let ConflictAction::Update { assignments, filter } = &clause.action else {
-            return Ok(OnConflict { indexes, update: None });
-        };
-        if clause.target.is_none() {
-            let message = "ON CONFLICT DO UPDATE requires inference specification or constraint name";
-            let error = PgError::new(sqlstate::SYNTAX_ERROR, message).hint("For example, ON CONFLICT (column_name).");
-            return Err(at(clause.place, error));
-        }
-        let mut scope = Scope { no_aggregates: Some("UPDATE"), ..Scope::default() };
-        scope.add_target(table, alias);
-        scope.add_table(table, "excluded", None);
-        self.scopes.push(scope);
-        let analyzed = self.assignments(table, assignments).and_then(|assignments| {
-            let filter = filter.as_ref().map(|filter| self.condition(filter, "WHERE")).transpose()?;
-            Ok(ConflictUpdate { assignments, filter })
-        });
-        self.scopes.pop();
-        Ok(OnConflict { indexes, update: Some(analyzed?) })
-    }
-
-    fn assignments(&mut self, table: &Arc<Table>, assignments: &[tree::Assignment]) -> PgResult<Vec<(usize, Expr)>> {
+    pub(super) fn assignments(&mut self, table: &Arc<Table>, assignments: &[tree::Assignment]) -> PgResult<Vec<(usize, Expr)>> {
         let mut result: Vec<(usize, Expr)> = Vec::with_capacity(assignments.len());
         for assignment in assignments {
             let mismatch = || {

@@ -6,6 +6,7 @@
 mod call;
 mod coerce;
 mod composite;
+mod conflict;
 mod dml;
 mod expr;
 mod from;

@@ -1,15 +1,15 @@
 //! Catalog rows: what is stored of schemas, tables and names.
 //!
 //! ```text
-//!   02   stamp (8, little endian)   body (postcard)
+//!   03   stamp (8, little endian)   body (postcard)
 //! ```
 use super::{AclItem, RelationKind};
-use crate::layout::{IndexSpec, RowDecoder, StorageId};
+use crate::layout::{IndexSpec, RowDecoder, StorageId, Unique};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use trivet_types::{Datum, Oid};
 
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 const HEADER_BYTES: usize = 9;
 
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,7 @@ pub struct IndexKey {
     /// Position among the table's columns, dropped ones included; of an expression, none that there is.
     pub column: usize,
     pub descending: bool,
+    /// Shown only: entries are in the default order, NULLs last, or first if descending.
     pub nulls_first: bool,
     pub expression: Option<IndexExpression>,
 }
@@ -96,6 +97,8 @@ pub struct Index {
     pub name: String,
     pub storage: StorageId,
     pub unique: bool,
+    /// NULLS NOT DISTINCT: two rows with NULL in a key collide like any other two.
+    pub nulls_collide: bool,
     pub primary: bool,
     pub keys: Vec<IndexKey>,
     /// INCLUDE: shown, and not stored.
@@ -109,6 +112,13 @@ impl Index {
     /// Plain columns, all rows, complete: what plans may use and foreign keys may point at.
     pub fn is_plain(&self) -> bool {
         self.state == IndexState::Ready && self.filter.is_none() && self.keys.iter().all(|key| key.expression.is_none())
+    }
+    pub fn uniqueness(&self) -> Unique {
+        match (self.unique, self.nulls_collide) {
+            (false, _) => Unique::No,
+            (true, false) => Unique::Values,
+            (true, true) => Unique::All,
+        }
     }
     /// Are its keys these columns, in any order?
     pub fn covers(&self, columns: &[usize]) -> bool {
@@ -136,6 +146,8 @@ pub struct Check {
     pub oid: Oid,
     pub name: String,
     pub expression: String,
+    /// Not so after NOT VALID: rows that were there may violate it.
+    pub validated: bool,
 }
 
 /// What happens to rows that refer to a row which goes, or whose key changes.
@@ -166,6 +178,10 @@ pub struct ForeignKey {
     /// MATCH FULL.
     pub full: bool,
     pub validated: bool,
+    /// DEFERRABLE: its check may wait for the transaction's end.
+    pub deferrable: bool,
+    /// INITIALLY DEFERRED.
+    pub deferred: bool,
 }
 
 /// A comment on a part of a table: a column by its number, an index or a constraint by its OID; (0, 0) is the table itself.
@@ -217,6 +233,14 @@ pub enum RelationBody {
     Sequence(Sequence),
 }
 
+/// What becomes of a temporary table when a transaction commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnCommit {
+    PreserveRows,
+    DeleteRows,
+    Drop,
+}
+
 /// A table, view or sequence with everything that belongs to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Table {
@@ -232,6 +256,9 @@ pub struct Table {
     /// `None`: what is granted by default.
     pub acl: Option<Vec<AclItem>>,
     pub body: RelationBody,
+    /// Shown only: an unlogged table is kept like any other.
+    pub unlogged: bool,
+    pub on_commit: OnCommit,
     pub storage: StorageId,
     pub columns: Vec<Column>,
     pub indexes: Vec<Index>,
@@ -272,6 +299,9 @@ impl Table {
     }
     pub fn primary_key(&self) -> Option<&Index> {
         self.indexes.iter().find(|index| index.primary)
+    }
+    pub fn is_temporary(&self) -> bool {
+        crate::temporary::is_temporary(self.oid)
     }
     pub fn is_table(&self) -> bool {
         matches!(self.body, RelationBody::Table)
@@ -350,7 +380,7 @@ impl Table {
         let missing = stored.iter().enumerate().filter_map(|(at, column)| Some((at, column.missing.clone()?)));
         IndexSpec {
             storage: index.storage,
-            unique: index.unique,
+            unique: index.uniqueness(),
             stored_types: stored.iter().map(|column| column.type_oid).collect(),
             columns: index.keys.iter().map(|key| (key.column, key.descending)).collect(),
             missing: missing.collect(),

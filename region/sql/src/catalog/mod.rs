@@ -16,7 +16,7 @@ mod user_type;
 
 pub use descriptor::{
     Check, Column, Comment, Constraint, ConstraintKind, DescriptorError, ForeignKey, Identity, Index, IndexExpression,
-    IndexKey, IndexState, ReferentialAction, RelationBody, Schema, Sequence, Table, View, ViewReference, decode_name,
+    IndexKey, IndexState, OnCommit, ReferentialAction, RelationBody, Schema, Sequence, Table, View, ViewReference, decode_name,
     decode_row, decode_schema, decode_table, encode_name, encode_row, encode_schema, encode_table, stamp_of,
 };
 pub use keys::{
@@ -50,7 +50,7 @@ pub fn builtin_schema(name: &str) -> Option<Oid> {
         "pg_catalog" => Some(PG_CATALOG),
         "public" => Some(PUBLIC),
         "information_schema" => Some(INFORMATION_SCHEMA),
-        _ => None,
+        _ => crate::temporary::schema_oid(name),
     }
 }
 
@@ -81,6 +81,9 @@ impl RelationKind {
 /// Schemas that are there without being stored, with their owner's grants.
 pub fn builtin_schema_row(name: &str) -> Option<Schema> {
     let oid = builtin_schema(name)?;
+    if crate::temporary::is_temporary(oid) {
+        return crate::temporary::schema_row(name);
+    }
     let everyone = |privileges| AclItem {
         grantee: PUBLIC_GRANTEE,
         grantor: POSTGRES_ROLE,

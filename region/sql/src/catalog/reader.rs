@@ -35,6 +35,9 @@ pub struct DescriptorCache {
     user_types: Mutex<Option<(u64, Arc<UserTypes>)>>,
     /// The next OID to try; 0 before the first.
     oids: AtomicU32,
+    /// Numbers of temporary objects, and of sessions that have some.
+    temporary: AtomicU32,
+    temporary_schemas: AtomicU32,
     /// What is believed of tables' contents, for `pg_stats` and `pg_class`.
     pub statistics: Arc<Statistics>,
 }
@@ -56,6 +59,8 @@ impl DescriptorCache {
             sequences: BlockCache::default(),
             user_types: Mutex::default(),
             oids: AtomicU32::new(0),
+            temporary: AtomicU32::new(1),
+            temporary_schemas: AtomicU32::new(1),
             statistics,
         }
     }
@@ -77,6 +82,15 @@ impl DescriptorCache {
             self.oids.store(Oid::FIRST_NORMAL, Ordering::Relaxed);
         }
         Ok(Oid(oid))
+    }
+
+    /// An OID for a temporary object, of no other session of this region while it runs.
+    pub fn next_temporary_oid(&self) -> Oid {
+        crate::temporary::object_oid(self.temporary.fetch_add(1, Ordering::Relaxed))
+    }
+    /// A name for a session's schema of temporary tables.
+    pub fn next_temporary_schema(&self) -> String {
+        crate::temporary::schema_name(self.temporary_schemas.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(super) fn user_types(&self, stamp: u64) -> Option<Arc<UserTypes>> {
@@ -177,6 +191,10 @@ impl<'a> Catalog<'a> {
     }
 
     pub async fn schema(&mut self, name: &str) -> PgResult<Option<Oid>> {
+        let name = match self.search_path.first() {
+            Some(own) if name == crate::temporary::ALIAS => own,
+            _ => name,
+        };
         // What is built in has an OID that nothing changes.
         match super::builtin_schema(name) {
             Some(oid) => Ok(Some(oid)),
@@ -265,7 +283,14 @@ impl<'a> Catalog<'a> {
                 None => Ok(None),
             };
         }
-        let path = self.search_path;
+        let path = crate::temporary::without_own(self.search_path);
+        if path.len() < self.search_path.len() {
+            if let Some(own) = super::builtin_schema(&self.search_path[0]) {
+                if let Some(found) = self.relation_in(own, name).await? {
+                    return Ok(Some(found));
+                }
+            }
+        }
         if !path.iter().any(|schema| schema == "pg_catalog") {
             if let Some(found) = self.relation_in(PG_CATALOG, name).await? {
                 return Ok(Some(found));
@@ -285,9 +310,11 @@ impl<'a> Catalog<'a> {
     pub async fn creation_schema(&mut self, schema: Option<&str>) -> PgResult<(Oid, String)> {
         if let Some(name) = schema {
             let missing = || PgError::new(sqlstate::INVALID_SCHEMA_NAME, format!("schema \"{name}\" does not exist"));
-            return Ok((self.schema(name).await?.ok_or_else(missing)?, name.to_string()));
+            let oid = self.schema(name).await?.ok_or_else(missing)?;
+            let own = self.search_path.first().filter(|_| name == crate::temporary::ALIAS);
+            return Ok((oid, own.map_or(name, String::as_str).to_owned()));
         }
-        let path = self.search_path;
+        let path = crate::temporary::without_own(self.search_path);
         for name in path {
             if let Some(oid) = self.schema(name).await? {
                 return Ok((oid, name.clone()));

@@ -57,6 +57,9 @@ impl CatalogSnapshot {
         snapshot.user_types = Arc::new(UserTypes { enums });
         for bytes in scan_all(transaction, descriptor_range()).await? {
             let table = cache.table(&bytes)?;
+            if table.is_temporary() && snapshot.schema_name(table.schema).is_none() {
+                snapshot.schemas.extend(builtin_schema_row(&table.schema_name));
+            }
             let at = snapshot.tables.len();
             snapshot.by_oid.insert(table.oid, at);
             table.indexes.iter().for_each(|index| {
@@ -116,6 +119,9 @@ impl CatalogSnapshot {
 
     pub fn path_oids(&self, path: &[String]) -> Vec<Oid> {
         let mut oids = Vec::with_capacity(path.len() + 1);
+        let rest = crate::temporary::without_own(path);
+        oids.extend(path[..path.len() - rest.len()].iter().filter_map(|schema| self.schema_named(schema)));
+        let path = rest;
         if !path.iter().any(|schema| schema == "pg_catalog") {
             oids.push(PG_CATALOG);
         }

@@ -3,6 +3,7 @@ use super::columns::{check_names, print_over};
 use super::constraint::constraint_exists;
 use super::create::{check_options, constraints_of_column};
 use super::depend::Object;
+use super::foreign::alter_constraint;
 use super::index::{contains_nulls, row_values};
 use super::{Definer, already_exists};
 use crate::analyze::{Analyzer, ParameterTypes, Relations};
@@ -61,12 +62,13 @@ impl Definer<'_> {
             _ => kind,
         };
         let mut table = self.relation_to_change(name, kind).await?;
+        self.check_settled(&table, "ALTER TABLE")?;
         for action in actions {
             let done = self.alter(&mut table, action).await;
             // PostgreSQL looks at these expressions when their text is no longer at hand.
             let placeless = match action {
                 AlterTable::SetDefault { .. } => true,
-                AlterTable::AddConstraint(constraint) => matches!(constraint.kind, TableConstraintKind::Check(_)),
+                AlterTable::AddConstraint(constraint) => matches!(constraint.kind, TableConstraintKind::Check(..)),
                 _ => false,
             };
             done.map_err(|mut error| {
@@ -137,6 +139,7 @@ impl Definer<'_> {
         match action {
             TableAction::RenameConstraint { from, to } => self.rename_constraint(table, from, to).await,
             TableAction::ValidateConstraint(name) => self.validate_constraint(table, name).await,
+            TableAction::AlterConstraint { name, timing } => alter_constraint(table, name, *timing),
             TableAction::SetSchema(name) => self.set_schema(table, name).await,
             TableAction::SetOptions(options) => {
                 check_options(options)?;

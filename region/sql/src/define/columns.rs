@@ -110,7 +110,7 @@ impl Definer<'_> {
                     is_generated = true;
                 }
                 // The table's: the caller adds them once all columns are known.
-                ColumnConstraintKind::Unique | ColumnConstraintKind::Check(_) | ColumnConstraintKind::References(_) => {
+                ColumnConstraintKind::Unique(_) | ColumnConstraintKind::Check(_) | ColumnConstraintKind::References(_) => {
                 }
             }
         }

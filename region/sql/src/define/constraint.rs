@@ -18,14 +18,17 @@ impl Definer<'_> {
     ) -> PgResult<()> {
         let name = constraint.name.as_ref();
         let index = match &constraint.kind {
-            TableConstraintKind::PrimaryKey(columns) => self.add_key(table, name, columns, true).await?,
-            TableConstraintKind::Unique(columns) => self.add_key(table, name, columns, false).await?,
+            TableConstraintKind::PrimaryKey(columns) => self.add_key(table, name, columns, true, false).await?,
+            TableConstraintKind::Unique(columns, nulls_collide) => {
+                self.add_key(table, name, columns, false, *nulls_collide).await?
+            }
             TableConstraintKind::UsingIndex { index, primary } => {
                 return self.constraint_on_index(table, name, index, *primary).await;
             }
-            TableConstraintKind::Check(expr) => {
+            TableConstraintKind::Check(expr, not_valid) => {
                 let at = self.add_check(table, name, expr).await?;
-                return if new { Ok(()) } else { self.check_rows_against(table, at).await };
+                table.checks[at].validated = new || !not_valid;
+                return if new || *not_valid { Ok(()) } else { self.check_rows_against(table, at).await };
             }
             TableConstraintKind::ForeignKey { columns, references, not_valid } => {
                 return self.add_foreign_key(table, name, columns, references, *not_valid, new).await;
@@ -40,6 +43,7 @@ impl Definer<'_> {
         name: Option<&Name>,
         columns: &[Name],
         primary: bool,
+        nulls_collide: bool,
     ) -> PgResult<Index> {
         if primary && table.primary_key().is_some() {
             let message = format!("multiple primary keys for table \"{}\" are not allowed", table.name);
@@ -58,6 +62,7 @@ impl Definer<'_> {
             name: name.cloned(),
             default_name,
             unique: true,
+            nulls_collide,
             keys,
             constraint: Some(kind),
             ..NewIndex::default()
@@ -152,7 +157,7 @@ impl Definer<'_> {
                 free_constraint_name(table, derived_name(&table.name, &used, "check"))
             }
         };
-        let check = Check { oid: self.new_oid().await?, name: wanted, expression: print_over(&typed, &shared) };
+        let check = Check { oid: self.new_oid().await?, name: wanted, expression: print_over(&typed, &shared), validated: true };
         table.checks.push(check);
         Ok(table.checks.len() - 1)
     }

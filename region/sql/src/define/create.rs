@@ -1,7 +1,7 @@
 //! CREATE TABLE, and the table that CREATE TABLE AS fills.
 use super::Definer;
 use super::columns::check_names;
-use crate::catalog::{Column, RelationBody, RelationKind, Table};
+use crate::catalog::{Column, OnCommit, RelationBody, RelationKind, Table};
 use crate::parser::tree::{
     ColumnConstraint, ColumnConstraintKind, CreateTable, QualifiedName, TableConstraint, TableConstraintKind,
 };
@@ -27,7 +27,9 @@ impl Definer<'_> {
             owner,
             acl: None,
             body: RelationBody::Table,
-            storage: self.new_storage(),
+            unlogged: false,
+            on_commit: OnCommit::PreserveRows,
+            storage: self.new_storage(oid),
             columns: vec![],
             indexes: vec![],
             constraints: vec![],
@@ -64,6 +66,7 @@ impl Definer<'_> {
     }
 
     pub(super) async fn create_table(&mut self, create: &CreateTable) -> PgResult<()> {
+        self.wants_temporary = create.temporary;
         let made = self.new_relation(&create.name, RelationKind::Table, create.if_not_exists).await;
         // Only here PostgreSQL says where a schema that it cannot use was named.
         let made = made.map_err(|error| match error.code {
@@ -76,6 +79,8 @@ impl Definer<'_> {
         let Some(mut table) = made? else { return Ok(()) };
         check_options(&create.options)?;
         table.options.clone_from(&create.options);
+        table.unlogged = create.unlogged;
+        table.on_commit = self.on_commit_of(&table, create.on_commit)?;
         let mut likes = create.likes.iter().peekable();
         let mut numberings = Vec::new();
         let mut after = Vec::new();
@@ -130,13 +135,23 @@ impl Definer<'_> {
         Ok(())
     }
 
+    fn on_commit_of(&self, table: &Table, wanted: Option<OnCommit>) -> PgResult<OnCommit> {
+        if wanted.is_some() && !table.is_temporary() {
+            let message = "ON COMMIT can only be used on temporary tables";
+            return Err(PgError::new(sqlstate::INVALID_TABLE_DEFINITION, message));
+        }
+        Ok(wanted.unwrap_or(OnCommit::PreserveRows))
+    }
+
     /// The table of CREATE TABLE AS, with these columns. `None`: there is one.
     pub async fn create_table_of(
         &mut self,
         name: &QualifiedName,
         columns: Vec<(String, Oid, i32)>,
         if_not_exists: bool,
+        (temporary, on_commit): (bool, Option<OnCommit>),
     ) -> PgResult<Option<Oid>> {
+        self.wants_temporary = temporary;
         let Some(mut table) = self.new_relation(name, RelationKind::Table, if_not_exists).await? else {
             return Ok(None);
         };
@@ -145,6 +160,7 @@ impl Definer<'_> {
             table.columns.push(plain_column(name, type_oid, modifier));
         }
         check_names(&table.columns)?;
+        table.on_commit = self.on_commit_of(&table, on_commit)?;
         let oid = table.oid;
         self.store(table);
         Ok(Some(oid))
@@ -167,12 +183,12 @@ pub(super) fn plain_column(name: String, type_oid: Oid, modifier: i32) -> Column
 
 /// A constraint of a new table is wrong: PostgreSQL points at the whole of a key, and has other words for a name that is taken.
 fn in_create_table(mut error: Box<PgError>, constraint: &TableConstraint) -> Box<PgError> {
-    let is_key = matches!(constraint.kind, TableConstraintKind::PrimaryKey(_) | TableConstraintKind::Unique(_));
+    let is_key = matches!(constraint.kind, TableConstraintKind::PrimaryKey(_) | TableConstraintKind::Unique(..));
     match error.code {
         sqlstate::UNDEFINED_COLUMN | sqlstate::DUPLICATE_COLUMN | sqlstate::INVALID_TABLE_DEFINITION if is_key => {
             error.position = constraint.place.known();
         }
-        sqlstate::DUPLICATE_OBJECT if matches!(constraint.kind, TableConstraintKind::Check(_)) => {
+        sqlstate::DUPLICATE_OBJECT if matches!(constraint.kind, TableConstraintKind::Check(..)) => {
             if let Some(name) = &constraint.name {
                 error.message = format!("check constraint \"{}\" already exists", name.text);
             }
@@ -189,8 +205,10 @@ pub(super) fn constraints_of_column(
     column.constraints.iter().filter_map(|constraint| {
         let kind = match &constraint.kind {
             ColumnConstraintKind::PrimaryKey => TableConstraintKind::PrimaryKey(vec![column.name.clone()]),
-            ColumnConstraintKind::Unique => TableConstraintKind::Unique(vec![column.name.clone()]),
-            ColumnConstraintKind::Check(expr) => TableConstraintKind::Check(expr.clone()),
+            ColumnConstraintKind::Unique(nulls_collide) => {
+                TableConstraintKind::Unique(vec![column.name.clone()], *nulls_collide)
+            }
+            ColumnConstraintKind::Check(expr) => TableConstraintKind::Check(expr.clone(), false),
             ColumnConstraintKind::References(references) => TableConstraintKind::ForeignKey {
                 columns: vec![column.name.clone()],
                 references: references.clone(),

@@ -120,6 +120,7 @@ impl Definer<'_> {
         }
         let Some(table) = self.locked_table(found.oid()).await? else { return Ok(None) };
         self.check_owner(&table).await?;
+        self.check_settled(&table, "DROP TABLE")?;
         Ok(Some(Object::Relation(table.oid)))
     }
 

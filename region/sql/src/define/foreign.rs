@@ -4,7 +4,7 @@ use super::{Definer, derived_name};
 use crate::catalog::{ForeignKey, Found, Index, Privileges, ReferentialAction, Table};
 use crate::execute::{Reference, stored_row};
 use crate::layout::table_range;
-use crate::parser::tree::{Name, References};
+use crate::parser::tree::{Name, References, Timing};
 use std::sync::Arc;
 use trivet_types::registry::registry;
 use trivet_types::{Oid, PgError, PgResult, SqlState, display_name, sqlstate};
@@ -47,6 +47,12 @@ impl Definer<'_> {
             self.check_table(&parent, Privileges::REFERENCES).await?;
             Some(Table::clone(&parent))
         };
+        let other = parent.as_ref().unwrap_or(table);
+        if other.is_temporary() != table.is_temporary() {
+            let kind = if table.is_temporary() { "temporary" } else { "permanent" };
+            let message = format!("constraints on {kind} tables may reference only {kind} tables");
+            return Err(PgError::new(sqlstate::INVALID_TABLE_DEFINITION, message));
+        }
         let child_columns = columns_of(table, columns)?;
         let (referred, index) = referred_columns(parent.as_ref().unwrap_or(table), &references.columns)?;
         if child_columns.len() != referred.len() {
@@ -93,6 +99,8 @@ impl Definer<'_> {
             on_delete: references.on_delete,
             set_columns,
             full: references.full,
+            deferrable: references.timing.deferrable,
+            deferred: references.timing.deferred,
             validated: !not_valid,
         };
         table.foreign_keys.push(key.clone());
@@ -149,7 +157,11 @@ impl Definer<'_> {
     /// VALIDATE CONSTRAINT
     pub(super) async fn validate_constraint(&mut self, table: &mut Table, name: &Name) -> PgResult<()> {
         let Some(at) = table.foreign_keys.iter().position(|key| key.name == name.text) else {
-            if table.checks.iter().any(|check| check.name == name.text) {
+            if let Some(at) = table.checks.iter().position(|check| check.name == name.text) {
+                if !table.checks[at].validated {
+                    self.check_rows_against(table, at).await?;
+                    table.checks[at].validated = true;
+                }
                 return Ok(());
             }
             let message = if table.has_constraint(&name.text) {
@@ -191,6 +203,25 @@ impl Definer<'_> {
         self.store(parent);
         Ok(())
     }
+}
+
+/// ALTER CONSTRAINT: when a foreign key is checked.
+pub(super) fn alter_constraint(table: &mut Table, name: &Name, timing: Timing) -> PgResult<()> {
+    let relation = table.name.clone();
+    let is_there = table.has_constraint(&name.text);
+    let Some(key) = table.foreign_keys.iter_mut().find(|key| key.name == name.text) else {
+        return Err(if is_there {
+            let message =
+                format!("constraint \"{}\" of relation \"{relation}\" is not a foreign key constraint", name.text);
+            PgError::new(sqlstate::WRONG_OBJECT_TYPE, message)
+        } else {
+            let message = format!("constraint \"{}\" of relation \"{relation}\" does not exist", name.text);
+            PgError::new(sqlstate::UNDEFINED_OBJECT, message)
+        });
+    };
+    key.deferrable = timing.deferrable;
+    key.deferred = timing.deferred;
+    Ok(())
 }
 
 fn columns_of(table: &Table, names: &[Name]) -> PgResult<Vec<usize>> {

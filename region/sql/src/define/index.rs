@@ -48,9 +48,6 @@ impl Definer<'_> {
         let mut names: Vec<String> = Vec::with_capacity(create.keys.len());
         for key in &create.keys {
             let nulls_first = key.nulls_first.unwrap_or(key.descending);
-            if nulls_first != key.descending {
-                return Err(PgError::unsupported("NULLS FIRST and NULLS LAST other than the default in an index"));
-            }
             let mut made = match &key.expr.kind {
                 ExprKind::Column(column) => {
                     let name = Name { text: column.last().to_owned(), place: column.place() };
@@ -86,7 +83,8 @@ impl Definer<'_> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let default_name = derived_name(&table.name, &names, "idx");
         let name = create.name.clone();
-        Ok(NewIndex { name, default_name, unique: create.unique, keys, include, filter, constraint: None })
+        let (unique, nulls_collide) = (create.unique, create.nulls_collide);
+        Ok(NewIndex { name, default_name, unique, nulls_collide, keys, include, filter, constraint: None })
     }
 
     fn index_expression(&self, table: &Arc<Table>, expr: &tree::Expr) -> PgResult<IndexExpression> {

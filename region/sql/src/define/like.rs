@@ -108,6 +108,7 @@ impl Definer<'_> {
                 name: None,
                 default_name,
                 unique: index.unique,
+                nulls_collide: index.nulls_collide,
                 keys,
                 include,
                 filter: index.filter.clone(),

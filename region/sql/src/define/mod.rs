@@ -26,6 +26,7 @@ mod rewrite;
 mod role;
 mod schema;
 mod sequence;
+mod temporary;
 mod truncate;
 mod types;
 mod view;
@@ -72,9 +73,15 @@ pub struct Definer<'a> {
     /// The current role and the session's, by name.
     pub user: &'a str,
     pub session_user: &'a str,
+    /// Tables whose rows have checks to come at this transaction's end.
+    pub pending: &'a [Oid],
     /// Nothing follows in this transaction: what is built may be built by its commit.
     pub last: bool,
     pub notices: Vec<Box<PgError>>,
+    /// New objects are the session's own.
+    temporary: bool,
+    /// The statement asks for something temporary.
+    wants_temporary: bool,
     /// Loaded when first asked for.
     roles: Option<Arc<Roles>>,
 }
@@ -90,7 +97,8 @@ pub async fn run(definer: &mut Definer<'_>, statement: &Statement) -> PgResult<S
             definer.create_index(create).await?;
             "CREATE INDEX"
         }
-        Statement::CreateView { name, columns, query, query_text, or_replace } => {
+        Statement::CreateView { name, columns, query, query_text, or_replace, temporary } => {
+            definer.wants_temporary = *temporary;
             definer.create_view(name, columns, query, query_text, *or_replace).await?;
             "CREATE VIEW"
         }
@@ -193,15 +201,29 @@ impl Definer<'_> {
         self.notice(sqlstate::SUCCESSFUL_COMPLETION, format!("{message}, skipping"));
     }
 
+    /// 55006: checks of the table's rows wait for the transaction's end, and would not find what they were made for.
+    fn check_settled(&self, table: &Table, what: &str) -> PgResult<()> {
+        if !self.pending.contains(&table.oid) {
+            return Ok(());
+        }
+        let message = format!("cannot {what} \"{}\" because it has pending trigger events", table.name);
+        Err(PgError::new(sqlstate::OBJECT_IN_USE, message))
+    }
+
     fn stamp(&self) -> u64 {
         self.database.row_ids(1)
     }
 
-    fn new_storage(&self) -> StorageId {
-        StorageId(self.database.row_ids(1))
+    /// For a relation or an index.
+    fn new_storage(&self, of: Oid) -> StorageId {
+        let id = self.database.row_ids(1);
+        if crate::temporary::is_temporary(of) { crate::temporary::storage(id) } else { StorageId(id) }
     }
 
     async fn new_oid(&mut self) -> PgResult<Oid> {
+        if self.temporary {
+            return Ok(self.cache.next_temporary_oid());
+        }
         for _ in 0..OID_TRIES {
             let oid = self.cache.next_oid(&mut *self.transaction, self.database).await?;
             let key = claim_key(oid);
@@ -290,6 +312,9 @@ impl Definer<'_> {
     }
 
     async fn free_oid(&mut self, oid: Oid) -> PgResult<()> {
+        if crate::temporary::is_temporary(oid) {
+            return Ok(());
+        }
         let key = claim_key(oid);
         self.transaction.lock(&key, LockStrength::Update, LockWait::Wait).await?;
         self.transaction.delete(key);
@@ -307,6 +332,8 @@ impl Definer<'_> {
     }
 
     async fn lock_descriptor(&mut self, oid: Oid, strength: LockStrength) -> PgResult<Option<Arc<Table>>> {
+        // What a temporary relation comes to have is temporary.
+        self.temporary |= strength == LockStrength::Update && crate::temporary::is_temporary(oid);
         let key = descriptor_key(oid);
         let newest = match self.transaction.lock(&key, strength, LockWait::Wait).await? {
             Locked::Unchanged(value) | Locked::Newer(value) => value,
@@ -378,8 +405,9 @@ impl Definer<'_> {
         let index = Index {
             oid,
             name,
-            storage: self.new_storage(),
+            storage: self.new_storage(oid),
             unique: new.unique,
+            nulls_collide: new.nulls_collide,
             primary,
             keys: new.keys,
             include: new.include,
@@ -401,6 +429,7 @@ struct NewIndex {
     name: Option<Name>,
     default_name: String,
     unique: bool,
+    nulls_collide: bool,
     keys: Vec<IndexKey>,
     include: Vec<usize>,
     filter: Option<String>,

@@ -38,6 +38,8 @@ pub struct Surroundings<'a> {
     pub sequences: &'a SessionSequences,
     pub user: &'a str,
     pub session_user: &'a str,
+    /// Tables whose rows have checks to come.
+    pub pending: &'a [Oid],
 }
 
 impl<'a> Surroundings<'a> {
@@ -54,8 +56,11 @@ impl<'a> Surroundings<'a> {
             sequences: self.sequences,
             user: self.user,
             session_user: self.session_user,
+            pending: self.pending,
             last: false,
             notices: Vec::new(),
+            temporary: false,
+            wants_temporary: false,
             roles: None,
         }
     }
@@ -67,7 +72,7 @@ impl<'a> Surroundings<'a> {
         match definer.find(&create.table).await? {
             Some(Found::Table(table)) => {
                 let rows = definer.transaction.scan(&table_range(table.storage), false, 1).await?;
-                Ok(!rows.is_empty())
+                Ok(!rows.is_empty() && !table.is_temporary())
             }
             _ => Ok(false),
         }

@@ -218,10 +218,10 @@ impl Definer<'_> {
 
     /// Every row of `old` becomes one of `table`, under new storage, with another value in the column `at`.
     async fn rewrite_from(&mut self, old: &Arc<Table>, table: &mut Table, at: usize, value: NewValue) -> PgResult<()> {
-        table.storage = self.new_storage();
+        table.storage = self.new_storage(table.oid);
         table.columns[at].missing = None;
         for index in &mut table.indexes {
-            index.storage = self.new_storage();
+            index.storage = self.new_storage(index.oid);
         }
         let shared = Arc::new(table.clone());
         let rules = TableRules::of(&shared, self.environment)?;

@@ -5,6 +5,7 @@ use crate::catalog::{
     Comment, Found, PG_CATALOG, Privileges, RelationKind, Schema, Table, builtin_schema, builtin_schema_row,
     decode_schema, encode_schema, schema_key,
 };
+use crate::temporary;
 use crate::parser::tree::{Name, ObjectKind, QualifiedName, RoleName, SchemaChange};
 use trivet_txn::{LockStrength, LockWait, Locked, WriteKind};
 use trivet_types::{Oid, PgError, PgResult, sqlstate};
@@ -16,7 +17,23 @@ pub(super) fn no_such_schema(name: &str) -> Box<PgError> {
 impl Definer<'_> {
     /// Where a new object goes, which must not be dropped meanwhile: OID and name. 42501 for the schemas that are built in.
     pub(super) async fn creation_schema(&mut self, name: &QualifiedName) -> PgResult<(Oid, String)> {
+        let own = self.search_path.first().and_then(|own| Some((temporary::schema_oid(own)?, own.clone())));
+        let invalid = |message: &str| Err(PgError::new(sqlstate::INVALID_TABLE_DEFINITION, message));
+        if self.wants_temporary {
+            if name.schema().is_some_and(|schema| schema != temporary::ALIAS && temporary::schema_oid(schema).is_none()) {
+                return invalid("cannot create temporary relation in non-temporary schema");
+            }
+            self.temporary = true;
+            return own.ok_or_else(|| PgError::internal("a session without a schema for temporary tables"));
+        }
         let (oid, schema) = self.catalog().creation_schema(name.schema()).await?;
+        if temporary::is_temporary(oid) {
+            if own.is_none_or(|(own, _)| own != oid) {
+                return invalid("cannot create relations in temporary schemas of other sessions");
+            }
+            self.temporary = true;
+            return Ok((oid, schema));
+        }
         if oid == PG_CATALOG || oid == crate::catalog::INFORMATION_SCHEMA {
             let message = format!("permission denied to create \"{schema}.{}\"", name.last());
             return Err(denied(message).detail("System catalog modifications are currently disallowed."));
@@ -216,6 +233,10 @@ impl Definer<'_> {
     /// SET SCHEMA: the relation and its indexes move, with what it owns.
     pub(super) async fn set_schema(&mut self, table: &mut Table, to: &Name) -> PgResult<()> {
         let Some(schema) = self.catalog().schema(&to.text).await? else { return Err(no_such_schema(&to.text)) };
+        if temporary::is_temporary(schema) || table.is_temporary() {
+            let message = "cannot move objects into or out of temporary schemas";
+            return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
+        }
         let row = self.shared_schema(&to.text).await?;
         self.check_schema(&row, Privileges::CREATE).await?;
         if schema == table.schema {

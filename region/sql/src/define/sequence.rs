@@ -143,6 +143,7 @@ fn check_within(word: &str, value: i64, sequence: &Sequence) -> PgResult<()> {
 impl Definer<'_> {
     pub(super) async fn create_sequence(&mut self, create: &CreateSequence) -> PgResult<()> {
         let name = create.name.last();
+        self.wants_temporary = create.temporary;
         let (schema, schema_name) = self.creation_schema(&create.name).await?;
         let changed = apply(&create.options, None, None)?;
         let oid = self.new_oid().await?;

@@ -23,6 +23,7 @@ impl Definer<'_> {
             let undefined = || crate::analyze::undefined_table(name);
             let table = self.locked_table(found.oid).await?.ok_or_else(undefined)?;
             self.check_truncate(&table).await?;
+            self.check_settled(&table, "TRUNCATE")?;
             if !all.iter().any(|other| other.oid == table.oid) {
                 all.push(Table::clone(&table));
             }
@@ -60,16 +61,21 @@ impl Definer<'_> {
                 }
             }
         }
-        for mut table in all {
-            let old = std::mem::replace(&mut table.storage, self.new_storage());
-            self.transaction.action(Action::DropRange { range: table_range(old) });
-            for index in &mut table.indexes {
-                let old = std::mem::replace(&mut index.storage, self.new_storage());
-                self.transaction.action(Action::DropRange { range: index_range(old) });
-            }
-            table.row_estimate = 0.0;
-            self.store(table);
+        for table in all {
+            self.empty(table);
         }
         Ok(())
+    }
+
+    /// The table's descriptor is locked.
+    pub(super) fn empty(&mut self, mut table: Table) {
+        let old = std::mem::replace(&mut table.storage, self.new_storage(table.oid));
+        self.transaction.action(Action::DropRange { range: table_range(old) });
+        for index in &mut table.indexes {
+            let old = std::mem::replace(&mut index.storage, self.new_storage(index.oid));
+            self.transaction.action(Action::DropRange { range: index_range(old) });
+        }
+        table.row_estimate = 0.0;
+        self.store(table);
     }
 }

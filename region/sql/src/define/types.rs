@@ -37,6 +37,9 @@ fn no_such_label(label: &str) -> Box<PgError> {
 impl Definer<'_> {
     pub(super) async fn create_enum(&mut self, name: &QualifiedName, labels: &[String]) -> PgResult<()> {
         let (schema, schema_name) = self.creation_schema(name).await?;
+        if self.temporary {
+            return Err(PgError::unsupported("a temporary type"));
+        }
         let claimed = self.new_oid().await?;
         if claimed.0 >= CLAIMED_OID_END {
             return Err(PgError::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, "no OID for a type is left"));

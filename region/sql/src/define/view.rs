@@ -63,6 +63,14 @@ impl Definer<'_> {
         }
         super::columns::check_names(&view_columns)?;
         let view = View { query: text.to_owned(), references: references(&relations, &commons, &typed) };
+        let temporary = view.references.iter().any(|reference| crate::temporary::is_temporary(reference.relation));
+        if temporary && !self.wants_temporary {
+            self.notice(
+                sqlstate::SUCCESSFUL_COMPLETION,
+                format!("view \"{}\" will be a temporary view", name.last()),
+            );
+        }
+        self.wants_temporary |= temporary;
         if or_replace {
             if let Some(found) = self.find_in_creation_schema(name).await? {
                 return self.replace_view(name, found, view, view_columns).await;

@@ -6,6 +6,9 @@
 //!
 //! What a row that goes, or whose key changes, leaves behind is looked for at the statement's end, at last received: whoever
 //! referred to it held its lock, and the lock is ours now. Actions are such changes themselves, until nothing is left.
+//!
+//! Checks of deferred keys wait longer (`deferred`).
+use super::deferred::{ConstraintModes, DeferredCheck};
 use super::scan::entry_row_id;
 use super::write::{check_row, delete_row, update_row};
 use super::{Context, Row, stored_row};
@@ -31,6 +34,9 @@ pub(crate) struct ForeignWork {
     pub tables: Arc<RelatedTables>,
     left: VecDeque<Event>,
     checked: HashSet<(Oid, Bytes)>,
+    modes: ConstraintModes,
+    /// What waits for the transaction's end.
+    pub deferred: Vec<DeferredCheck>,
 }
 
 enum Event {
@@ -41,8 +47,8 @@ enum Event {
 }
 
 impl ForeignWork {
-    pub fn new(tables: Arc<RelatedTables>) -> ForeignWork {
-        ForeignWork { tables, ..ForeignWork::default() }
+    pub fn new(tables: Arc<RelatedTables>, modes: ConstraintModes) -> ForeignWork {
+        ForeignWork { tables, modes, ..ForeignWork::default() }
     }
     fn table(&self, oid: Oid) -> PgResult<Arc<RelatedTable>> {
         let found = self.tables.get(&oid).cloned();
@@ -83,7 +89,7 @@ impl Reference<'_> {
             }
         }
         let columns = values.iter().map(|(type_oid, value, descending)| (*type_oid, value, *descending));
-        Ok(Some(entry_key(index.storage, true, columns, RowId(0)).key))
+        Ok(Some(entry_key(index.storage, index.uniqueness(), columns, RowId(0)).key))
     }
 
     fn refusal(&self) -> Box<PgError> {
@@ -105,7 +111,7 @@ impl Reference<'_> {
     }
 
     /// 23503: others refer to the row.
-    fn still_referenced(&self, old: &[Datum], environment: &dyn Environment) -> Box<PgError> {
+    pub fn still_referenced(&self, old: &[Datum], environment: &dyn Environment) -> Box<PgError> {
         let message = format!(
             "update or delete on table \"{}\" violates foreign key constraint \"{}\" on table \"{}\"",
             self.parent.name, self.key.name, self.child.name
@@ -148,6 +154,7 @@ pub(crate) async fn check_references(
     table: &Table,
     row: &[Datum],
     old: Option<&[Datum]>,
+    id: RowId,
 ) -> PgResult<()> {
     for key in &table.foreign_keys {
         if let Some(old) = old {
@@ -155,7 +162,12 @@ pub(crate) async fn check_references(
                 continue;
             }
         }
-        if !is_satisfied(context, table, key, row).await? {
+        if is_satisfied(context, table, key, row).await? {
+            continue;
+        }
+        if context.foreign.modes.defers(key) {
+            context.foreign.deferred.push(DeferredCheck::Refers { table: table.oid, key: key.oid, row: id });
+        } else {
             let event = Event::Refers { table: table.oid, key: key.oid, row: row.to_vec() };
             context.foreign.left.push_back(event);
         }
@@ -181,7 +193,7 @@ pub(crate) fn note_change(context: &mut Context<'_>, table: &Table, old: &[Datum
 }
 
 /// Is what the row refers to there? Then it is locked.
-async fn is_satisfied(context: &mut Context<'_>, child: &Table, key: &ForeignKey, row: &[Datum]) -> PgResult<bool> {
+pub(super) async fn is_satisfied(context: &mut Context<'_>, child: &Table, key: &ForeignKey, row: &[Datum]) -> PgResult<bool> {
     // A table that refers to itself was not loaded a second time.
     let related = if key.table == child.oid { None } else { Some(context.foreign.table(key.table)?) };
     let parent = related.as_ref().map_or(child, |related| &*related.table);
@@ -257,6 +269,11 @@ async fn changed(context: &mut Context<'_>, table: Oid, old: &[Datum], new: Opti
         }
         let action = if new.is_some() { key.on_update } else { key.on_delete };
         let reference = Reference { child: &child.table, key, parent: &parent.table };
+        if action == ReferentialAction::NoAction && context.foreign.modes.defers(key) {
+            let gone = DeferredCheck::Gone { child: child.table.oid, key: key.oid, old: old.to_vec() };
+            context.foreign.deferred.push(gone);
+            continue;
+        }
         if action == ReferentialAction::NoAction && key_is_back(context, &reference, old).await? {
             continue;
         }
@@ -285,11 +302,11 @@ async fn changed(context: &mut Context<'_>, table: Oid, old: &[Datum], new: Opti
 }
 
 /// Another row has the key now.
-async fn key_is_back(context: &mut Context<'_>, reference: &Reference<'_>, old: &[Datum]) -> PgResult<bool> {
+pub(super) async fn key_is_back(context: &mut Context<'_>, reference: &Reference<'_>, old: &[Datum]) -> PgResult<bool> {
     let parent = reference.parent;
     let Some(index) = parent.index(reference.key.index) else { return Ok(false) };
     let columns = index.keys.iter().map(|key| (parent.columns[key.column].type_oid, &old[key.column], key.descending));
-    let entry = entry_key(index.storage, true, columns, RowId(0)).key;
+    let entry = entry_key(index.storage, index.uniqueness(), columns, RowId(0)).key;
     Ok(context.transaction.get_newest(&entry).await?.is_some())
 }
 
@@ -412,7 +429,7 @@ fn refers(reference: &Reference<'_>, child_row: &[Datum], parent_row: &[Datum]) 
 }
 
 /// The rows that refer to a parent's row; one is enough if `any`. By an index whose first columns are the key's, if there is one.
-async fn referring(
+pub(super) async fn referring(
     context: &mut Context<'_>,
     reference: &Reference<'_>,
     parent_row: &[Datum],

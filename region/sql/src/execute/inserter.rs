@@ -1,6 +1,6 @@
 //! Rows from outside the planner: COPY FROM.
 use super::write::{check_row, insert_row};
-use super::{Context, DefaultValue, ForeignWork, Row, foreign};
+use super::{ConstraintModes, Context, DeferredCheck, DefaultValue, ForeignWork, Row, foreign};
 use crate::catalog::Table;
 use crate::layout::RowId;
 use crate::plan::{Compiled, RelatedTables, TableRules};
@@ -39,6 +39,7 @@ impl RowInserter {
         database: Arc<dyn Database>,
         sequences: Arc<SessionSequences>,
         related: Arc<RelatedTables>,
+        modes: ConstraintModes,
     ) -> PgResult<RowInserter> {
         let mut sources = Vec::with_capacity(table.columns.len());
         for (at, column) in table.columns.iter().enumerate() {
@@ -49,7 +50,7 @@ impl RowInserter {
             });
         }
         let rules = TableRules::of(&table, &*environment)?;
-        let foreign = ForeignWork::new(related);
+        let foreign = ForeignWork::new(related, modes);
         Ok(RowInserter {
             table,
             sources,
@@ -139,6 +140,11 @@ impl RowInserter {
             watch: None,
         };
         foreign::settle(&mut context).await
+    }
+
+    /// Checks of foreign keys that wait for the transaction's end.
+    pub(crate) fn take_deferred(&mut self) -> Vec<DeferredCheck> {
+        std::mem::take(&mut self.foreign.deferred)
     }
 
     /// Which row of the last batch failed, from 0.

@@ -16,6 +16,7 @@ mod build;
 mod change;
 mod common;
 mod defaults;
+mod deferred;
 mod distinct;
 mod foreign;
 mod hypothetical;
@@ -35,6 +36,7 @@ mod window;
 mod write;
 
 pub use defaults::DefaultValue;
+pub(crate) use deferred::{ConstraintModes, DeferredCheck, Surroundings, check_deferred};
 pub(crate) use foreign::{ForeignWork, Reference};
 pub use inserter::RowInserter;
 pub use memory::Limits;
@@ -176,10 +178,11 @@ impl Run {
         catalog: Option<Arc<CatalogSnapshot>>,
         database: Arc<dyn Database>,
         sequences: Arc<SessionSequences>,
+        modes: ConstraintModes,
     ) -> Run {
         let root = build::operator(&plan.root, None);
         let outer = vec![Datum::Null; plan.outer_count];
-        let foreign = ForeignWork::new(Arc::clone(&plan.related));
+        let foreign = ForeignWork::new(Arc::clone(&plan.related), modes);
         let commons = Commons::new(&plan, None);
         Run {
             plan,
@@ -260,6 +263,11 @@ impl Run {
 
     pub fn set_locks(&mut self, rules: LockRules) {
         self.locks = rules;
+    }
+
+    /// Checks of foreign keys that wait for the transaction's end.
+    pub(crate) fn take_deferred(&mut self) -> Vec<DeferredCheck> {
+        std::mem::take(&mut self.foreign.deferred)
     }
 
     pub fn plan(&self) -> &Plan {

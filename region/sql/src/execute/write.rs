@@ -111,7 +111,7 @@ pub(crate) async fn insert_row(
         }
     }
     context.transaction.put(row_key(table.storage, id), encoded(row), WriteKind::NoKeyUpdate);
-    if table.foreign_keys.is_empty() { Ok(()) } else { check_references(context, table, row, None).await }
+    if table.foreign_keys.is_empty() { Ok(()) } else { check_references(context, table, row, None, id).await }
 }
 
 async fn put_entry(
@@ -176,7 +176,7 @@ pub(crate) async fn update_row(
     let kind = if changes_key { WriteKind::Update } else { WriteKind::NoKeyUpdate };
     context.transaction.put(row_key(table.storage, id), encoded(new), kind);
     note_change(context, table, old, Some(new));
-    if table.foreign_keys.is_empty() { Ok(()) } else { check_references(context, table, new, Some(old)).await }
+    if table.foreign_keys.is_empty() { Ok(()) } else { check_references(context, table, new, Some(old), id).await }
 }
 
 /// Delete a locked row.

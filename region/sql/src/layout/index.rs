@@ -7,11 +7,21 @@ use trivet_storage::{KeyRange, Row};
 use trivet_txn::IndexBuilder;
 use trivet_types::{Datum, Oid};
 
+/// Which keys may not be in an index twice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub enum Unique {
+    No,
+    /// Those without a NULL.
+    Values,
+    /// All: NULLS NOT DISTINCT.
+    All,
+}
+
 /// What is needed to make an index's entries of a table's rows; travels in the log with `FillIndex`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct IndexSpec {
     pub storage: StorageId,
-    pub unique: bool,
+    pub unique: Unique,
     /// Types of the table's stored columns, in order, as far as the index reads.
     pub stored_types: Vec<Oid>,
     /// (stored column, descending)
@@ -44,7 +54,7 @@ pub fn index_range(storage: StorageId) -> KeyRange {
 /// The entry of a row. A unique index's entry with a NULL does not collide.
 pub fn entry_key<'a>(
     storage: StorageId,
-    unique: bool,
+    unique: Unique,
     columns: impl Iterator<Item = (Oid, &'a Datum, bool)>,
     row: RowId,
 ) -> EntryKey {
@@ -54,7 +64,11 @@ pub fn entry_key<'a>(
         has_null |= value.is_null();
         encode_column(type_oid, value, descending, &mut key);
     }
-    let exclusive = unique && !has_null;
+    let exclusive = match unique {
+        Unique::No => false,
+        Unique::Values => !has_null,
+        Unique::All => true,
+    };
     if !exclusive {
         key.put_u64(row.0);
     }

@@ -15,7 +15,7 @@ mod index;
 mod key;
 mod row;
 
-pub use index::{EntryKey, IndexSpec, RowIndexBuilder, entry_key, index_prefix, index_range};
+pub use index::{EntryKey, IndexSpec, RowIndexBuilder, Unique, entry_key, index_prefix, index_range};
 pub use key::{KeyBound, encode_column, prefix_end};
 pub use row::{Damaged, RowDecoder, decode_row, encode_row};
 pub(crate) use row::{put_stored, take_stored};

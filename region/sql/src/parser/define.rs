@@ -82,18 +82,19 @@ fn create(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Statement>> {
     if rest.is("global") || rest.is("local") {
         rest.at += 1;
     }
-    if rest.eat("temp") || rest.eat("temporary") {
-        let what = rest.keyword().unwrap_or_default().to_uppercase();
-        return Err(PgError::unsupported(format!("CREATE TEMPORARY {what}")));
-    }
-    if rest.is("unlogged") {
-        return Err(PgError::unsupported("CREATE UNLOGGED TABLE"));
+    let temporary = rest.eat("temp") || rest.eat("temporary");
+    let unlogged = !temporary && rest.eat("unlogged");
+    const KINDS: &[&str] = &["table", "sequence", "view", "recursive"];
+    if (temporary && !KINDS.iter().any(|kind| rest.is(kind)))
+        || (unlogged && !rest.is("table") && !rest.is("sequence"))
+    {
+        return Err(rest.error());
     }
     if rest.is("recursive") {
         return Err(PgError::unsupported("CREATE RECURSIVE VIEW"));
     }
     if rest.eat("view") {
-        return create_view(rest, or_replace).map(Some);
+        return create_view(rest, or_replace, temporary).map(Some);
     }
     if or_replace {
         return Err(rest.error());
@@ -102,14 +103,14 @@ fn create(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Statement>> {
     match word.as_str() {
         "table" => {
             rest.at += 1;
-            table::create_table(rest)
+            table::create_table(rest, temporary, unlogged)
         }
         "sequence" => {
             rest.at += 1;
             let if_not_exists = rest.eat_words(&["if", "not", "exists"]);
             let name = rest.qualified_name()?;
             let options = sequence_options(rest)?;
-            Ok(Some(definition(Definition::CreateSequence(CreateSequence { name, if_not_exists, options }))))
+            Ok(Some(definition(Definition::CreateSequence(CreateSequence { name, if_not_exists, temporary, options }))))
         }
         "schema" => {
             rest.at += 1;
@@ -142,7 +143,7 @@ fn create(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Statement>> {
     }
 }
 
-fn create_view(rest: &mut Cursor<'_, '_>, or_replace: bool) -> PgResult<Statement> {
+fn create_view(rest: &mut Cursor<'_, '_>, or_replace: bool, temporary: bool) -> PgResult<Statement> {
     if rest.eat_words(&["if", "not", "exists"]) {
         rest.at -= 3;
         return Err(rest.error());
@@ -170,7 +171,7 @@ fn create_view(rest: &mut Cursor<'_, '_>, or_replace: bool) -> PgResult<Statemen
     let query_text = rest.text_of(tokens);
     let query = Box::new(super::parse_query(rest.source, tokens)?);
     rest.at = rest.tokens.len();
-    Ok(Statement::CreateView { name, columns, query, query_text, or_replace })
+    Ok(Statement::CreateView { name, columns, query, query_text, or_replace, temporary })
 }
 
 fn create_schema(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {

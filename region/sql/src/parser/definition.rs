@@ -1,5 +1,5 @@
 //! What definitions say that the rest of the tree does not need: sequences, roles, grants, types, referential actions.
-use super::tree::{Name, QualifiedName, TypeName};
+use super::tree::{Name, QualifiedName, Timing, TypeName};
 
 /// Statements that only the catalog knows.
 #[derive(Clone, PartialEq, Debug)]
@@ -152,6 +152,7 @@ pub struct GrantRole {
 pub struct CreateSequence {
     pub name: QualifiedName,
     pub if_not_exists: bool,
+    pub temporary: bool,
     pub options: Vec<SequenceOption>,
 }
 
@@ -192,6 +193,10 @@ pub enum TableAction {
         to: Name,
     },
     ValidateConstraint(Name),
+    AlterConstraint {
+        name: Name,
+        timing: Timing,
+    },
     SetSchema(Name),
     SetOptions(Vec<(String, String)>),
     ResetOptions(Vec<String>),

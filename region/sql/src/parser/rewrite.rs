@@ -4,7 +4,7 @@
 //! - `TABLE t`: becomes `SELECT * FROM t`.
 //! - `BETWEEN SYMMETRIC`, `LIKE ALL (...)`, `ORDER BY a USING >`: become `BETWEEN`, `LIKE ANY (...)`, `ORDER BY a DESC`; which they were
 //!   the text's tokens tell.
-//! - `SET a[1] = x`: the target becomes a name that says which tokens it was.
+//! - `SET a[1] = x`, `ON CONFLICT (lower(a))`: the target becomes a name that says which tokens it was.
 //! - `f(VARIADIC a)`: becomes an argument by a name that no user can write.
 //! - `(VALUES (1))` as a value: becomes a SELECT from these rows, which is taken off again.
 //! - `GROUP BY ALL a`, `GROUP BY DISTINCT a`: ALL goes, DISTINCT becomes a first key by a name that no user can write.
@@ -121,6 +121,10 @@ pub(super) fn for_library(source: &Source<'_>, mut tokens: Vec<TokenWithSpan>) -
         if is(tokens.get(at), "substring") {
             spread_similar(&mut tokens, at + 1, &is);
         }
+        let opens = |token: Option<&TokenWithSpan>| token.is_some_and(|token| token.token == Token::LParen);
+        if is(tokens.get(at), "on") && is(tokens.get(at + 1), "conflict") && opens(tokens.get(at + 2)) {
+            mark_conflict_keys(source, &mut tokens, at + 3);
+        }
         if is(tokens.get(at), "rows") && is(tokens.get(at + 1), "from") {
             let span = tokens[at].span;
             tokens.splice(at..at + 2, [quoted(ROWS_FROM.to_owned(), span)]);
@@ -226,6 +230,36 @@ fn mark_parts(source: &Source<'_>, tokens: &mut Vec<TokenWithSpan>, mut at: usiz
             _ => {}
         }
         begins = depth == 0 && tokens[at].token == Token::Comma;
+        at += 1;
+    }
+}
+
+/// The keys of ON CONFLICT that are more than a column's name, from `at` on up to the parenthesis that ends them.
+fn mark_conflict_keys(source: &Source<'_>, tokens: &mut Vec<TokenWithSpan>, mut at: usize) {
+    loop {
+        let (start, mut depth) = (at, 0usize);
+        let ended = loop {
+            match tokens.get(at).map(|token| &token.token) {
+                None | Some(Token::EOF) => return,
+                Some(Token::LParen | Token::LBracket) => depth += 1,
+                Some(Token::RParen) if depth == 0 => break true,
+                Some(Token::RParen | Token::RBracket) => depth = depth.saturating_sub(1),
+                Some(Token::Comma) if depth == 0 => break false,
+                Some(_) => {}
+            }
+            at += 1;
+        };
+        if at > start + 1 {
+            let (first, last) = (tokens[start].span, tokens[at - 1].span);
+            let places = source.token_at(first.start).zip(source.token_at(last.start));
+            if let Some((from, to)) = places {
+                tokens.splice(start..at, [quoted(format!("{MARK}part{MARK}{from}{MARK}{to}"), first)]);
+                at = start + 1;
+            }
+        }
+        if ended {
+            return;
+        }
         at += 1;
     }
 }

@@ -2,12 +2,16 @@
 use super::convert::Converter;
 use super::cursor::{Cursor, word_is};
 use super::tree::*;
-use crate::catalog::ReferentialAction;
+use crate::catalog::{OnCommit, ReferentialAction};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
-use trivet_types::{PgError, PgResult};
+use trivet_types::{PgError, PgResult, sqlstate};
 
 /// `CREATE [...] TABLE`, read up to here. `None`: a form that the library reads (AS query).
-pub(super) fn create_table(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Statement>> {
+pub(super) fn create_table(
+    rest: &mut Cursor<'_, '_>,
+    temporary: bool,
+    unlogged: bool,
+) -> PgResult<Option<Statement>> {
     let if_not_exists = rest.eat_words(&["if", "not", "exists"]);
     let name = rest.qualified_name()?;
     if rest.is("partition") {
@@ -17,10 +21,19 @@ pub(super) fn create_table(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Stateme
         return Err(PgError::unsupported("CREATE TABLE ... OF"));
     }
     if !rest.peek_is(&Token::LParen) {
-        return create_as(rest, name, vec![], if_not_exists).map(Some);
+        return create_as(rest, name, vec![], if_not_exists, temporary).map(Some);
     }
-    let mut create =
-        CreateTable { name, if_not_exists, columns: vec![], constraints: vec![], likes: vec![], options: vec![] };
+    let mut create = CreateTable {
+        name,
+        if_not_exists,
+        columns: vec![],
+        constraints: vec![],
+        likes: vec![],
+        options: vec![],
+        temporary,
+        unlogged,
+        on_commit: None,
+    };
     let inside_at = rest.at;
     let inside = rest.parenthesized()?;
     if rest.is("as") || (rest.is("with") && has_as(rest)) {
@@ -28,7 +41,7 @@ pub(super) fn create_table(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Stateme
         let columns = inside.names()?;
         inside.end()?;
         let CreateTable { name, if_not_exists, .. } = create;
-        return create_as(rest, name, columns, if_not_exists).map(Some);
+        return create_as(rest, name, columns, if_not_exists, temporary).map(Some);
     }
     if !inside.is_empty() {
         rest.at = inside_at;
@@ -55,9 +68,7 @@ pub(super) fn create_table(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Stateme
     } else {
         rest.eat_words(&["without", "oids"]);
     }
-    if rest.is("on") {
-        return Err(PgError::unsupported("ON COMMIT"));
-    }
+    create.on_commit = on_commit(rest)?;
     if rest.eat("tablespace") {
         tablespace(rest)?;
     }
@@ -70,6 +81,7 @@ fn create_as(
     name: QualifiedName,
     columns: Vec<Name>,
     if_not_exists: bool,
+    temporary: bool,
 ) -> PgResult<Statement> {
     if rest.eat("using") && rest.name()?.text != "heap" {
         return Err(PgError::unsupported("another table access method than heap"));
@@ -78,9 +90,7 @@ fn create_as(
         rest.at += 1;
         options(rest)?;
     }
-    if rest.is("on") {
-        return Err(PgError::unsupported("ON COMMIT"));
-    }
+    let on_commit = on_commit(rest)?;
     if rest.eat("tablespace") {
         tablespace(rest)?;
     }
@@ -103,7 +113,23 @@ fn create_as(
     }
     let query = super::parse_query(rest.source, tokens)?;
     rest.at = rest.tokens.len();
-    Ok(Statement::CreateTableAs { name, columns, query, if_not_exists, with_data })
+    Ok(Statement::CreateTableAs { name, columns, query, if_not_exists, with_data, temporary, on_commit })
+}
+
+/// `ON COMMIT DROP`
+fn on_commit(rest: &mut Cursor<'_, '_>) -> PgResult<Option<OnCommit>> {
+    if !rest.eat_words(&["on", "commit"]) {
+        return Ok(None);
+    }
+    if rest.eat("drop") {
+        return Ok(Some(OnCommit::Drop));
+    }
+    let kept = rest.eat("preserve");
+    if !kept {
+        rest.expect("delete")?;
+    }
+    rest.expect("rows")?;
+    Ok(Some(if kept { OnCommit::PreserveRows } else { OnCommit::DeleteRows }))
 }
 
 /// `WITH (...) AS`
@@ -207,8 +233,17 @@ pub(super) fn column(item: &mut Cursor<'_, '_>) -> PgResult<ColumnDefinition> {
         }
         let place = item.place();
         let name = if item.eat("constraint") { Some(item.name()?) } else { None };
-        let kind = column_constraint(item)?;
-        characteristics(item)?;
+        let mut kind = column_constraint(item)?;
+        let (at, timing) = (item.at, characteristics(item)?);
+        match &mut kind {
+            ColumnConstraintKind::References(references) => references.timing = timing,
+            ColumnConstraintKind::PrimaryKey | ColumnConstraintKind::Unique(_) => refuse_deferrable("key", timing)?,
+            _ if item.at > at => {
+                item.at = at;
+                return Err(misplaced(item));
+            }
+            _ => {}
+        }
         column.constraints.push(ColumnConstraint { name, kind, place });
     }
     Ok(column)
@@ -230,9 +265,9 @@ fn column_constraint(item: &mut Cursor<'_, '_>) -> PgResult<ColumnConstraintKind
         return Ok(K::PrimaryKey);
     }
     if item.eat("unique") {
-        nulls_distinct(item)?;
+        let nulls_collide = nulls_collide(item);
         index_parameters(item)?;
-        return Ok(K::Unique);
+        return Ok(K::Unique(nulls_collide));
     }
     if item.eat("check") {
         let expr = item.parenthesized_expr()?;
@@ -303,12 +338,13 @@ fn begins_column_constraint(item: &Cursor<'_, '_>) -> bool {
     WORDS.iter().any(|word| item.is(word)) || (item.is("not") && !word_is(item.peek(1), "in"))
 }
 
-fn nulls_distinct(item: &mut Cursor<'_, '_>) -> PgResult<()> {
-    if item.eat_words(&["nulls", "not", "distinct"]) {
-        return Err(PgError::unsupported("NULLS NOT DISTINCT"));
+/// `NULLS NOT DISTINCT`
+fn nulls_collide(item: &mut Cursor<'_, '_>) -> bool {
+    let collide = item.eat_words(&["nulls", "not", "distinct"]);
+    if !collide {
+        item.eat_words(&["nulls", "distinct"]);
     }
-    item.eat_words(&["nulls", "distinct"]);
-    Ok(())
+    collide
 }
 
 /// What may follow a key: INCLUDE is refused, the rest changes nothing here.
@@ -325,17 +361,67 @@ fn index_parameters(item: &mut Cursor<'_, '_>) -> PgResult<()> {
     Ok(())
 }
 
-/// DEFERRABLE and its kin; only what is the default is taken.
-fn characteristics(item: &mut Cursor<'_, '_>) -> PgResult<()> {
+/// DEFERRABLE and its kin.
+pub(super) fn characteristics(item: &mut Cursor<'_, '_>) -> PgResult<Timing> {
+    let (mut deferrable, mut deferred) = (None, None);
     loop {
-        if item.eat_words(&["not", "deferrable"]) || item.eat_words(&["initially", "immediate"]) {
-            continue;
+        let at = item.at;
+        let conflicts = if item.eat_words(&["not", "deferrable"]) {
+            deferrable.replace(false).is_some() || deferred == Some(true)
+        } else if item.eat("deferrable") {
+            deferrable.replace(true).is_some()
+        } else if item.eat_words(&["initially", "immediate"]) {
+            deferred.replace(false).is_some()
+        } else if item.eat_words(&["initially", "deferred"]) {
+            deferred.replace(true).is_some() || deferrable == Some(false)
+        } else {
+            let deferred = deferred.unwrap_or(false);
+            return Ok(Timing { deferrable: deferrable.unwrap_or(deferred), deferred });
+        };
+        if conflicts {
+            let both = deferrable == Some(false) && deferred == Some(true);
+            let message = if both {
+                "constraint declared INITIALLY DEFERRED must be DEFERRABLE"
+            } else if item.tokens[at..item.at].iter().any(|token| word_is(Some(token), "initially")) {
+                "multiple INITIALLY IMMEDIATE/DEFERRED clauses not allowed"
+            } else {
+                "multiple DEFERRABLE/NOT DEFERRABLE clauses not allowed"
+            };
+            item.at = at;
+            return Err(placed(PgError::new(sqlstate::SYNTAX_ERROR, message), item));
         }
-        if item.is("deferrable") || item.is("initially") {
-            return Err(PgError::unsupported("DEFERRABLE constraints"));
-        }
-        return Ok(());
     }
+}
+
+fn placed(error: Box<PgError>, item: &Cursor<'_, '_>) -> Box<PgError> {
+    match item.place().known() {
+        Some(place) => error.position(place),
+        None => error,
+    }
+}
+
+/// DEFERRABLE behind what cannot be.
+fn misplaced(item: &Cursor<'_, '_>) -> Box<PgError> {
+    let not = if item.is("not") { "NOT " } else { "" };
+    let message = if item.is("initially") {
+        let which = if word_is(item.peek(1), "deferred") { "DEFERRED" } else { "IMMEDIATE" };
+        format!("misplaced INITIALLY {which} clause")
+    } else {
+        format!("misplaced {not}DEFERRABLE clause")
+    };
+    placed(PgError::new(sqlstate::SYNTAX_ERROR, message), item)
+}
+
+/// What may follow a table's constraint: NOT VALID, and when it is checked; with the place of the latter.
+fn constraint_end(item: &mut Cursor<'_, '_>) -> PgResult<(bool, usize, Timing)> {
+    let before = item.eat_words(&["not", "valid"]);
+    let at = item.at;
+    let timing = characteristics(item)?;
+    Ok((item.eat_words(&["not", "valid"]) || before, at, timing))
+}
+
+fn refuse_deferrable(what: &str, timing: Timing) -> PgResult<()> {
+    if timing.deferrable { Err(PgError::unsupported(format!("a DEFERRABLE {what} constraint"))) } else { Ok(()) }
 }
 
 fn references(item: &mut Cursor<'_, '_>) -> PgResult<References> {
@@ -348,6 +434,7 @@ fn references(item: &mut Cursor<'_, '_>) -> PgResult<References> {
         on_delete: ReferentialAction::NoAction,
         set_columns: vec![],
         full: false,
+        timing: Timing::default(),
     };
     loop {
         if item.eat("match") {
@@ -390,12 +477,15 @@ pub(super) fn table_constraint(item: &mut Cursor<'_, '_>) -> PgResult<TableConst
     let kind = if item.eat_words(&["primary", "key"]) {
         key(item, true)?
     } else if item.eat("unique") {
-        nulls_distinct(item)?;
-        key(item, false)?
+        let nulls_collide = nulls_collide(item);
+        match key(item, false)? {
+            K::Unique(columns, _) => K::Unique(columns, nulls_collide),
+            other => other,
+        }
     } else if item.eat("check") {
         let expr = item.parenthesized_expr()?;
         item.eat_words(&["no", "inherit"]);
-        K::Check(expr)
+        K::Check(expr, false)
     } else if item.eat_words(&["foreign", "key"]) {
         let columns = item.name_list()?;
         item.expect("references")?;
@@ -405,13 +495,22 @@ pub(super) fn table_constraint(item: &mut Cursor<'_, '_>) -> PgResult<TableConst
     } else {
         return Err(item.error());
     };
-    characteristics(item)?;
+    let (not_valid, timing_at, timing) = constraint_end(item)?;
     let kind = match kind {
-        K::ForeignKey { columns, references, .. } if item.eat_words(&["not", "valid"]) => {
-            K::ForeignKey { columns, references, not_valid: true }
+        K::ForeignKey { columns, mut references, .. } => {
+            references.timing = timing;
+            K::ForeignKey { columns, references, not_valid }
         }
-        K::Check(_) if item.is("not") => return Err(PgError::unsupported("CHECK ... NOT VALID")),
-        other => other,
+        K::Check(..) if timing.deferrable => {
+            item.at = timing_at;
+            let message = "CHECK constraints cannot be marked DEFERRABLE";
+            return Err(placed(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message), item));
+        }
+        K::Check(expr, _) => K::Check(expr, not_valid),
+        other => {
+            refuse_deferrable("key", timing)?;
+            other
+        }
     };
     Ok(TableConstraint { name, kind, place })
 }
@@ -422,7 +521,7 @@ fn key(item: &mut Cursor<'_, '_>, primary: bool) -> PgResult<TableConstraintKind
     }
     let columns = item.name_list()?;
     index_parameters(item)?;
-    Ok(if primary { TableConstraintKind::PrimaryKey(columns) } else { TableConstraintKind::Unique(columns) })
+    Ok(if primary { TableConstraintKind::PrimaryKey(columns) } else { TableConstraintKind::Unique(columns, false) })
 }
 
 /// `ALTER TABLE` and its kin, read up to the name.
@@ -481,8 +580,11 @@ fn table_action(item: &mut Cursor<'_, '_>) -> PgResult<AlterTable> {
             Ok(AlterTable::DropColumn { name, if_exists, cascade: item.cascades() })
         }
         "alter" => {
-            if item.is("constraint") {
-                return Err(PgError::unsupported("ALTER CONSTRAINT"));
+            if item.is("constraint") && item.peek(1).is_some_and(|token| matches!(token.token, Token::Word(_))) {
+                item.at += 1;
+                let name = item.name()?;
+                let timing = characteristics(item)?;
+                return Ok(AlterTable::Other(TableAction::AlterConstraint { name, timing }));
             }
             item.eat("column");
             let column = item.name()?;

@@ -4,7 +4,7 @@
 //! Names are folded already (unquoted ones to lower case). Places are 1-based characters of the query text.
 pub use super::definition::*;
 pub use super::place::WindowPlaces;
-use crate::catalog::ReferentialAction;
+use crate::catalog::{OnCommit, ReferentialAction};
 use trivet_txn::{Isolation, LockStrength, LockWait};
 
 /// Where something stands in the query text: 1-based, in characters; 0 when the parser did not say.
@@ -435,6 +435,8 @@ pub enum Statement {
         query: Query,
         if_not_exists: bool,
         with_data: bool,
+        temporary: bool,
+        on_commit: Option<OnCommit>,
     },
     CreateIndex(CreateIndex),
     CreateView {
@@ -443,6 +445,7 @@ pub enum Statement {
         query: Box<Query>,
         query_text: String,
         or_replace: bool,
+        temporary: bool,
     },
     Definition(Box<Definition>),
     /// Also of views, sequences and indexes, as far as they have the action.
@@ -491,6 +494,11 @@ pub enum Statement {
     SetTransaction {
         modes: TransactionModes,
         session: bool,
+    },
+    /// No names: ALL.
+    SetConstraints {
+        names: Vec<QualifiedName>,
+        deferred: bool,
     },
     Set {
         name: String,
@@ -653,9 +661,15 @@ pub struct OnConflict {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum ConflictTarget {
-    /// Columns that a unique index is over, and the predicate of a partial one.
-    Columns(Vec<Name>, Option<Expr>),
+    /// What a unique index is over, and the predicate of a partial one.
+    Keys(Vec<ConflictKey>, Option<Expr>),
     Constraint(Name),
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum ConflictKey {
+    Column(Name),
+    Expression(Expr),
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -758,6 +772,9 @@ pub struct CreateTable {
     pub likes: Vec<(usize, QualifiedName, LikeOptions)>,
     /// `WITH (fillfactor = 100)`: names and values as text.
     pub options: Vec<(String, String)>,
+    pub temporary: bool,
+    pub unlogged: bool,
+    pub on_commit: Option<OnCommit>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -781,7 +798,8 @@ pub enum ColumnConstraintKind {
     Null,
     Default(Expr),
     PrimaryKey,
-    Unique,
+    /// True: NULLS NOT DISTINCT.
+    Unique(bool),
     Check(Expr),
     References(References),
     /// `GENERATED ALWAYS AS IDENTITY` (true) or `BY DEFAULT`.
@@ -801,6 +819,14 @@ pub struct References {
     /// `ON DELETE SET NULL (a, b)`
     pub set_columns: Vec<Name>,
     pub full: bool,
+    pub timing: Timing,
+}
+
+/// DEFERRABLE and INITIALLY DEFERRED.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Timing {
+    pub deferrable: bool,
+    pub deferred: bool,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -813,8 +839,10 @@ pub struct TableConstraint {
 #[derive(Clone, PartialEq, Debug)]
 pub enum TableConstraintKind {
     PrimaryKey(Vec<Name>),
-    Unique(Vec<Name>),
-    Check(Expr),
+    /// True: NULLS NOT DISTINCT.
+    Unique(Vec<Name>, bool),
+    /// True: NOT VALID.
+    Check(Expr, bool),
     ForeignKey {
         columns: Vec<Name>,
         references: References,
@@ -838,6 +866,8 @@ pub struct CreateIndex {
     pub keys: Vec<SortKey>,
     pub include: Vec<Name>,
     pub filter: Option<Expr>,
+    /// NULLS NOT DISTINCT.
+    pub nulls_collide: bool,
 }
 
 #[derive(Clone, PartialEq, Debug)]

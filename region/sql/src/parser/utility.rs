@@ -140,8 +140,14 @@ fn isolation(rest: &mut Cursor<'_, '_>) -> PgResult<Isolation> {
 }
 
 fn set(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
-    if rest.is("constraints") {
-        return Err(PgError::unsupported("SET CONSTRAINTS"));
+    if rest.is("constraints") && !matches!(rest.peek(1).map(|token| &token.token), Some(Token::Eq)) {
+        rest.at += 1;
+        let names = if rest.eat("all") { vec![] } else { rest.qualified_names()? };
+        let deferred = rest.eat("deferred");
+        if !deferred {
+            rest.expect("immediate")?;
+        }
+        return Ok(Statement::SetConstraints { names, deferred });
     }
     let local = rest.eat("local");
     let session = !local && rest.eat("session");

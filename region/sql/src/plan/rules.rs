@@ -81,7 +81,7 @@ impl TableRules {
             None => {
                 let columns =
                     index.keys.iter().map(|key| (table.columns[key.column].type_oid, &row[key.column], key.descending));
-                Ok(Some(entry_key(index.storage, index.unique, columns, id)))
+                Ok(Some(entry_key(index.storage, index.uniqueness(), columns, id)))
             }
             Some(rule) => rule.entry(table, index, environment, row, id),
         }
@@ -141,6 +141,6 @@ impl CompiledIndex {
             });
         }
         let columns = index.keys.iter().zip(&values).map(|(key, value)| (table.key_type(key), value, key.descending));
-        Ok(Some(entry_key(index.storage, index.unique, columns, id)))
+        Ok(Some(entry_key(index.storage, index.uniqueness(), columns, id)))
     }
 }

@@ -7,6 +7,7 @@
 //!    |                            v commit                    v
 //!    +------- COMMIT, ROLLBACK ---+---------------------- failed block
 //! ```
+use super::constraints::{Deferred, DeferredMark};
 use crate::parser::tree::{Name, TransactionModes};
 use crate::settings::{Settings, SettingsMark};
 use crate::statistics::Expected;
@@ -25,6 +26,8 @@ pub(super) struct Active {
     /// `now()`: microseconds since 2000-01-01 UTC.
     pub began_at: i64,
     savepoints: Vec<Mark>,
+    /// Checks that wait for the end.
+    pub deferred: Deferred,
     /// A statement has run: the isolation level is settled.
     pub used: bool,
     /// What it has written, for the planner.
@@ -37,6 +40,7 @@ struct Mark {
     name: String,
     savepoint: Savepoint,
     settings: SettingsMark,
+    deferred: DeferredMark,
 }
 
 #[derive(Default)]
@@ -133,6 +137,7 @@ fn begin(database: &dyn Database, settings: &Settings, modes: TransactionModes, 
         read_only,
         began_at: super::environment::clock_now(),
         savepoints: Vec::new(),
+        deferred: Deferred::default(),
         used: false,
         written: Expected::default(),
         modes: TransactionModes { isolation: Some(isolation), read_only: Some(read_only), ..modes },
@@ -214,7 +219,12 @@ impl Active {
 
     pub fn savepoint(&mut self, name: &Name, settings: &Settings) {
         let savepoint = self.transaction.savepoint();
-        self.savepoints.push(Mark { name: name.text.clone(), savepoint, settings: settings.mark() });
+        let (settings, deferred) = (settings.mark(), self.deferred.mark());
+        self.savepoints.push(Mark { name: name.text.clone(), savepoint, settings, deferred });
+    }
+
+    pub fn has_savepoints(&self) -> bool {
+        !self.savepoints.is_empty()
     }
 
     fn find(&self, name: &Name) -> PgResult<usize> {
@@ -244,6 +254,7 @@ impl Active {
         self.savepoints.truncate(at + 1);
         self.transaction.rollback_to(self.savepoints[at].savepoint);
         settings.rollback_to(self.savepoints[at].settings);
+        self.deferred.roll_back_to(&self.savepoints[at].deferred);
         self.failed = false;
         Ok(at)
     }

@@ -10,6 +10,7 @@ use crate::parser::{self, Parsed};
 use crate::sequence::SessionSequences;
 use crate::settings::Settings;
 use crate::statistics::Expected;
+use crate::temporary::LayeredDatabase;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use trivet_gateway::{
     Client, Column, Executed, Format, IdleLimits, OutputMark, Parameter, Session, Startup, StatementDescription,
     TransactionStatus,
 };
+use trivet_txn::Database;
 use trivet_types::{PgError, PgResult, UserTypes, sqlstate};
 
 /// How often a unit is run again after 40001 before the client gets the error.
@@ -26,6 +28,9 @@ const RETRIES_MAX: usize = 10;
 
 pub(super) struct SqlSession {
     pub engine: Arc<SqlEngine>,
+    /// The region's, with the session's own temporary tables if it has any.
+    pub database: Arc<dyn Database>,
+    pub layered: Option<Arc<LayeredDatabase>>,
     pub startup: Startup,
     pub user: Arc<str>,
     pub region: Arc<str>,
@@ -75,6 +80,8 @@ impl SqlSession {
         let locks = SessionLocks::new(Arc::clone(&engine.database), Arc::clone(&engine.waits));
         let (user, region) = (Arc::from(startup.user.as_str()), Arc::from(engine.region.as_str()));
         SqlSession {
+            database: Arc::clone(&engine.database),
+            layered: None,
             engine,
             startup,
             user,
@@ -112,7 +119,7 @@ impl SqlSession {
     /// The transaction, an implicit one if there is none.
     pub fn open(&mut self) -> &mut Active {
         let stale = self.settings.allows_stale_reads();
-        let active = self.block.open(&*self.engine.database, &self.settings);
+        let active = self.block.open(&*self.database, &self.settings);
         active.transaction.allow_stale(stale);
         active
     }
@@ -185,7 +192,14 @@ impl SqlSession {
         let held: Vec<String> =
             self.portals.iter().filter(|(_, portal)| portal.cursor.is_some()).map(|(name, _)| name.clone()).collect();
         // Not cancellable: once proposed, only the verdict counts (T9).
-        let committed = active.transaction.commit().await;
+        let ready = match self.check_deferred(&mut active).await {
+            Ok(()) => self.on_commit(&mut active).await,
+            failed => failed,
+        };
+        let committed = match ready {
+            Ok(()) => active.transaction.commit().await,
+            Err(error) => Err(error),
+        };
         self.transaction_ended();
         match committed {
             Ok(_) => {
@@ -260,6 +274,7 @@ impl SqlSession {
         if let Some(active) = self.block.active() {
             active.transaction.restart();
             active.used = false;
+            active.deferred = Default::default();
         }
     }
 

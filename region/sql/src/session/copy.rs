@@ -114,7 +114,7 @@ async fn from_client(
     let cancel = session.startup.cancel.clone();
     let rules = session.lock_rules();
     let engine = Arc::clone(&session.engine);
-    let database = Arc::clone(&engine.database);
+    let database = Arc::clone(&session.database);
     let active = session.open();
     active.check_writable("COPY FROM")?;
     active.used = true;
@@ -132,8 +132,9 @@ async fn from_client(
         shown: options.null.clone(),
     };
     let environment_of_rows = Arc::clone(&environment);
+    let modes = active.deferred.modes.clone();
     let mut inserter =
-        RowInserter::new(Arc::clone(&table), &positions, environment_of_rows, database, sequences, related)?;
+        RowInserter::new(Arc::clone(&table), &positions, environment_of_rows, database, sequences, related, modes)?;
     if let Some(filter) = filter {
         inserter.filter(crate::plan::TableRules::condition(&table, filter, &*environment)?);
     }
@@ -183,6 +184,7 @@ async fn from_client(
         }
     }
     SqlSession::cancellable(&cancel, inserter.finish(&mut *active.transaction)).await?;
+    active.deferred.checks.append(&mut inserter.take_deferred());
     let rows = rows - inserter.passed_over();
     active.written.note(&table, Written::Inserted, rows, &engine.statistics);
     Ok(rows)

@@ -4,23 +4,19 @@ use super::environment::search_path;
 use super::query::{Portal, PreparedQuery};
 use crate::define::Surroundings;
 use crate::parser::Parsed;
-use crate::parser::tree::{Insert, InsertSource, Name, QualifiedName, Query, Statement};
+use crate::parser::tree::{Insert, InsertSource, Statement};
 use std::sync::Arc;
 use trivet_gateway::Client;
 use trivet_types::{Oid, PgError, PgResult, oid, sqlstate};
 
 impl SqlSession {
-    #[allow(clippy::too_many_arguments)]
-    pub(super) async fn create_table_as(
-        &mut self,
-        name: &QualifiedName,
-        columns: &[Name],
-        query: &Query,
-        if_not_exists: bool,
-        with_data: bool,
-        parsed: &Parsed,
-        client: &mut dyn Client,
-    ) -> PgResult<String> {
+    pub(super) async fn create_table_as(&mut self, parsed: &Parsed, client: &mut dyn Client) -> PgResult<String> {
+        let Statement::CreateTableAs { name, columns, query, if_not_exists, with_data, temporary, on_commit } =
+            &parsed.statement
+        else {
+            return Err(PgError::internal("not CREATE TABLE AS"));
+        };
+        self.prepare_temporary(&parsed.statement);
         let of_query = Parsed::new(Statement::Query(query.clone()), format!("{}\n--query", parsed.text));
         let PreparedQuery { columns: shown, .. } = self.prepare_query(&Arc::new(of_query)).await?;
         if columns.len() > shown.len() {
@@ -41,29 +37,31 @@ impl SqlSession {
         self.load_types().await?;
         let environment = self.environment();
         let engine = Arc::clone(&self.engine);
+        let database = Arc::clone(&self.database);
         let cancel = self.startup.cancel.clone();
         let active = self.open();
         active.check_writable("CREATE TABLE AS")?;
         active.used = true;
         let surroundings = Surroundings {
-            database: &*engine.database,
+            database: &*database,
             cache: &engine.descriptors,
             search_path: &path,
             environment: &environment,
             sequences: &sequences,
             user: &user,
             session_user: &session_user,
+            pending: &[],
         };
         let mut definer = surroundings.definer(&mut *active.transaction);
         let made = SqlSession::cancellable(&cancel, async {
             definer.transaction.statement().await?;
-            definer.create_table_of(name, of_table, if_not_exists).await
+            definer.create_table_of(name, of_table, *if_not_exists, (*temporary, *on_commit)).await
         })
         .await?;
         for notice in &definer.notices {
             client.notice(notice);
         }
-        if made.is_none() || !with_data {
+        if made.is_none() || !*with_data {
             return Ok("CREATE TABLE AS".into());
         }
         let insert = Insert {

@@ -3,6 +3,7 @@ use super::block::SharedSettings;
 use super::inquiry;
 use crate::catalog::{CatalogSnapshot, DATABASE_NAME};
 use crate::sequence::SessionSequences;
+use crate::temporary::without_own;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -204,17 +205,24 @@ impl Environment for SessionEnvironment {
                 let catalog = self.catalog.as_deref();
                 let there = |name: &String| catalog.is_none_or(|catalog| catalog.schema_named(name).is_some());
                 // Without the catalog at hand: `public` is always there, the user's own schema seldom.
-                or_null(self.path().into_iter().filter(|name| catalog.is_some() || *name != *self.user).find(there))
+                let path = self.path();
+                let path = without_own(&path).iter().cloned();
+                or_null(path.filter(|name| catalog.is_some() || *name != *self.user).find(there))
             }
             S::CurrentSchemas => {
-                let mut names = self.path();
+                let all = first.is_some_and(Datum::is_true);
+                let path = self.path();
+                let mut names = without_own(&path).to_vec();
                 if let Some(catalog) = self.catalog.as_deref() {
                     names.retain(|name| catalog.schema_named(name).is_some());
                 } else {
                     names.retain(|name| *name != *self.user);
                 }
-                if first.is_some_and(Datum::is_true) && !names.iter().any(|name| name == "pg_catalog") {
+                if all && !names.iter().any(|name| name == "pg_catalog") {
                     names.insert(0, "pg_catalog".to_owned());
+                }
+                if all {
+                    names.splice(0..0, path[..path.len() - without_own(&path).len()].iter().cloned());
                 }
                 Datum::array(Array::from_values(oid::NAME, names.into_iter().map(Datum::from).collect()))
             }

@@ -10,6 +10,8 @@
 //!   explain       EXPLAIN; `analyze_tables`, ANALYZE
 //!   environment   what functions may ask of a session; `inquiry`, of the catalog
 //!   access        privileges, and the tables that foreign keys lead to
+//!   temporary     temporary tables
+//!   constraints   what is checked at the transaction's end
 //! ```
 //!
 //! **Retries (T16).** A statement outside a block, or a simple Query of several, is a *unit*: its output is buffered, and if its
@@ -19,6 +21,7 @@ mod access;
 mod analyze_tables;
 mod block;
 mod connection;
+mod constraints;
 mod copy;
 mod create_as;
 mod cursor;
@@ -30,5 +33,6 @@ mod inventory;
 mod query;
 mod statement;
 mod table_lock;
+mod temporary;
 
 pub use engine::{EngineOptions, LoginRole, SharedEngine, SqlEngine, index_builder};

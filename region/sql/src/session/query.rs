@@ -337,7 +337,7 @@ impl SqlSession {
         PlanKey {
             text: Arc::from(parsed.text.as_str()),
             parameter_types: given_types.map(<[u32]>::to_vec),
-            search_path: self.settings.value("search_path").to_owned(),
+            search_path: self.settings.path_key().into_owned(),
             format,
             user: self.current_user(),
             planning: self.settings.planning(),
@@ -359,7 +359,7 @@ impl SqlSession {
         let active = self.open();
         active.transaction.statement().await?;
         let same_settings = |cached: &&Arc<CachedPlan>| {
-            cached.search_path == settings.value("search_path")
+            cached.search_path == settings.path_key()
                 && cached.format == *settings.format_key()
                 && cached.user == user
                 && cached.planning == settings.planning()
@@ -474,7 +474,7 @@ impl SqlSession {
             relied: Relied::new(dependencies),
             types: self.types.clone().filter(|_| has_types),
             rows,
-            search_path: self.settings.value("search_path").to_owned(),
+            search_path: self.settings.path_key().into_owned(),
             format: Arc::clone(self.settings.format_key()),
             user: self.current_user(),
             planning: self.settings.planning(),
@@ -717,6 +717,7 @@ impl SqlSession {
             let Some(run) = portal.run.as_mut() else { return Ok(None) };
             let active = self.open();
             let rows = run.next(&mut *active.transaction).await?;
+            active.deferred.checks.append(&mut run.take_deferred());
             if rows.is_none() && run.affected() > 0 {
                 if let Some((table, written)) = run.plan().changed_table() {
                     active.written.note(table, written, run.affected(), &engine.statistics);
@@ -749,6 +750,7 @@ impl SqlSession {
         let engine = Arc::clone(&self.engine);
         let mut environment = self.environment();
         let sequences = Arc::clone(&self.sequences);
+        let database = Arc::clone(&self.database);
         let rules = self.lock_rules();
         if cached.plan.needs_catalog {
             environment.inventory = self.inventory();
@@ -776,8 +778,9 @@ impl SqlSession {
             Arc::clone(&portal.parameters),
             environment,
             catalog,
-            Arc::clone(&engine.database),
+            database,
             sequences,
+            active.deferred.modes.clone(),
         );
         run.set_locks(rules);
         run.limit_memory(self.settings.limits(), Arc::clone(&engine.temporary_folder));

@@ -41,6 +41,15 @@ impl SqlSession {
                 }
                 tag
             }
+            Statement::SetConstraints { names, deferred } => {
+                if self.block.is_explicit() {
+                    Box::pin(self.set_constraints(names, *deferred)).await?;
+                } else {
+                    let message = "SET CONSTRAINTS can only be used in transaction blocks";
+                    Self::warn(client, sqlstate::NO_ACTIVE_SQL_TRANSACTION, message);
+                }
+                "SET CONSTRAINTS".into()
+            }
             Statement::Set { name, value, local } => {
                 if matches!(name.as_str(), "role" | "session_authorization") {
                     self.check_set_role(name, value).await?;
@@ -92,9 +101,7 @@ impl SqlSession {
                 "ANALYZE".into()
             }
             Statement::Checkpoint => "CHECKPOINT".into(),
-            Statement::CreateTableAs { name, columns, query, if_not_exists, with_data } => {
-                Box::pin(self.create_table_as(name, columns, query, *if_not_exists, *with_data, parsed, client)).await?
-            }
+            Statement::CreateTableAs { .. } => Box::pin(self.create_table_as(parsed, client)).await?,
             Statement::LockTable { tables, mode, nowait } => {
                 self.require_block("LOCK TABLE")?;
                 Box::pin(self.lock_tables(tables, mode, *nowait)).await?;
@@ -124,7 +131,7 @@ impl SqlSession {
         if self.block.is_explicit() {
             Self::warn(client, sqlstate::ACTIVE_SQL_TRANSACTION, "there is already a transaction in progress");
         } else {
-            self.block.begin(&*self.engine.database, &self.settings, modes)?;
+            self.block.begin(&*self.database, &self.settings, modes)?;
         }
         Ok(())
     }
@@ -164,7 +171,7 @@ impl SqlSession {
             self.commit_block().await?;
         }
         if chain {
-            self.block.chain(&*self.engine.database, &self.settings, modes);
+            self.block.chain(&*self.database, &self.settings, modes);
         }
         client.command_complete(if failed { "ROLLBACK" } else { "COMMIT" });
         Ok(())
@@ -182,7 +189,7 @@ impl SqlSession {
         self.transaction_ended();
         self.close_portals(false);
         if let (true, Some(modes)) = (chain, modes) {
-            self.block.chain(&*self.engine.database, &self.settings, modes);
+            self.block.chain(&*self.database, &self.settings, modes);
         }
         Ok("ROLLBACK".into())
     }
@@ -329,6 +336,7 @@ impl SqlSession {
                 self.sequences.forget();
                 let cancel = self.startup.cancel.clone();
                 SqlSession::cancellable(&cancel, self.locks.unlock_all()).await?;
+                self.discard_temporary().await?;
                 "DISCARD ALL".into()
             }
             Discard::Plans => "DISCARD PLANS".into(),
@@ -336,7 +344,10 @@ impl SqlSession {
                 self.sequences.forget();
                 "DISCARD SEQUENCES".into()
             }
-            Discard::Temporary => "DISCARD TEMP".into(),
+            Discard::Temporary => {
+                self.discard_temporary().await?;
+                "DISCARD TEMP".into()
+            }
         })
     }
 
@@ -397,6 +408,8 @@ impl SqlSession {
     }
 
     async fn define(&mut self, statement: &Statement, last: bool, client: &mut dyn Client) -> PgResult<String> {
+        self.prepare_temporary(statement);
+        let database = Arc::clone(&self.database);
         let user = self.current_user();
         let session_user = Arc::clone(&self.user);
         let sequences = Arc::clone(&self.sequences);
@@ -409,14 +422,16 @@ impl SqlSession {
         let active = self.open();
         active.check_writable(&definition_tag(statement))?;
         active.used = true;
+        let pending = active.deferred.tables();
         let surroundings = Surroundings {
-            database: &*engine.database,
+            database: &*database,
             cache: &engine.descriptors,
             search_path: &path,
             environment: &environment,
             sequences: &sequences,
             user: &user,
             session_user: &session_user,
+            pending: &pending,
         };
         if let Statement::CreateIndex(create) = statement {
             if create.concurrently && explicit {

@@ -13,6 +13,7 @@ mod definitions;
 mod others;
 mod value;
 
+use std::borrow::Cow;
 use crate::execute::Limits;
 use crate::plan::PlanSettings;
 use definitions::{DEFINITIONS, Definition};
@@ -59,6 +60,8 @@ pub struct Settings {
     format: FormatSettings,
     limits: Limits,
     planning: PlanSettings,
+    /// Once the session has made a temporary table.
+    temporary_schema: Option<String>,
     /// What of the settings decides how values are read and shown.
     format_key: Arc<str>,
     stale_reads: bool,
@@ -78,6 +81,7 @@ impl Default for Settings {
             format: FormatSettings::default(),
             limits: Limits::default(),
             planning: PlanSettings::default(),
+            temporary_schema: None,
             format_key: Arc::from(""),
             stale_reads: false,
         };
@@ -246,8 +250,25 @@ impl Settings {
     }
 
     /// Schemas in order, `"$user"` as it stands.
+    /// The schemas to look in, the session's own for temporary tables first, if it has one.
     pub fn search_path(&self) -> Vec<String> {
-        value::list(self.value("search_path"))
+        let mut path = value::list(self.value("search_path"));
+        if let Some(own) = &self.temporary_schema {
+            path.retain(|name| name != crate::temporary::ALIAS && name != own);
+            path.insert(0, own.clone());
+        }
+        path
+    }
+    pub fn set_temporary_schema(&mut self, name: Option<String>) {
+        self.temporary_schema = name;
+    }
+    /// What relation names are looked up with.
+    pub fn path_key(&self) -> Cow<'_, str> {
+        let value = self.value("search_path");
+        match &self.temporary_schema {
+            None => Cow::Borrowed(value),
+            Some(own) => Cow::Owned(format!("{own}, {value}")),
+        }
     }
 
     pub fn format(&self) -> &FormatSettings {

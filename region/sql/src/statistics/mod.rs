@@ -238,7 +238,8 @@ impl Statistics {
     /// Is it time to read a table, so much of it having been written? If it never was; and once a minute at most if it was,
     /// unless it has grown out of all proportion.
     pub fn is_wanted(&self, table: &Table, counts: Counts) -> bool {
-        if !self.automatic {
+        // A session's own tables are read by nobody else.
+        if !self.automatic || table.is_temporary() {
             return false;
         }
         let tables = self.tables.read();

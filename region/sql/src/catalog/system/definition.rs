@@ -56,6 +56,9 @@ pub fn index_definition(catalog: &CatalogSnapshot, oid: Oid, column: i64) -> Opt
     if !index.include.is_empty() {
         text.push_str(&format!(" INCLUDE ({})", column_list(table, &index.include)));
     }
+    if index.nulls_collide {
+        text.push_str(" NULLS NOT DISTINCT");
+    }
     if let Some(filter) = &index.filter {
         text.push_str(&format!(" WHERE {}", in_parentheses(filter)));
     }
@@ -106,12 +109,14 @@ pub fn constraint_definition(
             let index = table.index(constraint.index)?;
             let word = match constraint.kind {
                 ConstraintKind::PrimaryKey => "PRIMARY KEY",
+                ConstraintKind::Unique if index.nulls_collide => "UNIQUE NULLS NOT DISTINCT",
                 ConstraintKind::Unique => "UNIQUE",
             };
             return Some(format!("{word} ({})", key_columns(table, index, false)));
         }
         if let Some(check) = table.checks.iter().find(|check| check.oid == oid) {
-            return Some(format!("CHECK ({})", check.expression));
+            let not_valid = if check.validated { "" } else { " NOT VALID" };
+            return Some(format!("CHECK ({}){not_valid}", check.expression));
         }
         if let Some(key) = table.foreign_key(oid) {
             return foreign_key_definition(catalog, table, key, shown);
@@ -151,6 +156,12 @@ fn foreign_key_definition(
         if !key.set_columns.is_empty() {
             text.push_str(&format!(" ({})", column_list(table, &key.set_columns)));
         }
+    }
+    if key.deferrable {
+        text.push_str(" DEFERRABLE");
+    }
+    if key.deferred {
+        text.push_str(" INITIALLY DEFERRED");
     }
     if !key.validated {
         text.push_str(" NOT VALID");

@@ -210,17 +210,17 @@ impl Information<'_> {
 
     fn table_constraints(&self) -> Rows {
         let mut rows = Vec::new();
-        let mut push = |of: &Table, name: &str, kind: &str| {
+        let mut push = |of: &Table, name: &str, kind: &str, (deferrable, deferred, distinct): (bool, bool, bool)| {
             let mut values = self.constraint(of, name);
             values.extend(self.of_table(of));
             values.extend([
                 ("constraint_type", kind.into()),
-                ("is_deferrable", yes_no(false)),
-                ("initially_deferred", yes_no(false)),
+                ("is_deferrable", yes_no(deferrable)),
+                ("initially_deferred", yes_no(deferred)),
                 ("enforced", yes_no(true)),
             ]);
             if kind == "UNIQUE" {
-                values.push(("nulls_distinct", yes_no(true)));
+                values.push(("nulls_distinct", yes_no(distinct)));
             }
             let known = |(name, _): &(&str, Datum)| self.table.columns.iter().any(|column| column.name == *name);
             values.retain(known);
@@ -229,13 +229,16 @@ impl Information<'_> {
         for of in &self.catalog.tables {
             for constraint in &of.constraints {
                 let kind = if constraint.kind == ConstraintKind::PrimaryKey { "PRIMARY KEY" } else { "UNIQUE" };
-                push(of, &constraint.name, kind);
+                let distinct = of.index(constraint.index).is_none_or(|index| !index.nulls_collide);
+                push(of, &constraint.name, kind, (false, false, distinct));
             }
-            of.checks.iter().for_each(|check| push(of, &check.name, "CHECK"));
-            of.foreign_keys.iter().for_each(|key| push(of, &key.name, "FOREIGN KEY"));
+            of.checks.iter().for_each(|check| push(of, &check.name, "CHECK", (false, false, true)));
+            for key in &of.foreign_keys {
+                push(of, &key.name, "FOREIGN KEY", (key.deferrable, key.deferred, true));
+            }
             // A NOT NULL is a CHECK here, under a name that is made of numbers.
             for (at, _) in of.live_columns().filter(|(_, column)| column.not_null && of.is_table()) {
-                push(of, &format!("{}_{}_{}_not_null", of.schema, of.oid, at + 1), "CHECK");
+                push(of, &format!("{}_{}_{}_not_null", of.schema, of.oid, at + 1), "CHECK", (false, false, true));
             }
         }
         rows

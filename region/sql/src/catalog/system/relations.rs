@@ -125,7 +125,7 @@ fn kind_letter(kind: RelationKind) -> char {
 }
 
 fn classes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
-    let common = |oid: Oid, name: &str, schema: Oid, owner: Oid, kind: char, columns: usize| {
+    let common = |oid: Oid, name: &str, schema: Oid, owner: Oid, kind: char, columns: usize, persistence: char| {
         vec![
             ("oid", oid.into()),
             ("relname", Datum::from(name)),
@@ -133,7 +133,7 @@ fn classes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             ("relowner", owner.into()),
             ("relkind", character(kind)),
             ("relnatts", Datum::Int2(columns as i16)),
-            ("relpersistence", character('p')),
+            ("relpersistence", character(persistence)),
             ("relispopulated", Datum::Bool(true)),
         ]
     };
@@ -141,7 +141,12 @@ fn classes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
     for of in &catalog.tables {
         let kind = of.kind();
         let columns = if kind == RelationKind::Sequence { 3 } else { of.columns.len() };
-        let mut values = common(of.oid, &of.name, of.schema, of.owner, kind_letter(kind), columns);
+        let persistence = match (of.is_temporary(), of.unlogged) {
+            (true, _) => 't',
+            (false, true) => 'u',
+            (false, false) => 'p',
+        };
+        let mut values = common(of.oid, &of.name, of.schema, of.owner, kind_letter(kind), columns, persistence);
         let is_table = kind == RelationKind::Table;
         let is_view = kind == RelationKind::View;
         values.extend([
@@ -169,7 +174,7 @@ fn classes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
         rows.push(row(table, &values));
         for index in &of.indexes {
             let count = index.keys.len() + index.include.len();
-            let mut values = common(index.oid, &index.name, of.schema, of.owner, 'i', count);
+            let mut values = common(index.oid, &index.name, of.schema, of.owner, 'i', count, persistence);
             values.extend([
                 ("relam", BTREE.into()),
                 ("relreplident", character('n')),
@@ -180,7 +185,7 @@ fn classes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
     }
     for of in super::TABLES {
         let kind = if of.view { 'v' } else { 'r' };
-        let mut values = common(of.oid, of.name, of.schema, POSTGRES_ROLE, kind, of.columns.len());
+        let mut values = common(of.oid, of.name, of.schema, POSTGRES_ROLE, kind, of.columns.len(), 'p');
         values.push(("relreplident", character('n')));
         if !of.view {
             values.push(("relam", HEAP.into()));
@@ -492,6 +497,7 @@ fn indexes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
                     ("indnatts", Datum::Int2((index.keys.len() + index.include.len()) as i16)),
                     ("indnkeyatts", Datum::Int2(index.keys.len() as i16)),
                     ("indisunique", Datum::Bool(index.unique)),
+                    ("indnullsnotdistinct", Datum::Bool(index.nulls_collide)),
                     ("indisprimary", Datum::Bool(index.primary)),
                     ("indimmediate", Datum::Bool(true)),
                     ("indisvalid", Datum::Bool(ready)),
@@ -559,6 +565,8 @@ fn constraints(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
         }
         for check in &of.checks {
             let mut values = common(check.oid, &check.name, 'c');
+            values.retain(|(name, _)| *name != "convalidated");
+            values.push(("convalidated", Datum::Bool(check.validated)));
             values.push(("conbin", check.expression.as_str().into()));
             let used = of
                 .live_columns()
@@ -576,6 +584,8 @@ fn constraints(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             };
             values.extend([
                 ("convalidated", Datum::Bool(key.validated)),
+                ("condeferrable", Datum::Bool(key.deferrable)),
+                ("condeferred", Datum::Bool(key.deferred)),
                 ("conindid", key.index.into()),
                 ("confrelid", key.table.into()),
                 ("confupdtype", character(action_letter(key.on_update))),

@@ -7,7 +7,6 @@ use trivet_types::{PgError, PgResult};
 impl Converter<'_> {
     pub fn create_index(&mut self, create: ast::CreateIndex) -> PgResult<Statement> {
         refuse! {
-            create.nulls_distinct == Some(false) => "NULLS NOT DISTINCT";
             create.columns.iter().any(|column| column.operator_class.is_some()) => "operator classes";
         }
         let method = create.using.map(|using| using.to_string().to_ascii_lowercase());
@@ -24,6 +23,7 @@ impl Converter<'_> {
             keys: create.columns.into_iter().map(|column| self.sort_key(column.column)).collect::<PgResult<_>>()?,
             include: self.identifiers(create.include),
             filter: self.optional(create.predicate)?,
+            nulls_collide: create.nulls_distinct == Some(false),
         }))
     }
 

@@ -42,15 +42,20 @@ impl Converter<'_> {
         let target = match on.conflict_target {
             None => None,
             Some(ast::ConflictTarget::Columns { columns, predicate }) => {
-                Some(ConflictTarget::Columns(self.identifiers(columns), self.optional(predicate)?))
+                let keys = self.identifiers(columns).into_iter().map(|name| self.conflict_key(name));
+                Some(ConflictTarget::Keys(keys.collect::<PgResult<_>>()?, self.optional(predicate)?))
             }
             Some(ast::ConflictTarget::OnConstraint(name)) => {
                 Some(ConflictTarget::Constraint(self.single_name(name, "constraint name")?))
             }
         };
         let mut place = Place::default();
-        if let Some(ConflictTarget::Columns(names, _)) = &target {
-            place = names.first().and_then(|name| self.source.parenthesis_before(name.place)).unwrap_or_default();
+        if let Some(ConflictTarget::Keys(keys, _)) = &target {
+            let first = keys.first().map(|key| match key {
+                ConflictKey::Column(name) => name.place,
+                ConflictKey::Expression(expr) => expr.place,
+            });
+            place = first.and_then(|first| self.source.parenthesis_before(first)).unwrap_or_default();
         }
         let action = match on.action {
             ast::OnConflictAction::DoNothing => ConflictAction::Nothing,
@@ -64,6 +69,16 @@ impl Converter<'_> {
             place = first.and_then(|name| self.source.on_conflict_before(name.place)).unwrap_or_default();
         }
         Ok(OnConflict { place, target, action })
+    }
+
+    fn conflict_key(&mut self, name: Name) -> PgResult<ConflictKey> {
+        let Some((first, last)) = super::super::rewrite::marked_part(&name.text) else {
+            return Ok(ConflictKey::Column(name));
+        };
+        let tokens = self.source.tokens.get(first..=last);
+        let tokens = tokens.ok_or_else(|| PgError::internal("a key of ON CONFLICT has no tokens"))?;
+        let expr = super::super::parse_part(self.source, tokens, |parser| parser.parse_expr())?;
+        Ok(ConflictKey::Expression(self.expr(expr)?))
     }
 
     fn assignments(&mut self, assignments: Vec<ast::Assignment>) -> PgResult<Vec<Assignment>> {

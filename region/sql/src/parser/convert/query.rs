@@ -29,10 +29,6 @@ impl Converter<'_> {
                 };
                 let query = self.query(ast::Query { body: Box::new(body), ..query })?;
                 let Some(into) = into else { return Ok(Statement::Query(query)) };
-                refuse! {
-                    into.temporary => "SELECT INTO TEMPORARY";
-                    into.unlogged => "SELECT INTO UNLOGGED";
-                }
                 let parts = match into.targets.as_slice() {
                     [ast::Expr::Identifier(name)] => vec![self.identifier(name.clone())],
                     [ast::Expr::CompoundIdentifier(names)] => self.identifiers(names.clone()),
@@ -44,6 +40,8 @@ impl Converter<'_> {
                     query,
                     if_not_exists: false,
                     with_data: true,
+                    temporary: into.temporary,
+                    on_commit: None,
                 })
             }
         }
