@@ -394,6 +394,8 @@ pub struct Insert {
     pub rules: TableRules,
     pub on_conflict: Option<OnConflict>,
     pub returning: Option<Vec<Target>>,
+    /// The view that the statement names, if it is one.
+    pub view: Option<Arc<Table>>,
 }
 
 /// What a table's rows must obey and have computed from them; every expression is over the row (relation 0).
@@ -445,6 +447,8 @@ pub struct Update {
     pub assignments: Vec<(usize, Expr)>,
     pub rules: TableRules,
     pub returning: Option<Vec<Target>>,
+    /// The view that the statement names, if it is one.
+    pub view: Option<Arc<Table>>,
 }
 
 /// DELETE; relation 0 of `query` is the table.
@@ -454,6 +458,8 @@ pub struct Delete {
     pub query: Query,
     pub rules: TableRules,
     pub returning: Option<Vec<Target>>,
+    /// The view that the statement names, if it is one.
+    pub view: Option<Arc<Table>>,
 }
 
 #[derive(Clone, Debug)]

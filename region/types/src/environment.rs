@@ -86,6 +86,17 @@ pub enum SystemCall {
     HasPrivilege,
     HasTablePrivilege,
     HasSequencePrivilege,
+    HasColumnPrivilege,
+    HasAnyColumnPrivilege,
+    HasDatabasePrivilege,
+    /// The text of the statement.
+    CurrentQuery,
+    /// The OID of the session's own schema, or 0.
+    TemporarySchema,
+    /// (relation, triggers, too): bits of `1 << command`.
+    RelationUpdatable,
+    ColumnUpdatable,
+    SequenceParameters,
     HasSchemaPrivilege,
     HasRole,
     SharedDescription,

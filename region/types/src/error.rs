@@ -112,6 +112,7 @@ sqlstates! {
     SNAPSHOT_TOO_OLD = b"72000";
     INTERNAL_ERROR = b"XX000";
     DATA_CORRUPTED = b"XX001";
+    WITH_CHECK_OPTION_VIOLATION = b"44000";
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,25 +1,26 @@
 //! ON CONFLICT: which unique indexes arbitrate, and what is done.
 use super::scope::Scope;
+use super::updatable::Changed;
 use super::{Analyzer, at, print_expr};
 use crate::catalog::{IndexState, Table};
 use crate::parser::tree::{self, ConflictAction, ConflictKey, ConflictTarget};
 use crate::typed::{ConflictUpdate, Expr, ExprKind, OnConflict};
-use std::sync::Arc;
 use trivet_types::functions::string::quote_identifier;
 use trivet_types::{Oid, PgError, PgResult, sqlstate};
 
 impl Analyzer<'_> {
     pub(super) fn on_conflict(
         &mut self,
-        table: &Arc<Table>,
+        changed: &Changed,
         alias: &str,
         clause: &tree::OnConflict,
     ) -> PgResult<OnConflict> {
+        let table = &changed.table;
         let mut indexes: Vec<Oid> = Vec::new();
         match &clause.target {
             None => {}
             Some(ConflictTarget::Keys(keys, predicate)) => {
-                indexes = self.arbiters(table, keys, predicate.as_ref(), clause.place)?;
+                indexes = self.arbiters(changed, keys, predicate.as_ref(), clause.place)?;
                 if indexes.is_empty() {
                     let message = "there is no unique or exclusion constraint matching the ON CONFLICT specification";
                     return Err(PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, message));
@@ -43,10 +44,10 @@ impl Analyzer<'_> {
             return Err(at(clause.place, error));
         }
         let mut scope = Scope { no_aggregates: Some("UPDATE"), ..Scope::default() };
-        scope.add_target(table, alias);
-        scope.add_table(table, "excluded", None);
+        changed.enter(&mut scope, alias);
+        scope.add_table(&changed.seen, "excluded", None);
         self.scopes.push(scope);
-        let analyzed = self.assignments(table, assignments).and_then(|assignments| {
+        let analyzed = self.assignments(&changed.seen, assignments).and_then(|assignments| {
             let filter = filter.as_ref().map(|filter| self.condition(filter, "WHERE")).transpose()?;
             Ok(ConflictUpdate { assignments, filter })
         });
@@ -57,11 +58,12 @@ impl Analyzer<'_> {
     /// The unique indexes over these columns and expressions, of all rows or of all that the condition holds for.
     fn arbiters(
         &mut self,
-        table: &Arc<Table>,
+        changed: &Changed,
         keys: &[ConflictKey],
         predicate: Option<&tree::Expr>,
         place: tree::Place,
     ) -> PgResult<Vec<Oid>> {
+        let (table, seen) = (&changed.table, &changed.seen);
         let (mut columns, mut expressions) = (Vec::new(), Vec::new());
         for key in keys {
             match key {
@@ -71,10 +73,10 @@ impl Analyzer<'_> {
                         let place = if place.known().is_some() { place } else { name.place };
                         at(place, PgError::new(sqlstate::UNDEFINED_COLUMN, message))
                     };
-                    columns.push(self.column_position(table, name).map_err(undefined)?);
+                    columns.push(self.column_position(seen, name).map_err(undefined)?);
                 }
                 ConflictKey::Expression(expr) => {
-                    let typed = self.over_row(table, expr, "index expressions")?;
+                    let typed = self.over_row(seen, expr, "index expressions")?;
                     match typed.kind {
                         ExprKind::Column { column, .. } => columns.push(column),
                         _ => expressions.push(print_over(&typed, table)),
@@ -83,7 +85,7 @@ impl Analyzer<'_> {
             }
         }
         let holds = match predicate {
-            Some(predicate) => terms(self.over_table(table, predicate)?, table),
+            Some(predicate) => terms(self.over_table(seen, predicate)?, table),
             None => vec![],
         };
         let mut found = Vec::new();

@@ -1,7 +1,7 @@
 //! INSERT, UPDATE, DELETE.
-use super::from::target_table;
 use super::query::empty_query;
 use super::scope::Scope;
+use super::updatable::{Changed, Verb};
 use super::{Analyzer, assign, at};
 use crate::catalog::Table;
 use crate::parser::tree::{self, InsertSource};
@@ -34,8 +34,9 @@ impl Analyzer<'_> {
     }
 
     fn insert_here(&mut self, insert: &tree::Insert) -> PgResult<Insert> {
-        let table = target_table(self, &insert.table)?;
-        let columns = self.insert_columns(&table, &insert.columns)?;
+        let changed = self.changed(&insert.table, Verb::Insert)?;
+        let (table, seen) = (Arc::clone(&changed.table), Arc::clone(&changed.seen));
+        let columns = self.insert_columns(&changed, &insert.columns)?;
         self.overriding = insert.overriding_system.is_some();
         let (source, given) = match &insert.source {
             InsertSource::DefaultValues => {
@@ -43,9 +44,9 @@ impl Analyzer<'_> {
                 query.body = Body::Values(vec![vec![]]);
                 (query, 0)
             }
-            InsertSource::Query(query) => self.insert_source(&table, &columns, &insert.columns, query)?,
+            InsertSource::Query(query) => self.insert_source(&seen, &columns, &insert.columns, query)?,
         };
-        let given_columns = self.given_columns(&table, &columns[..given], &source, insert)?;
+        let given_columns = self.given_columns(&seen, &columns[..given], &source, insert)?;
         let mut values = Vec::with_capacity(table.columns.len());
         for (position, column) in table.columns.iter().enumerate() {
             let from = given_columns.iter().position(|target| *target == Some(position));
@@ -65,22 +66,30 @@ impl Analyzer<'_> {
                 None => InsertValue::Expr(self.default_of(&table, position)?),
             });
         }
-        let alias = insert.alias.as_ref().map_or(table.name.as_str(), |alias| &alias.text).to_string();
+        let alias = insert.alias.as_ref().map_or(seen.name.as_str(), |alias| &alias.text).to_string();
         let on_conflict = match &insert.on_conflict {
             None => None,
-            Some(clause) => Some(self.on_conflict(&table, &alias, clause)?),
+            Some(clause) => Some(self.on_conflict(&changed, &alias, clause)?),
         };
-        let returning = self.returning(&table, &alias, &insert.returning)?;
-        Ok(Insert { rules: self.rules(&table)?, table, source, values, on_conflict, returning })
+        let returning = self.returning(&changed, &alias, &insert.returning)?;
+        let rules = self.changed_rules(&changed)?;
+        Ok(Insert { rules, table, source, values, on_conflict, returning, view: changed.view() })
     }
 
-    fn insert_columns(&self, table: &Table, names: &[tree::Name]) -> PgResult<Vec<usize>> {
+    fn changed_rules(&mut self, changed: &Changed) -> PgResult<crate::typed::TableRules> {
+        let mut rules = self.rules(&changed.table)?;
+        rules.checks.extend(changed.checks());
+        Ok(rules)
+    }
+
+    fn insert_columns(&self, changed: &Changed, names: &[tree::Name]) -> PgResult<Vec<usize>> {
         if names.is_empty() {
-            return Ok(table.live_columns().map(|(position, _)| position).collect());
+            return Ok(changed.insertable());
         }
         let mut columns: Vec<usize> = Vec::with_capacity(names.len());
         for name in names {
-            let position = self.column_position(table, name)?;
+            changed.check_column(name, Verb::Insert)?;
+            let position = self.column_position(&changed.seen, name)?;
             if columns.contains(&position) {
                 let message = format!("column \"{}\" specified more than once", name.text);
                 return Err(at(name.place, PgError::new(sqlstate::DUPLICATE_COLUMN, message)));
@@ -335,7 +344,7 @@ impl Analyzer<'_> {
     /// RETURNING, in the scope that is open or over the table alone.
     fn returning(
         &mut self,
-        table: &Arc<Table>,
+        changed: &Changed,
         alias: &str,
         targets: &[tree::Target],
     ) -> PgResult<Option<Vec<Target>>> {
@@ -343,9 +352,9 @@ impl Analyzer<'_> {
             return Ok(None);
         }
         // Behind the columns stands the row's id.
-        let xmax = Some(table.columns.len() + 1);
+        let xmax = Some(changed.table.columns.len() + 1);
         let mut scope = Scope { no_aggregates: Some("RETURNING"), xmax, ..Scope::default() };
-        scope.add_target(table, alias);
+        changed.enter(&mut scope, alias);
         self.scopes.push(scope);
         let result = self.returning_here(targets);
         self.scopes.pop();
@@ -365,30 +374,35 @@ impl Analyzer<'_> {
     }
 
     fn update_table(&mut self, update: &tree::Update) -> PgResult<Update> {
-        let table = target_table(self, &update.table)?;
-        let alias = update.alias.as_ref().map_or(table.name.as_str(), |alias| &alias.text).to_string();
+        let changed = self.changed(&update.table, Verb::Update)?;
+        let table = Arc::clone(&changed.table);
+        let alias = update.alias.as_ref().map_or(changed.seen.name.as_str(), |alias| &alias.text).to_string();
         self.scopes.push(Scope { no_aggregates: Some("UPDATE"), ..Scope::default() });
-        self.scope().add_target(&table, &alias);
-        let result = self.update_here(&table, update);
+        changed.enter(self.scope(), &alias);
+        let result = self.update_here(&changed, update);
         self.scopes.pop();
         let (query, assignments, returning) = result?;
-        Ok(Update { rules: self.rules(&table)?, table, query, assignments, returning })
+        let rules = self.changed_rules(&changed)?;
+        Ok(Update { rules, table, query, assignments, returning, view: changed.view() })
     }
 
     #[allow(clippy::type_complexity)]
     fn update_here(
         &mut self,
-        table: &Arc<Table>,
+        changed: &Changed,
         update: &tree::Update,
     ) -> PgResult<(Query, Vec<(usize, Expr)>, Option<Vec<Target>>)> {
         let mut from = vec![From::Relation(0)];
         from.extend(self.from_list(&update.from)?);
-        let assignments = self.assignments(table, &update.assignments)?;
+        for name in update.assignments.iter().flat_map(|assignment| &assignment.columns) {
+            changed.check_column(name, Verb::Update)?;
+        }
+        let assignments = self.assignments(&changed.seen, &update.assignments)?;
         let filter = update
             .filter
             .as_ref()
             .map(|filter| self.without_aggregates("WHERE", |analyzer| analyzer.condition(filter, "WHERE")));
-        let filter = filter.transpose()?;
+        let filter = changed.with_condition(filter.transpose()?);
         let returning = if update.returning.is_empty() { None } else { Some(self.returning_here(&update.returning)?) };
         let mut query = empty_query(vec![]);
         query.relations = std::mem::take(&mut self.scope().relations);
@@ -401,24 +415,25 @@ impl Analyzer<'_> {
     }
 
     fn delete_from(&mut self, delete: &tree::Delete) -> PgResult<Delete> {
-        let table = target_table(self, &delete.table)?;
-        let alias = delete.alias.as_ref().map_or(table.name.as_str(), |alias| &alias.text).to_string();
+        let changed = self.changed(&delete.table, Verb::Delete)?;
+        let table = Arc::clone(&changed.table);
+        let alias = delete.alias.as_ref().map_or(changed.seen.name.as_str(), |alias| &alias.text).to_string();
         self.scopes.push(Scope { no_aggregates: Some("DELETE"), ..Scope::default() });
-        self.scope().add_target(&table, &alias);
-        let result = self.delete_here(delete);
+        changed.enter(self.scope(), &alias);
+        let result = self.delete_here(&changed, delete);
         self.scopes.pop();
         let (query, returning) = result?;
-        Ok(Delete { rules: self.rules(&table)?, table, query, returning })
+        Ok(Delete { rules: self.rules(&table)?, table, query, returning, view: changed.view() })
     }
 
-    fn delete_here(&mut self, delete: &tree::Delete) -> PgResult<(Query, Option<Vec<Target>>)> {
+    fn delete_here(&mut self, changed: &Changed, delete: &tree::Delete) -> PgResult<(Query, Option<Vec<Target>>)> {
         let mut from = vec![From::Relation(0)];
         from.extend(self.from_list(&delete.using)?);
         let filter = delete
             .filter
             .as_ref()
             .map(|filter| self.without_aggregates("WHERE", |analyzer| analyzer.condition(filter, "WHERE")));
-        let filter = filter.transpose()?;
+        let filter = changed.with_condition(filter.transpose()?);
         let returning = if delete.returning.is_empty() { None } else { Some(self.returning_here(&delete.returning)?) };
         let mut query = empty_query(vec![]);
         query.relations = std::mem::take(&mut self.scope().relations);

@@ -1,7 +1,7 @@
 //! FROM: relations, joins, and which columns they show.
 use super::query::{query_columns, rename};
 use super::scope::{ScopeColumn, ScopeTable, relation_columns, table_columns};
-use super::{Analyzer, at, resolve_type_name, undefined_table};
+use super::{Analyzer, at, resolve_type_name};
 use crate::catalog::Found;
 use crate::parser::tree::{self, JoinCondition, JoinKind, Place, TableExpr};
 use crate::typed::{Expr, ExprKind, From, Relation, RelationColumn, RelationSource};
@@ -153,6 +153,7 @@ impl Analyzer<'_> {
             }
             Found::Table(table) => {
                 row_type = Some(table.row_type);
+                check_populated(table)?;
                 (table_columns(table), RelationSource::Table(table.clone()), table.schema_name.clone())
             }
             Found::Virtual(table) => {
@@ -509,6 +510,28 @@ fn function_columns(
         if procedure.name == "pg_options_to_table" {
             return Ok(vec![column("option_name", oid::TEXT), column("option_value", oid::TEXT)]);
         }
+        let parameters: &[(&str, Oid)] = match procedure.name {
+            "pg_get_keywords" => &[
+                ("word", oid::TEXT),
+                ("catcode", oid::CHAR),
+                ("barelabel", oid::BOOL),
+                ("catdesc", oid::TEXT),
+                ("baredesc", oid::TEXT),
+            ],
+            "pg_sequence_parameters" => &[
+                ("start_value", oid::INT8),
+                ("minimum_value", oid::INT8),
+                ("maximum_value", oid::INT8),
+                ("increment", oid::INT8),
+                ("cycle_option", oid::BOOL),
+                ("cache_size", oid::INT8),
+                ("data_type", oid::OID),
+            ],
+            _ => &[],
+        };
+        if !parameters.is_empty() {
+            return Ok(parameters.iter().map(|(name, type_oid)| column(name, *type_oid)).collect());
+        }
         if procedure.name == "_pg_expandarray" && matches!(procedure.body, Body::Set(_)) {
             let element =
                 arguments.first().and_then(|array| trivet_types::element_of(array.type_oid)).unwrap_or(oid::TEXT);
@@ -518,27 +541,12 @@ fn function_columns(
     Ok(vec![column(name, value.type_oid)])
 }
 
-/// For callers that look up a DML target.
-pub(super) fn target_table(
-    analyzer: &Analyzer<'_>,
-    name: &tree::QualifiedName,
-) -> PgResult<std::sync::Arc<crate::catalog::Table>> {
-    match analyzer.found(name)? {
-        Found::Table(table) => Ok(table.clone()),
-        Found::Virtual(table) => {
-            let message = format!("permission denied: \"{}\" is a system catalog", table.name);
-            Err(PgError::new(sqlstate::INSUFFICIENT_PRIVILEGE, message))
-        }
-        Found::Index(..) => Err(at(name.place(), undefined_table(name))),
-        Found::View(view) => {
-            let message = format!("cannot change view \"{}\"", view.table.name);
-            Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message)
-                .detail("Views are not updatable.")
-                .hint("Change the tables that the view reads."))
-        }
-        Found::Sequence(table) => {
-            let message = format!("cannot change sequence \"{}\"", table.name);
-            Err(PgError::new(sqlstate::WRONG_OBJECT_TYPE, message))
-        }
+/// 55000: a materialized view without rows yet.
+fn check_populated(table: &crate::catalog::Table) -> PgResult<()> {
+    if !matches!(table.body, crate::catalog::RelationBody::Materialized { populated: false, .. }) {
+        return Ok(());
     }
+    let message = format!("materialized view \"{}\" has not been populated", table.name);
+    Err(PgError::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        .hint("Use the REFRESH MATERIALIZED VIEW command."))
 }

@@ -19,6 +19,7 @@ mod same;
 mod scope;
 mod sortable;
 mod suggest;
+mod updatable;
 mod view;
 mod view_text;
 mod window;
@@ -32,6 +33,7 @@ pub use names::{
 };
 pub use print::{print_expr, print_names};
 pub(crate) use sortable::has_order;
+pub use updatable::{CHECK_OPTION, is_updatable};
 pub use view_text::view_text;
 pub use window::{FRAME_ROW, window_exprs, window_exprs_mut};
 

@@ -171,7 +171,7 @@ impl Collector {
                 self.exprs(&delete.filter);
                 self.targets(&delete.returning);
             }
-            Statement::CreateView { query, .. } => self.query(query),
+            Statement::CreateView { query, .. } | Statement::CreateMaterialized { query, .. } => self.query(query),
             Statement::Explain { statement, .. } | Statement::Prepare { statement, .. } => self.statement(statement),
             Statement::Copy(copy) => match &copy.source {
                 CopySource::Table { name, .. } => self.name(name),

@@ -91,7 +91,11 @@ pub fn print_names(
 }
 
 fn constant(datum: &Datum, expr: &Expr, environment: &dyn Environment) -> String {
-    let type_name = || display_name(expr.type_oid, expr.modifier);
+    // `character` without a length would be one of 1.
+    let type_name = || match (expr.type_oid, expr.modifier) {
+        (oid::BPCHAR, -1) => "bpchar".to_owned(),
+        _ => display_name(expr.type_oid, expr.modifier),
+    };
     match datum {
         Datum::Null if expr.type_oid == oid::UNKNOWN => "NULL".to_string(),
         Datum::Null => format!("NULL::{}", type_name()),

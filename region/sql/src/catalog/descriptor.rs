@@ -52,6 +52,10 @@ pub struct Column {
     pub dropped: bool,
     /// What rows that were written before this column was added have in it: an encoded row of one value.
     pub missing: Option<Vec<u8>>,
+    /// COLLATE, if it is another than the type's own. All of them order by bytes.
+    pub collation: Option<Oid>,
+    /// What is granted on it beyond what is on the table.
+    pub acl: Option<Vec<AclItem>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,6 +228,14 @@ pub struct View {
     /// The query's text.
     pub query: String,
     pub references: Vec<ViewReference>,
+    pub check_option: Option<CheckOption>,
+}
+
+/// WITH CHECK OPTION: new rows must satisfy the view's own condition, or also those of views below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckOption {
+    Local,
+    Cascaded,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -231,6 +243,11 @@ pub enum RelationBody {
     Table,
     View(View),
     Sequence(Sequence),
+    /// The rows that its query gave when it was last refreshed.
+    Materialized {
+        view: View,
+        populated: bool,
+    },
 }
 
 /// What becomes of a temporary table when a transaction commits.
@@ -303,6 +320,10 @@ impl Table {
     pub fn is_temporary(&self) -> bool {
         crate::temporary::is_temporary(self.oid)
     }
+    /// Has it rows of its own?
+    pub fn has_rows(&self) -> bool {
+        matches!(self.body, RelationBody::Table | RelationBody::Materialized { .. })
+    }
     pub fn is_table(&self) -> bool {
         matches!(self.body, RelationBody::Table)
     }
@@ -324,6 +345,7 @@ impl Table {
             RelationBody::Table => RelationKind::Table,
             RelationBody::View(_) => RelationKind::View,
             RelationBody::Sequence(_) => RelationKind::Sequence,
+            RelationBody::Materialized { .. } => RelationKind::MaterializedView,
         }
     }
     pub fn sequence(&self) -> Option<&Sequence> {
@@ -332,9 +354,10 @@ impl Table {
             _ => None,
         }
     }
+    /// The definition of a view, materialized or not.
     pub fn view(&self) -> Option<&View> {
         match &self.body {
-            RelationBody::View(view) => Some(view),
+            RelationBody::View(view) | RelationBody::Materialized { view, .. } => Some(view),
             _ => None,
         }
     }

@@ -10,6 +10,7 @@
 //!   01 07  sequence oid (4)            -> epoch and the last value that was handed out as part of a block
 //!   01 08                              -> nothing: its stamp changes with every change of a type
 //!   01 08  oid (4), as it was claimed  -> a type that a user made
+//!   01 09                              -> the database
 //! ```
 use crate::layout::{CATALOG_SPACE, prefix_end};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -24,6 +25,7 @@ const ROLE: u8 = 5;
 const SEQUENCE_EPOCH: u8 = 6;
 const SEQUENCE_STATE: u8 = 7;
 const TYPE: u8 = 8;
+const DATABASE: u8 = 9;
 
 fn key(kind: u8, rest: &[&[u8]]) -> Bytes {
     let mut key = BytesMut::with_capacity(2 + rest.iter().map(|part| part.len()).sum::<usize>());
@@ -75,6 +77,9 @@ pub fn sequence_epoch_key(sequence: Oid) -> Bytes {
 }
 pub fn sequence_state_key(sequence: Oid) -> Bytes {
     key(SEQUENCE_STATE, &[&sequence.0.to_be_bytes()])
+}
+pub fn database_key() -> Bytes {
+    key(DATABASE, &[])
 }
 pub fn type_key(claimed: Oid) -> Bytes {
     key(TYPE, &[&claimed.0.to_be_bytes()])

@@ -6,6 +6,7 @@
 //! Stamps never repeat, so a rolled back change can not be mistaken for a later one.
 //!
 //! The built-in database, schemas and role are not stored: an empty store is a working cluster.
+mod database;
 mod descriptor;
 mod keys;
 mod privilege;
@@ -14,19 +15,20 @@ mod snapshot;
 pub mod system;
 mod user_type;
 
+pub use database::{DatabaseRow, DefaultPrivileges, ObjectClass, first_acl};
 pub use descriptor::{
-    Check, Column, Comment, Constraint, ConstraintKind, DescriptorError, ForeignKey, Identity, Index, IndexExpression,
+    Check, CheckOption, Column, Comment, Constraint, ConstraintKind, DescriptorError, ForeignKey, Identity, Index, IndexExpression,
     IndexKey, IndexState, OnCommit, ReferentialAction, RelationBody, Schema, Sequence, Table, View, ViewReference, decode_name,
     decode_row, decode_schema, decode_table, encode_name, encode_row, encode_schema, encode_table, stamp_of,
 };
 pub use keys::{
-    claim_key, claim_range, descriptor_key, descriptor_range, name_key, role_key, role_range, roles_stamp_key,
+    claim_key, claim_range, database_key, descriptor_key, descriptor_range, name_key, role_key, role_range, roles_stamp_key,
     schema_key, schema_range, sequence_epoch_key, sequence_state_key, sequence_state_range, type_key, type_range,
     types_stamp_key,
 };
 pub use privilege::{AclItem, Membership, PUBLIC_GRANTEE, Privileges, Role, Roles, default_acl};
 pub(crate) use reader::damaged;
-pub use reader::{Catalog, Dependency, DescriptorCache, Found, Relied, ResolvedView, find_role, load_roles};
+pub use reader::{Catalog, MATERIALIZED_QUERY, MATERIALIZED_ROWS, Dependency, DescriptorCache, Found, Relied, ResolvedView, find_role, load_roles};
 pub use snapshot::CatalogSnapshot;
 pub use user_type::StoredType;
 
@@ -60,6 +62,7 @@ pub enum RelationKind {
     Table,
     Index,
     View,
+    MaterializedView,
     Sequence,
     /// A name of a type that no relation has.
     Type,
@@ -72,6 +75,7 @@ impl RelationKind {
             RelationKind::Table => "table",
             RelationKind::Index => "index",
             RelationKind::View => "view",
+            RelationKind::MaterializedView => "materialized view",
             RelationKind::Sequence => "sequence",
             RelationKind::Type => "type",
         }

@@ -172,7 +172,7 @@ fn owner_privileges(acl: &[AclItem], owner: Oid) -> Privileges {
 pub const PUBLIC_GRANTEE: Oid = Oid(0);
 
 /// A set of privileges, as bits in PostgreSQL's order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Privileges(pub u16);
 
 impl Privileges {
@@ -239,6 +239,7 @@ impl Privileges {
             _ => Privileges(127),
         }
     }
+    pub const COLUMN: Privileges = Privileges(1 | 2 | 4 | 32);
     pub const SCHEMA: Privileges = Privileges(256 | 512);
     pub const DATABASE: Privileges = Privileges(512 | 1024 | 2048);
 }

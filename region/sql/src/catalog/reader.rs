@@ -131,7 +131,14 @@ pub enum Found {
 pub struct ResolvedView {
     pub table: Arc<Table>,
     pub relations: HashMap<(Option<String>, String), Found>,
+    /// Its tables as they are now, by OID.
+    pub bases: HashMap<Oid, Arc<Table>>,
 }
+
+/// Schemas that nobody can name, for REFRESH: a materialized view, by its OID, as a table to be filled, and as the view that
+/// its query would be.
+pub const MATERIALIZED_ROWS: &str = "\u{1}rows";
+pub const MATERIALIZED_QUERY: &str = "\u{1}query";
 
 /// Views within views.
 const VIEW_DEPTH_MAX: usize = 64;
@@ -156,7 +163,7 @@ impl Found {
     }
     pub fn kind(&self) -> RelationKind {
         match self {
-            Found::Table(_) => RelationKind::Table,
+            Found::Table(table) => table.kind(),
             Found::Index(..) => RelationKind::Index,
             Found::View(_) => RelationKind::View,
             Found::Sequence(_) => RelationKind::Sequence,
@@ -241,15 +248,25 @@ impl<'a> Catalog<'a> {
     /// What a descriptor is, with a view's own relations looked up.
     pub fn found(&mut self, table: Arc<Table>, depth: usize) -> BoxFuture<'_, PgResult<Found>> {
         async move {
-            let view = match &table.body {
-                RelationBody::Table => return Ok(Found::Table(table)),
+            match &table.body {
+                RelationBody::Table | RelationBody::Materialized { .. } => return Ok(Found::Table(table)),
                 RelationBody::Sequence(_) => return Ok(Found::Sequence(table)),
-                RelationBody::View(view) => view,
-            };
+                RelationBody::View(_) => {}
+            }
+            self.resolved(table, depth).await.map(Found::View)
+        }
+        .boxed()
+    }
+
+    /// A view's own relations, or those of a materialized view's query.
+    fn resolved(&mut self, table: Arc<Table>, depth: usize) -> BoxFuture<'_, PgResult<Arc<ResolvedView>>> {
+        async move {
+            let view = table.view().ok_or_else(|| PgError::internal("a relation without a query was read as a view"))?;
             if depth >= VIEW_DEPTH_MAX {
                 return Err(PgError::new(sqlstate::STATEMENT_TOO_COMPLEX, "views are nested too deeply"));
             }
             let mut relations = HashMap::with_capacity(view.references.len());
+            let mut bases = HashMap::new();
             for reference in &view.references {
                 let found = match system::virtual_table_by_oid(reference.relation) {
                     Some(table) => Found::Virtual(table),
@@ -257,12 +274,13 @@ impl<'a> Catalog<'a> {
                         let missing = || PgError::internal("a view reads what is not there");
                         let of = self.table(reference.relation).await?.ok_or_else(missing)?;
                         let seen = Arc::new(as_seen(&of, &reference.columns));
+                        bases.insert(of.oid, of);
                         self.found(seen, depth + 1).await?
                     }
                 };
                 relations.insert((reference.schema.clone(), reference.name.clone()), found);
             }
-            Ok(Found::View(Arc::new(ResolvedView { table, relations })))
+            Ok(Arc::new(ResolvedView { table, relations, bases }))
         }
         .boxed()
     }
@@ -277,6 +295,16 @@ impl<'a> Catalog<'a> {
 
     /// A relation by name: of the named schema, or the first of the search path that has one.
     pub async fn relation(&mut self, schema: Option<&str>, name: &str) -> PgResult<Option<Found>> {
+        if let Some(part @ (MATERIALIZED_ROWS | MATERIALIZED_QUERY)) = schema {
+            let oid = Oid(name.parse().map_err(|_| PgError::internal("a materialized view goes by its OID"))?);
+            let Some(table) = self.table(oid).await? else { return Ok(None) };
+            return Ok(Some(match part {
+                MATERIALIZED_ROWS => {
+                    Found::Table(Arc::new(Table { body: RelationBody::Table, ..Table::clone(&table) }))
+                }
+                _ => Found::View(self.resolved(table, 0).await?),
+            }));
+        }
         if let Some(schema) = schema {
             return match self.schema(schema).await? {
                 Some(oid) => self.relation_in(oid, name).await,

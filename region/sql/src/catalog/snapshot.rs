@@ -1,6 +1,6 @@
 //! The whole catalog at one snapshot, in memory: for `pg_catalog`'s tables and functions.
 use super::{
-    DescriptorCache, PG_CATALOG, Roles, Schema, StoredType, Table, builtin_schema_row, decode_row, decode_schema,
+    DatabaseRow, DescriptorCache, PG_CATALOG, Roles, Schema, StoredType, Table, builtin_schema_row, database_key, decode_row, decode_schema,
     descriptor_range, reader, schema_range, sequence_state_range, system, type_range,
 };
 use crate::layout::after;
@@ -20,6 +20,7 @@ pub struct CatalogSnapshot {
     /// Tables, views and sequences.
     pub tables: Vec<Arc<Table>>,
     pub roles: Roles,
+    pub database: DatabaseRow,
     /// Types that users made, also as statements see them.
     pub types: Vec<StoredType>,
     pub user_types: Arc<UserTypes>,
@@ -35,6 +36,8 @@ pub struct CatalogSnapshot {
 impl CatalogSnapshot {
     pub async fn load(transaction: &mut dyn Transaction, cache: &DescriptorCache) -> PgResult<CatalogSnapshot> {
         let mut snapshot = CatalogSnapshot { roles: reader::load_roles(transaction).await?, ..Default::default() };
+        let database = transaction.get(&database_key()).await?;
+        snapshot.database = DatabaseRow::decode(database.as_deref()).map_err(|error| reader::damaged(&error))?;
         let builtin = ["pg_catalog", "public", "information_schema"];
         snapshot.schemas = builtin.iter().filter_map(|name| builtin_schema_row(name)).collect();
         for bytes in scan_all(transaction, schema_range()).await? {

@@ -53,12 +53,13 @@ impl Definer<'_> {
         };
         let any = match (kind, found.kind()) {
             (ObjectKind::Table, RelationKind::View) => actions.iter().all(of_view),
-            (ObjectKind::Table, RelationKind::Sequence) => actions.iter().all(common),
+            (ObjectKind::Table, RelationKind::Sequence | RelationKind::MaterializedView) => actions.iter().all(common),
             _ => false,
         };
         let kind = match found.kind() {
             RelationKind::View if any => ObjectKind::View,
             RelationKind::Sequence if any => ObjectKind::Sequence,
+            RelationKind::MaterializedView if any => ObjectKind::MaterializedView,
             _ => kind,
         };
         let mut table = self.relation_to_change(name, kind).await?;

@@ -58,6 +58,12 @@ impl Definer<'_> {
             generated: None,
             dropped: false,
             missing: None,
+            collation: definition.collation.as_ref().and_then(|collation| match collation.last() {
+                "C" => Some(Oid(950)),
+                "POSIX" => Some(Oid(951)),
+                _ => None,
+            }),
+            acl: None,
         };
         let mut numbering = serial.map(|_| Numbering::Serial);
         let both = |what: &str| {

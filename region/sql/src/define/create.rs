@@ -1,7 +1,7 @@
 //! CREATE TABLE, and the table that CREATE TABLE AS fills.
 use super::Definer;
 use super::columns::check_names;
-use crate::catalog::{Column, OnCommit, RelationBody, RelationKind, Table};
+use crate::catalog::{Column, ObjectClass, OnCommit, RelationBody, RelationKind, Table};
 use crate::parser::tree::{
     ColumnConstraint, ColumnConstraintKind, CreateTable, QualifiedName, TableConstraint, TableConstraintKind,
 };
@@ -62,7 +62,8 @@ impl Definer<'_> {
         }
         let row_type = self.new_oid().await?;
         let owner = self.current_role().await?.oid;
-        Ok(Some(self.empty_table(oid, schema, name.last().to_owned(), owner, row_type)))
+        let acl = self.new_acl(ObjectClass::of_relation(kind), owner, schema.0).await?;
+        Ok(Some(Table { acl, ..self.empty_table(oid, schema, name.last().to_owned(), owner, row_type) }))
     }
 
     pub(super) async fn create_table(&mut self, create: &CreateTable) -> PgResult<()> {
@@ -71,6 +72,9 @@ impl Definer<'_> {
         // Only here PostgreSQL says where a schema that it cannot use was named.
         let made = made.map_err(|error| match error.code {
             sqlstate::INVALID_SCHEMA_NAME => crate::analyze::at(create.name.place(), error),
+            sqlstate::INVALID_TABLE_DEFINITION if create.temporary => {
+                crate::analyze::at(create.name.place(), error)
+            }
             sqlstate::INSUFFICIENT_PRIVILEGE if error.message.starts_with("permission denied for schema") => {
                 crate::analyze::at(create.name.place(), error)
             }
@@ -178,6 +182,8 @@ pub(super) fn plain_column(name: String, type_oid: Oid, modifier: i32) -> Column
         generated: None,
         dropped: false,
         missing: None,
+        collation: None,
+        acl: None,
     }
 }
 

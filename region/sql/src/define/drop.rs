@@ -18,7 +18,7 @@ impl Definer<'_> {
         let mut roots = Vec::new();
         for name in names {
             let found = match kind {
-                ObjectKind::Table | ObjectKind::View | ObjectKind::Sequence => {
+                ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView | ObjectKind::Sequence => {
                     self.relation_to_drop(kind, name).await?
                 }
                 ObjectKind::Index => self.index_to_drop(name).await?,
@@ -106,6 +106,7 @@ impl Definer<'_> {
     async fn relation_to_drop(&mut self, kind: ObjectKind, name: &QualifiedName) -> PgResult<Option<Object>> {
         let wanted = match kind {
             ObjectKind::View => RelationKind::View,
+            ObjectKind::MaterializedView => RelationKind::MaterializedView,
             ObjectKind::Sequence => RelationKind::Sequence,
             _ => RelationKind::Table,
         };
@@ -172,6 +173,7 @@ impl Definer<'_> {
                 let Some(name) = snapshot.schema_name(oid) else { return Ok(()) };
                 self.locked_schema(name, LockStrength::Update).await?;
                 self.free_oid(oid).await?;
+                self.forget_schema(oid).await?;
                 self.transaction.delete(schema_key(name));
                 Ok(())
             }
@@ -231,7 +233,7 @@ impl Definer<'_> {
         self.free_oid(table.oid).await?;
         match table.kind() {
             RelationKind::Sequence => self.remove_sequence_state(oid).await?,
-            RelationKind::Table => self.transaction.action(Action::DropRange { range: table_range(table.storage) }),
+            RelationKind::Table | RelationKind::MaterializedView => self.transaction.action(Action::DropRange { range: table_range(table.storage) }),
             _ => {}
         }
         self.transaction.delete(descriptor_key(oid));
@@ -302,7 +304,9 @@ fn drop_column(table: &mut Table, at: usize) {
 fn missing_code(kind: ObjectKind) -> SqlState {
     match kind {
         ObjectKind::Schema => sqlstate::INVALID_SCHEMA_NAME,
-        ObjectKind::Table | ObjectKind::View | ObjectKind::Sequence => sqlstate::UNDEFINED_TABLE,
+        ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView | ObjectKind::Sequence => {
+            sqlstate::UNDEFINED_TABLE
+        }
         _ => sqlstate::UNDEFINED_OBJECT,
     }
 }

@@ -19,7 +19,7 @@ pub(super) const ROWS_A_STEP: usize = 2048;
 
 impl Definer<'_> {
     pub(super) async fn create_index(&mut self, create: &CreateIndex) -> PgResult<()> {
-        let mut table = self.table_to_change(&create.table).await?;
+        let mut table = self.indexed_to_change(&create.table).await?;
         if let (Some(name), true) = (&create.name, create.if_not_exists) {
             let schema = table.schema_name.clone();
             let found: Option<Found> = self.catalog().relation(Some(&schema), &name.text).await?;

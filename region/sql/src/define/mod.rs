@@ -19,6 +19,7 @@ mod create;
 mod depend;
 mod drop;
 mod foreign;
+mod grant;
 mod index;
 mod like;
 mod online;
@@ -97,9 +98,9 @@ pub async fn run(definer: &mut Definer<'_>, statement: &Statement) -> PgResult<S
             definer.create_index(create).await?;
             "CREATE INDEX"
         }
-        Statement::CreateView { name, columns, query, query_text, or_replace, temporary } => {
+        Statement::CreateView { name, columns, query, query_text, or_replace, temporary, check_option } => {
             definer.wants_temporary = *temporary;
-            definer.create_view(name, columns, query, query_text, *or_replace).await?;
+            definer.create_view(name, columns, query, query_text, (*or_replace, *check_option)).await?;
             "CREATE VIEW"
         }
         Statement::AlterTable { kind, name, if_exists, actions } => {
@@ -167,6 +168,14 @@ async fn run_definition(definer: &mut Definer<'_>, definition: &Definition) -> P
         Definition::Grant(grant) => {
             definer.grant(grant).await?;
             if grant.revoke { "REVOKE" } else { "GRANT" }
+        }
+        Definition::DefaultGrant(grant) => {
+            definer.grant_by_default(grant).await?;
+            "ALTER DEFAULT PRIVILEGES"
+        }
+        Definition::CommentOnDatabase { name, text } => {
+            definer.comment_on_database(name, text.clone().filter(|text| !text.is_empty())).await?;
+            "COMMENT"
         }
         Definition::GrantRole(grant) => {
             definer.grant_role(grant).await?;
@@ -348,6 +357,7 @@ impl Definer<'_> {
         let found = self.find(name).await?.ok_or_else(undefined)?;
         let wanted = match kind {
             ObjectKind::View => RelationKind::View,
+            ObjectKind::MaterializedView => RelationKind::MaterializedView,
             ObjectKind::Sequence => RelationKind::Sequence,
             _ => RelationKind::Table,
         };
@@ -363,6 +373,14 @@ impl Definer<'_> {
 
     async fn table_to_change(&mut self, name: &QualifiedName) -> PgResult<Table> {
         self.relation_to_change(name, ObjectKind::Table).await
+    }
+
+    /// A table or materialized view, of which there may be indexes.
+    async fn indexed_to_change(&mut self, name: &QualifiedName) -> PgResult<Table> {
+        let found = self.find(name).await?;
+        let materialized = found.is_some_and(|found| found.kind() == RelationKind::MaterializedView);
+        let kind = if materialized { ObjectKind::MaterializedView } else { ObjectKind::Table };
+        self.relation_to_change(name, kind).await
     }
 
     /// Stores a table's new version. Its descriptor is locked, or new.

@@ -12,7 +12,7 @@
 //! valid (`pg_index.indisvalid`), for DROP INDEX.
 use super::index::{ROWS_A_STEP, duplicate};
 use super::{Definer, already_exists};
-use crate::catalog::{DescriptorCache, Found, IndexState, RelationKind, Table};
+use crate::catalog::{DescriptorCache, Found, IndexState, Table};
 use crate::execute::stored_row;
 use crate::layout::{after, index_range, row_id_of, row_key, table_range};
 use crate::parser::tree::CreateIndex;
@@ -268,7 +268,7 @@ impl Definer<'_> {
         let index = self.add_index(&mut table, new).await?;
         let building = table.indexes.iter_mut().find(|found| found.oid == index.oid);
         building.into_iter().for_each(|found| found.state = IndexState::Building);
-        debug_assert_eq!(table.kind(), RelationKind::Table, "only tables have indexes");
+        debug_assert!(table.has_rows(), "only what has rows has indexes");
         let oid = table.oid;
         self.store(table);
         Ok(Some((oid, index.oid)))

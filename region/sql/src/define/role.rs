@@ -1,11 +1,12 @@
-//! CREATE, ALTER, DROP ROLE; GRANT and REVOKE.
+//! CREATE, ALTER, DROP ROLE; membership; what a role owns.
 use super::access::{denied, no_such_role};
-use super::{Definer, wrong_kind};
+use super::grant::mentions;
+use super::Definer;
 use crate::catalog::{
-    AclItem, CatalogSnapshot, Found, Membership, POSTGRES_ROLE, PUBLIC_GRANTEE, Privileges, RelationKind, Role, Table,
-    builtin_schema_row, claim_key, damaged, decode_row, default_acl, encode_row, role_key, roles_stamp_key,
+    CatalogSnapshot, Membership, POSTGRES_ROLE, Role, Table, claim_key, damaged, decode_row, encode_row, role_key,
+    roles_stamp_key,
 };
-use crate::parser::tree::{Grant, GrantRole, GrantTarget, Name, QualifiedName, RoleName, RoleOption};
+use crate::parser::tree::{GrantRole, Name, QualifiedName, RoleName, RoleOption};
 use trivet_gateway::ScramVerifier;
 use trivet_txn::{LockStrength, LockWait, Locked, WriteKind};
 use trivet_types::{Datum, Oid, PgError, PgResult, Severity, oid, sqlstate, text};
@@ -30,7 +31,7 @@ impl Definer<'_> {
     }
 
     /// Plans of those who are no superusers are made anew.
-    fn roles_changed(&mut self) {
+    pub(super) fn roles_changed(&mut self) {
         let stamp = self.stamp();
         self.transaction.put(roles_stamp_key(), encode_row(stamp, &()), WriteKind::NoKeyUpdate);
         self.roles = None;
@@ -307,142 +308,6 @@ impl Definer<'_> {
         Ok(())
     }
 
-    pub(super) async fn grant(&mut self, grant: &Grant) -> PgResult<()> {
-        let mut grantees = Vec::with_capacity(grant.roles.len());
-        for role in &grant.roles {
-            grantees.push(match role {
-                RoleName::Public if grant.option && !grant.revoke => {
-                    let message = "grant options can only be granted to roles";
-                    return Err(PgError::new(sqlstate::INVALID_GRANT_OPERATION, message));
-                }
-                RoleName::Public => PUBLIC_GRANTEE,
-                role => self.role_named(role).await?.oid,
-            });
-        }
-        match &grant.target {
-            GrantTarget::Tables(names) | GrantTarget::Sequences(names) => {
-                let sequences = matches!(grant.target, GrantTarget::Sequences(_));
-                for name in names {
-                    let found = self.find(name).await?.ok_or_else(|| crate::analyze::undefined_table(name))?;
-                    let oid = match &found {
-                        Found::Virtual(_) => return Err(PgError::unsupported("privileges on system catalogs")),
-                        Found::Index(..) => return Err(wrong_kind_of_grant(name)),
-                        found if sequences && found.kind() != RelationKind::Sequence => {
-                            return Err(wrong_kind(name, RelationKind::Sequence));
-                        }
-                        found => found.oid(),
-                    };
-                    self.grant_on_relation(grant, oid, &grantees).await?;
-                }
-            }
-            GrantTarget::AllTables(schemas) | GrantTarget::AllSequences(schemas) => {
-                let sequences = matches!(grant.target, GrantTarget::AllSequences(_));
-                for schema in schemas {
-                    let missing = || super::schema::no_such_schema(&schema.text);
-                    let schema = self.catalog().schema(&schema.text).await?.ok_or_else(missing)?;
-                    let snapshot = self.snapshot().await?;
-                    let inside = snapshot.tables.iter().filter(|table| {
-                        table.schema == schema && (table.kind() == RelationKind::Sequence) == sequences
-                    });
-                    for oid in inside.map(|table| table.oid).collect::<Vec<_>>() {
-                        self.grant_on_relation(grant, oid, &grantees).await?;
-                    }
-                }
-            }
-            GrantTarget::Schemas(names) => {
-                for name in names {
-                    if self.catalog().schema(&name.text).await?.is_none() {
-                        return Err(super::schema::no_such_schema(&name.text));
-                    }
-                    let mut schema = self.locked_schema(&name.text, LockStrength::Update).await?;
-                    let wanted = wanted(grant, Privileges::SCHEMA, "schema")?;
-                    let builtin = builtin_schema_row(&schema.name).and_then(|schema| schema.acl);
-                    let default = || builtin.unwrap_or_else(|| default_acl(schema.owner, Privileges::SCHEMA));
-                    let mut acl = schema.acl.clone().unwrap_or_else(default);
-                    let what = format!("schema {}", schema.name);
-                    self.change_acl(grant, &mut acl, schema.owner, wanted, &grantees, &what).await?;
-                    schema.acl = Some(acl);
-                    self.store_schema(&schema);
-                }
-            }
-            GrantTarget::Databases(names) => {
-                if let Some(name) = names.iter().find(|name| name.text != crate::catalog::DATABASE_NAME) {
-                    let message = format!("database \"{}\" does not exist", name.text);
-                    return Err(PgError::new(sqlstate::INVALID_CATALOG_NAME, message));
-                }
-                wanted(grant, Privileges::DATABASE, "database")?;
-                return Err(PgError::unsupported("privileges on a database"));
-            }
-            GrantTarget::Types(_) => return Err(PgError::unsupported("privileges on types")),
-        }
-        Ok(())
-    }
-
-    async fn grant_on_relation(&mut self, grant: &Grant, oid: Oid, grantees: &[Oid]) -> PgResult<()> {
-        let Some(table) = self.locked_table(oid).await? else { return Ok(()) };
-        let mut table = Table::clone(&table);
-        let kind = table.kind();
-        let all = Privileges::of_relation(kind);
-        let wanted = wanted(grant, all, if kind == RelationKind::Sequence { "sequence" } else { "table" })?;
-        let mut acl = table.acl.clone().unwrap_or_else(|| default_acl(table.owner, all));
-        let what = format!("{} {}", kind.word(), table.name);
-        self.change_acl(grant, &mut acl, table.owner, wanted, grantees, &what).await?;
-        table.acl = Some(acl);
-        self.store(table);
-        Ok(())
-    }
-
-    async fn change_acl(
-        &mut self,
-        grant: &Grant,
-        acl: &mut Vec<AclItem>,
-        owner: Oid,
-        wanted: Privileges,
-        grantees: &[Oid],
-        what: &str,
-    ) -> PgResult<()> {
-        let by = self.current_role().await?;
-        let roles = self.roles().await?;
-        // An owner's grants are his, whoever of his members makes them; others need the grant option.
-        let (grantor, may) = if roles.has_privileges_of(by.oid, owner) {
-            (owner, wanted)
-        } else {
-            let held =
-                acl.iter().filter(|item| roles.has_privileges_of(by.oid, item.grantee) && item.grantee.is_valid());
-            (by.oid, held.fold(Privileges::NONE, |all, item| all.with(item.grantable)).only(wanted))
-        };
-        if may != wanted {
-            let held = roles.granted(by.oid, owner, acl, Privileges(u16::MAX));
-            if may.is_empty() && held.is_empty() {
-                return Err(denied(format!("permission denied for {what}")));
-            }
-            let name = what.split_once(' ').map_or(what, |(_, name)| name);
-            let (quantity, code) =
-                (if may.is_empty() { "no" } else { "not all" }, if grant.revoke { b"01006" } else { b"01007" });
-            let done = if grant.revoke { "could be revoked" } else { "were granted" };
-            let message = format!("{quantity} privileges {done} for \"{name}\"");
-            self.notices.push(PgError::new(trivet_types::SqlState(*code), message).severity(Severity::Warning));
-            if may.is_empty() {
-                return Ok(());
-            }
-        }
-        for grantee in grantees {
-            if grant.revoke {
-                revoke(acl, *grantee, grantor, may, grant.option);
-                continue;
-            }
-            let grantable = if grant.option { may } else { Privileges::NONE };
-            match acl.iter_mut().find(|item| item.grantee == *grantee && item.grantor == grantor) {
-                Some(item) => {
-                    item.privileges = item.privileges.with(may);
-                    item.grantable = item.grantable.with(grantable);
-                }
-                None => acl.push(AclItem { grantee: *grantee, grantor, privileges: may, grantable }),
-            }
-        }
-        Ok(())
-    }
-
     pub(super) async fn reassign_owned(&mut self, roles: &[RoleName], to: &RoleName) -> PgResult<()> {
         let to = self.role_named(to).await?;
         self.check_new_owner(&to).await?;
@@ -478,12 +343,13 @@ impl Definer<'_> {
             }
             let snapshot = self.snapshot().await?;
             self.drop_owned_objects(&snapshot, role.oid, cascade).await?;
-            for table in snapshot.tables.iter().filter(|table| mentions(table.acl.as_deref(), role.oid)) {
+            for table in snapshot.tables.iter().filter(|table| super::grant::is_granted(table, role.oid)) {
                 let Some(table) = self.locked_table(table.oid).await? else { continue };
                 let mut table = Table::clone(&table);
-                table.acl.iter_mut().for_each(|acl| acl.retain(|item| item.grantee != role.oid));
+                super::grant::forget(&mut table, role.oid);
                 self.store(table);
             }
+            self.forget_grantee(role.oid).await?;
             for schema in snapshot.schemas.iter().filter(|schema| mentions(schema.acl.as_deref(), role.oid)) {
                 let mut schema = self.locked_schema(&schema.name, LockStrength::Update).await?;
                 schema.acl.iter_mut().for_each(|acl| acl.retain(|item| item.grantee != role.oid));
@@ -496,7 +362,8 @@ impl Definer<'_> {
 
 /// With an owner go the grants that name him.
 pub(super) fn change_owner(table: &mut Table, to: Oid) {
-    for item in table.acl.iter_mut().flatten() {
+    let of_columns = table.columns.iter_mut().filter_map(|column| column.acl.as_mut());
+    for item in of_columns.chain(table.acl.as_mut()).flatten() {
         if item.grantee == table.owner {
             item.grantee = to;
         }
@@ -505,42 +372,6 @@ pub(super) fn change_owner(table: &mut Table, to: Oid) {
         }
     }
     table.owner = to;
-}
-
-fn mentions(acl: Option<&[AclItem]>, role: Oid) -> bool {
-    acl.is_some_and(|acl| acl.iter().any(|item| item.grantee == role || item.grantor == role))
-}
-
-fn revoke(acl: &mut Vec<AclItem>, grantee: Oid, grantor: Oid, privileges: Privileges, only_option: bool) {
-    for item in acl.iter_mut().filter(|item| item.grantee == grantee && item.grantor == grantor) {
-        item.grantable = item.grantable.without(privileges);
-        if !only_option {
-            item.privileges = item.privileges.without(privileges);
-        }
-    }
-    acl.retain(|item| !item.privileges.is_empty());
-}
-
-fn wrong_kind_of_grant(name: &QualifiedName) -> Box<PgError> {
-    PgError::new(sqlstate::WRONG_OBJECT_TYPE, format!("\"{}\" is an index", name.last()))
-}
-
-/// The privileges that a statement names, which the kind of object must have.
-fn wanted(grant: &Grant, all: Privileges, kind: &str) -> PgResult<Privileges> {
-    let Some(words) = &grant.privileges else { return Ok(all) };
-    let mut wanted = Privileges::NONE;
-    for word in words {
-        let Some(privilege) = Privileges::named(word) else {
-            let message = format!("unrecognized privilege type \"{word}\"");
-            return Err(PgError::new(sqlstate::SYNTAX_ERROR, message));
-        };
-        if !all.contains(privilege) {
-            let message = format!("invalid privilege type {} for {kind}", word.to_uppercase());
-            return Err(PgError::new(sqlstate::INVALID_GRANT_OPERATION, message));
-        }
-        wanted = wanted.with(privilege);
-    }
-    Ok(wanted)
 }
 
 fn check_role_name(name: &Name) -> PgResult<()> {
@@ -574,6 +405,33 @@ fn what_depends_on_role(snapshot: &CatalogSnapshot, role: Oid, path: &[String]) 
             lines.push(format!("owner of {shown}"));
         } else if mentions(table.acl.as_deref(), role) {
             lines.push(format!("privileges for {shown}"));
+        }
+        for (_, column) in table.live_columns().filter(|(_, column)| mentions(column.acl.as_deref(), role)) {
+            lines.push(format!("privileges for column {} of {shown}", column.name));
+        }
+    }
+    for stored in &snapshot.types {
+        let name = &stored.definition.name;
+        if stored.owner == role {
+            lines.push(format!("owner of type {name}"));
+        } else if mentions(stored.acl.as_deref(), role) {
+            lines.push(format!("privileges for type {name}"));
+        }
+    }
+    if mentions(snapshot.database.acl.as_deref(), role) {
+        lines.push(format!("privileges for database {}", crate::catalog::DATABASE_NAME));
+    }
+    for entry in &snapshot.database.defaults {
+        let owner = snapshot.roles.name(entry.role).unwrap_or_default();
+        let within = match snapshot.schema_name(entry.schema) {
+            Some(schema) => format!(" in schema {schema}"),
+            None => String::new(),
+        };
+        let shown = format!("on new {}s belonging to role {owner}{within}", entry.class.word());
+        if entry.role == role {
+            lines.push(format!("owner of default privileges {shown}"));
+        } else if mentions(Some(&entry.acl), role) {
+            lines.push(format!("privileges for default privileges {shown}"));
         }
     }
     lines

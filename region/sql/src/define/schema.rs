@@ -2,7 +2,7 @@
 use super::Definer;
 use super::access::{denied, no_such_role};
 use crate::catalog::{
-    Comment, Found, PG_CATALOG, Privileges, RelationKind, Schema, Table, builtin_schema, builtin_schema_row,
+    Comment, Found, ObjectClass, PG_CATALOG, Privileges, RelationKind, Schema, Table, builtin_schema, builtin_schema_row,
     decode_schema, encode_schema, schema_key,
 };
 use crate::temporary;
@@ -24,6 +24,11 @@ impl Definer<'_> {
                 return invalid("cannot create temporary relation in non-temporary schema");
             }
             self.temporary = true;
+            if !self.may_in_database(Privileges::TEMPORARY).await? {
+                let database = crate::catalog::DATABASE_NAME;
+                let message = format!("permission denied to create temporary tables in database \"{database}\"");
+                return Err(denied(message));
+            }
             return own.ok_or_else(|| PgError::internal("a session without a schema for temporary tables"));
         }
         let (oid, schema) = self.catalog().creation_schema(name.schema()).await?;
@@ -75,8 +80,7 @@ impl Definer<'_> {
             None => self.current_role().await?,
         };
         let name = name.map_or(owner.name.clone(), |name| name.text.clone());
-        if !self.is_superuser().await? {
-            // Nobody was granted CREATE on the one database.
+        if !self.may_in_database(Privileges::CREATE).await? {
             return Err(denied(format!("permission denied for database {}", crate::catalog::DATABASE_NAME)));
         }
         check_schema_name(&name)?;
@@ -90,7 +94,8 @@ impl Definer<'_> {
             }
             return Err(PgError::new(sqlstate::DUPLICATE_SCHEMA, message));
         }
-        let schema = Schema { oid: self.new_oid().await?, name, owner: owner.oid, acl: None, comment: None };
+        let acl = self.new_acl(ObjectClass::Schema, owner.oid, Oid(0)).await?;
+        let schema = Schema { oid: self.new_oid().await?, name, owner: owner.oid, acl, comment: None };
         self.store_schema(&schema);
         Ok(())
     }
@@ -146,7 +151,7 @@ impl Definer<'_> {
         text: Option<String>,
     ) -> PgResult<()> {
         match kind {
-            ObjectKind::Table | ObjectKind::View | ObjectKind::Sequence => {
+            ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView | ObjectKind::Sequence => {
                 let mut table = self.relation_to_change(name, kind).await?;
                 set_comment(&mut table, Oid(0), 0, text);
                 self.store(table);
@@ -196,6 +201,7 @@ impl Definer<'_> {
         let of = QualifiedName { parts: of.to_vec() };
         let kind = match self.find(&of).await? {
             Some(Found::View(_)) => ObjectKind::View,
+            Some(found) if found.kind() == RelationKind::MaterializedView => ObjectKind::MaterializedView,
             _ => ObjectKind::Table,
         };
         let mut table = self.relation_to_change(&of, kind).await?;

@@ -1,7 +1,7 @@
 //! CREATE SEQUENCE, ALTER SEQUENCE, and the sequences of serial and identity columns.
 use super::{Definer, already_exists, derived_name};
 use crate::analyze::resolve_type_name;
-use crate::catalog::{Found, RelationBody, RelationKind, Sequence, Table, sequence_epoch_key, sequence_state_key};
+use crate::catalog::{Found, ObjectClass, RelationBody, RelationKind, Sequence, Table, sequence_epoch_key, sequence_state_key};
 use crate::parser::tree::{CreateSequence, ObjectKind, QualifiedName, SequenceOption};
 use crate::sequence::{SequenceState, locked_state, put_epoch, put_state};
 use trivet_txn::{LockStrength, LockWait};
@@ -159,19 +159,27 @@ impl Definer<'_> {
             sequence.owned_by = Some(self.owner_column(owner, schema, None).await?);
         }
         let owner = self.current_role().await?.oid;
-        self.store_sequence(oid, (schema, schema_name), name.to_owned(), sequence, owner);
-        Ok(())
+        self.store_sequence(oid, (schema, schema_name), name.to_owned(), sequence, owner).await
     }
 
-    fn store_sequence(&mut self, oid: Oid, schema: (Oid, String), name: String, sequence: Sequence, owner: Oid) {
+    async fn store_sequence(
+        &mut self,
+        oid: Oid,
+        schema: (Oid, String),
+        name: String,
+        sequence: Sequence,
+        owner: Oid,
+    ) -> PgResult<()> {
+        let acl = self.new_acl(ObjectClass::Sequence, owner, schema.0).await?;
         let epoch = self.stamp();
         let state = SequenceState::start(epoch, &sequence);
         let table =
-            Table { body: RelationBody::Sequence(sequence), ..self.empty_table(oid, schema, name, owner, Oid(0)) };
+            Table { body: RelationBody::Sequence(sequence), acl, ..self.empty_table(oid, schema, name, owner, Oid(0)) };
         self.store(table);
         put_state(&mut *self.transaction, oid, &state);
         put_epoch(&mut *self.transaction, oid, epoch);
         self.sequences.made(epoch);
+        Ok(())
     }
 
     /// The sequence of a serial or identity column. The table's own row is the caller's to store.
@@ -204,7 +212,8 @@ impl Definer<'_> {
                 self.claim_free_name(table.schema, &base, RelationKind::Sequence, oid, oid).await?
             }
         };
-        self.store_sequence(oid, (table.schema, table.schema_name.clone()), name, sequence, table.owner);
+        let schema = (table.schema, table.schema_name.clone());
+        self.store_sequence(oid, schema, name, sequence, table.owner).await?;
         Ok(oid)
     }
 

@@ -20,6 +20,9 @@ impl Definer<'_> {
             let crate::catalog::Found::Table(found) = found else {
                 return Err(super::wrong_kind(name, crate::catalog::RelationKind::Table));
             };
+            if !found.is_table() {
+                return Err(super::wrong_kind(name, crate::catalog::RelationKind::Table));
+            }
             let undefined = || crate::analyze::undefined_table(name);
             let table = self.locked_table(found.oid).await?.ok_or_else(undefined)?;
             self.check_truncate(&table).await?;

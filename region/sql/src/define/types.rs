@@ -5,7 +5,7 @@
 use super::access::denied;
 use super::schema::no_such_schema;
 use super::{Definer, already_exists};
-use crate::catalog::{Privileges, RelationKind, StoredType, type_key, types_stamp_key};
+use crate::catalog::{ObjectClass, Privileges, RelationKind, StoredType, type_key, types_stamp_key};
 use crate::parser::tree::{EnumChange, QualifiedName, RoleName};
 use trivet_txn::{LockStrength, LockWait, Locked, WriteKind};
 use trivet_types::user::{CLAIMED_OID_END, Label, claim_of, enum_of_claim, is_user_type};
@@ -67,7 +67,8 @@ impl Definer<'_> {
             add_label(&mut definition, end, label)?;
         }
         let owner = self.current_role().await?.oid;
-        self.store_type(&StoredType { definition, owner, acl: None, comment: None });
+        let acl = self.new_acl(ObjectClass::Type, owner, schema).await?;
+        self.store_type(&StoredType { definition, owner, acl, comment: None });
         Ok(())
     }
 
@@ -105,8 +106,11 @@ impl Definer<'_> {
 
     /// Something comes to be of a type: if a user made it, it must stay.
     pub(super) async fn share_type(&mut self, type_oid: Oid) -> PgResult<()> {
-        if !is_user_type(type_oid) || self.lock_type(type_oid, LockStrength::KeyShare).await?.is_some() {
+        if !is_user_type(type_oid) {
             return Ok(());
+        }
+        if let Some(stored) = self.lock_type(type_oid, LockStrength::KeyShare).await? {
+            return self.check_type_usage(&stored).await;
         }
         let message = format!("type \"{}\" does not exist", trivet_types::display_name(type_oid, -1));
         Err(PgError::new(sqlstate::UNDEFINED_OBJECT, message))
@@ -120,6 +124,23 @@ impl Definer<'_> {
             return Err(denied(format!("must be owner of type {}", stored.definition.name)));
         }
         Ok(Some(stored))
+    }
+
+    /// A type that a statement grants something on, locked.
+    pub(super) async fn type_to_grant(&mut self, name: &QualifiedName) -> PgResult<StoredType> {
+        let oid = self.find_type(name).await?.ok_or_else(|| no_such_type(name))?;
+        self.lock_type(oid, LockStrength::Update).await?.ok_or_else(|| no_such_type(name))
+    }
+
+    /// 42501 unless the current role may use a type that a user made.
+    async fn check_type_usage(&mut self, stored: &StoredType) -> PgResult<()> {
+        let Some(acl) = &stored.acl else { return Ok(()) };
+        let role = self.current_role().await?;
+        let usage = Privileges::USAGE;
+        if self.roles().await?.granted(role.oid, stored.owner, acl, usage) == usage {
+            return Ok(());
+        }
+        Err(denied(format!("permission denied for type {}", stored.definition.name)))
     }
 
     pub(super) async fn alter_enum(&mut self, name: &QualifiedName, change: &EnumChange) -> PgResult<()> {

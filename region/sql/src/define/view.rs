@@ -2,8 +2,8 @@
 //! were: so the text means the same for ever, whatever is renamed or added.
 use super::{Definer, already_exists};
 use crate::analyze::{Analyzer, ParameterTypes, Relations, mentioned_in_query};
-use crate::catalog::{Found, Privileges, RelationBody, RelationKind, Table, View, ViewReference};
-use crate::parser::tree::{Name, QualifiedName, Query, Statement};
+use crate::catalog::{CheckOption, Column, Found, Privileges, RelationBody, RelationKind, Table, View, ViewReference};
+use crate::parser::tree::{Name, ObjectKind, QualifiedName, Query, Statement};
 use crate::typed;
 use std::collections::{HashMap, HashSet};
 use trivet_types::{Oid, PgError, PgResult, display_name, oid, sqlstate};
@@ -15,8 +15,38 @@ impl Definer<'_> {
         columns: &[Name],
         query: &Query,
         text: &str,
-        or_replace: bool,
+        (or_replace, check_option): (bool, Option<CheckOption>),
     ) -> PgResult<()> {
+        let (mut view, view_columns) = self.view_of(query, text, columns).await?;
+        view.check_option = check_option;
+        if check_option.is_some() && !crate::analyze::is_updatable(&view) {
+            let message = "WITH CHECK OPTION is supported only on automatically updatable views";
+            return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
+        }
+        let temporary = view.references.iter().any(|reference| crate::temporary::is_temporary(reference.relation));
+        if temporary && !self.wants_temporary {
+            self.notice(
+                sqlstate::SUCCESSFUL_COMPLETION,
+                format!("view \"{}\" will be a temporary view", name.last()),
+            );
+        }
+        self.wants_temporary |= temporary;
+        if or_replace {
+            if let Some(found) = self.find_in_creation_schema(name).await? {
+                return self.replace_view(name, found, view, view_columns).await;
+            }
+        }
+        let Some(mut table) = self.new_relation(name, RelationKind::View, false).await? else {
+            return Err(already_exists(name.last()));
+        };
+        table.columns = view_columns;
+        table.body = RelationBody::View(view);
+        self.store(table);
+        Ok(())
+    }
+
+    /// A query as a view keeps it, and the columns that it gives.
+    async fn view_of(&mut self, query: &Query, text: &str, columns: &[Name]) -> PgResult<(View, Vec<Column>)> {
         let mentioned = mentioned_in_query(query);
         let mut relations = Relations::new();
         for (schema, name) in &mentioned.relations {
@@ -62,27 +92,61 @@ impl Definer<'_> {
             view_columns.push(super::create::plain_column(name, type_oid, modifier));
         }
         super::columns::check_names(&view_columns)?;
-        let view = View { query: text.to_owned(), references: references(&relations, &commons, &typed) };
-        let temporary = view.references.iter().any(|reference| crate::temporary::is_temporary(reference.relation));
-        if temporary && !self.wants_temporary {
-            self.notice(
-                sqlstate::SUCCESSFUL_COMPLETION,
-                format!("view \"{}\" will be a temporary view", name.last()),
-            );
+        let view = View { query: text.to_owned(), references: references(&relations, &commons, &typed), check_option: None };
+        Ok((view, view_columns))
+    }
+
+    /// A materialized view without rows; its OID. `None`: there is one, and IF NOT EXISTS was said.
+    pub async fn create_materialized(
+        &mut self,
+        name: &QualifiedName,
+        columns: &[Name],
+        query: &Query,
+        text: &str,
+        if_not_exists: bool,
+    ) -> PgResult<Option<Oid>> {
+        let (view, view_columns) = self.view_of(query, text, columns).await?;
+        if view.references.iter().any(|reference| crate::temporary::is_temporary(reference.relation)) {
+            let message = "materialized views must not use temporary tables or views";
+            return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
         }
-        self.wants_temporary |= temporary;
-        if or_replace {
-            if let Some(found) = self.find_in_creation_schema(name).await? {
-                return self.replace_view(name, found, view, view_columns).await;
-            }
-        }
-        let Some(mut table) = self.new_relation(name, RelationKind::View, false).await? else {
-            return Err(already_exists(name.last()));
-        };
+        let kind = RelationKind::MaterializedView;
+        let Some(mut table) = self.new_relation(name, kind, if_not_exists).await? else { return Ok(None) };
         table.columns = view_columns;
-        table.body = RelationBody::View(view);
+        table.body = RelationBody::Materialized { view, populated: false };
+        let oid = table.oid;
         self.store(table);
-        Ok(())
+        Ok(Some(oid))
+    }
+
+    /// Its old rows go; new ones are the caller's to write. The OID.
+    pub async fn begin_refresh(&mut self, name: &QualifiedName, concurrently: bool, filled: bool) -> PgResult<Oid> {
+        let mut table = match self.find(name).await? {
+            None => return Err(crate::analyze::undefined_table(name)),
+            Some(found) if found.kind() != RelationKind::MaterializedView => {
+                let message = format!("\"{}\" is not a materialized view", name.last());
+                return Err(PgError::new(sqlstate::WRONG_OBJECT_TYPE, message));
+            }
+            Some(_) => self.relation_to_change(name, ObjectKind::MaterializedView).await?,
+        };
+        let RelationBody::Materialized { populated, .. } = &mut table.body else {
+            return Err(PgError::internal("a materialized view without a query"));
+        };
+        if concurrently && !*populated {
+            let message = "CONCURRENTLY cannot be used when the materialized view is not populated";
+            return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
+        }
+        *populated = filled;
+        if concurrently && !table.indexes.iter().any(|index| index.unique && index.is_plain()) {
+            let message =
+                format!("cannot refresh materialized view \"{}.{}\" concurrently", table.schema_name, table.name);
+            return Err(PgError::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message).hint(
+                "Create a unique index with no WHERE clause on one or more columns of the materialized view.",
+            ));
+        }
+        let oid = table.oid;
+        self.empty(table);
+        Ok(oid)
     }
 
     async fn find_in_creation_schema(&mut self, name: &QualifiedName) -> PgResult<Option<Found>> {
@@ -96,7 +160,7 @@ impl Definer<'_> {
         name: &QualifiedName,
         found: Found,
         view: View,
-        columns: Vec<crate::catalog::Column>,
+        columns: Vec<Column>,
     ) -> PgResult<()> {
         let Found::View(_) = &found else {
             return Err(super::wrong_kind(name, RelationKind::View));

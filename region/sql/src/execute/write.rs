@@ -46,6 +46,11 @@ pub(crate) fn check_row(table: &Table, checks: &[CheckExpr], row: &[Datum], cont
     }
     for check in checks {
         if check.expr.eval(context.eval(), row)? == Datum::Bool(false) {
+            if let Some(view) = check.name.strip_prefix(crate::analyze::CHECK_OPTION) {
+                let message = format!("new row violates check option for view \"{view}\"");
+                let detail = format!("Failing row contains {}.", shown_row(table, row, context.environment));
+                return Err(PgError::new(sqlstate::WITH_CHECK_OPTION_VIOLATION, message).detail(detail));
+            }
             let message =
                 format!("new row for relation \"{}\" violates check constraint \"{}\"", table.name, check.name);
             let detail = format!("Failing row contains {}.", shown_row(table, row, context.environment));

@@ -2,6 +2,7 @@
 //! the library's.
 use super::cursor::{Cursor, word_is};
 use super::tree::*;
+use crate::catalog::CheckOption;
 use super::{roles, table};
 use sqlparser::tokenizer::Token;
 use trivet_types::{PgError, PgResult};
@@ -47,7 +48,6 @@ fn refuse_kind(verb: &str, rest: &Cursor<'_, '_>) -> PgResult<()> {
         "function",
         "language",
         "large",
-        "materialized",
         "operator",
         "policy",
         "procedural",
@@ -66,7 +66,7 @@ fn refuse_kind(verb: &str, rest: &Cursor<'_, '_>) -> PgResult<()> {
         "trusted",
     ];
     let Some(word) = rest.keyword().filter(|word| KINDS.contains(&word.as_str())) else { return Ok(()) };
-    const TWO: &[&str] = &["access", "event", "foreign", "large", "materialized", "text", "default"];
+    const TWO: &[&str] = &["access", "event", "foreign", "large", "text", "default"];
     let second = if TWO.contains(&word.as_str()) {
         let next = Cursor { source: rest.source, tokens: rest.tokens, at: rest.at + 1 };
         next.keyword().map(|word| format!(" {}", word.to_uppercase())).unwrap_or_default()
@@ -98,6 +98,9 @@ fn create(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Statement>> {
     }
     if or_replace {
         return Err(rest.error());
+    }
+    if rest.eat_words(&["materialized", "view"]) {
+        return create_materialized(rest).map(Some);
     }
     let word = rest.keyword().ok_or_else(|| rest.error())?;
     match word.as_str() {
@@ -150,9 +153,20 @@ fn create_view(rest: &mut Cursor<'_, '_>, or_replace: bool, temporary: bool) -> 
     }
     let name = rest.qualified_name()?;
     let columns = if rest.peek_is(&Token::LParen) { rest.name_list()? } else { vec![] };
+    let mut check_option = None;
     if rest.eat("with") {
-        for (name, _) in table::options(rest)? {
-            if name != "security_barrier" && name != "security_invoker" {
+        for (name, value) in table::options(rest)? {
+            if name == "check_option" {
+                check_option = Some(match value.as_str() {
+                    "local" => CheckOption::Local,
+                    "cascaded" => CheckOption::Cascaded,
+                    _ => {
+                        let message = format!("invalid value for enum option \"check_option\": {value}");
+                        return Err(PgError::new(trivet_types::sqlstate::INVALID_PARAMETER_VALUE, message)
+                            .detail("Valid values are \"local\" and \"cascaded\"."));
+                    }
+                });
+            } else if name != "security_barrier" && name != "security_invoker" {
                 return Err(PgError::unsupported(format!("the view option {name}")));
             }
         }
@@ -161,7 +175,13 @@ fn create_view(rest: &mut Cursor<'_, '_>, or_replace: bool, temporary: bool) -> 
     let mut end = rest.tokens.len();
     let word = |at: Option<usize>, word: &str| word_is(at.and_then(|at| rest.tokens.get(at)), word);
     if word(end.checked_sub(1), "option") && word(end.checked_sub(2), "check") {
-        return Err(PgError::unsupported("WITH CHECK OPTION"));
+        let local = word(end.checked_sub(3), "local");
+        end -= if local || word(end.checked_sub(3), "cascaded") { 3 } else { 2 };
+        if !word(end.checked_sub(1), "with") {
+            return Err(rest.error());
+        }
+        end -= 1;
+        check_option = Some(if local { CheckOption::Local } else { CheckOption::Cascaded });
     }
     end = end.max(rest.at);
     let tokens = &rest.tokens[rest.at..end];
@@ -171,7 +191,48 @@ fn create_view(rest: &mut Cursor<'_, '_>, or_replace: bool, temporary: bool) -> 
     let query_text = rest.text_of(tokens);
     let query = Box::new(super::parse_query(rest.source, tokens)?);
     rest.at = rest.tokens.len();
-    Ok(Statement::CreateView { name, columns, query, query_text, or_replace, temporary })
+    Ok(Statement::CreateView { name, columns, query, query_text, or_replace, temporary, check_option })
+}
+
+fn create_materialized(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
+    let if_not_exists = rest.eat_words(&["if", "not", "exists"]);
+    let name = rest.qualified_name()?;
+    let columns = if rest.peek_is(&Token::LParen) { rest.name_list()? } else { vec![] };
+    if rest.eat("using") && rest.name()?.text != "heap" {
+        return Err(PgError::unsupported("another table access method than heap"));
+    }
+    if rest.eat("with") {
+        table::options(rest)?;
+    }
+    rest.expect("as")?;
+    let (tokens, with_data) = table::with_data(rest);
+    if tokens.is_empty() {
+        return Err(rest.error());
+    }
+    let query_text = rest.text_of(tokens);
+    let query = super::parse_part(rest.source, tokens, |parser| parser.parse_query())?;
+    let query = Box::new(Converter::new(rest.source).query(*query)?);
+    rest.at = rest.tokens.len();
+    Ok(Statement::CreateMaterialized { name, columns, query, query_text, if_not_exists, with_data })
+}
+
+/// `REFRESH MATERIALIZED VIEW`
+pub(super) fn refresh(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
+    rest.expect("materialized")?;
+    rest.expect("view")?;
+    let concurrently = rest.eat("concurrently");
+    let name = rest.qualified_name()?;
+    let (mut with_data, mut said) = (true, false);
+    if rest.eat("with") {
+        with_data = !rest.eat("no");
+        rest.expect("data")?;
+        said = !with_data;
+    }
+    if concurrently && said {
+        let message = "CONCURRENTLY and WITH NO DATA options cannot be used together";
+        return Err(PgError::new(trivet_types::sqlstate::SYNTAX_ERROR, message));
+    }
+    Ok(Statement::Refresh { name, concurrently, with_data })
 }
 
 fn create_schema(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
@@ -245,12 +306,19 @@ pub(super) fn sequence_option(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Sequ
 }
 
 fn alter(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
+    if rest.eat_words(&["default", "privileges"]) {
+        return roles::default_privileges(rest);
+    }
     refuse_kind("ALTER", rest)?;
     let word = rest.keyword().ok_or_else(|| rest.error())?;
     rest.at += 1;
     match word.as_str() {
         "table" => table::alter(rest, ObjectKind::Table),
         "view" => table::alter(rest, ObjectKind::View),
+        "materialized" => {
+            rest.expect("view")?;
+            table::alter(rest, ObjectKind::MaterializedView)
+        }
         "index" => table::alter(rest, ObjectKind::Index),
         "sequence" => {
             let start = rest.at;
@@ -326,6 +394,10 @@ fn drop(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
         "table" => ObjectKind::Table,
         "index" => ObjectKind::Index,
         "view" => ObjectKind::View,
+        "materialized" if word_is(rest.peek(1), "view") => {
+            rest.at += 1;
+            ObjectKind::MaterializedView
+        }
         "sequence" => ObjectKind::Sequence,
         "schema" => ObjectKind::Schema,
         "type" => ObjectKind::Type,
@@ -353,6 +425,10 @@ fn comment(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
         "column" => ObjectKind::Column,
         "index" => ObjectKind::Index,
         "view" => ObjectKind::View,
+        "materialized" if word_is(rest.peek(1), "view") => {
+            rest.at += 1;
+            ObjectKind::MaterializedView
+        }
         "sequence" => ObjectKind::Sequence,
         "schema" => ObjectKind::Schema,
         "database" => ObjectKind::Database,
@@ -374,6 +450,10 @@ fn comment(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     };
     rest.expect("is")?;
     let text = if rest.eat("null") { None } else { Some(rest.string()?) };
+    if kind == ObjectKind::Database {
+        let name = Name { text: name.last().to_owned(), place: name.place() };
+        return Ok(definition(Definition::CommentOnDatabase { name, text }));
+    }
     match table {
         Some(table) => {
             let constraint = Name { text: name.last().to_owned(), place: name.place() };

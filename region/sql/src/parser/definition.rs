@@ -1,4 +1,5 @@
 //! What definitions say that the rest of the tree does not need: sequences, roles, grants, types, referential actions.
+use crate::catalog::ObjectClass;
 use super::tree::{Name, QualifiedName, Timing, TypeName};
 
 /// Statements that only the catalog knows.
@@ -49,6 +50,11 @@ pub enum Definition {
         value: Option<String>,
     },
     Grant(Grant),
+    DefaultGrant(DefaultGrant),
+    CommentOnDatabase {
+        name: Name,
+        text: Option<String>,
+    },
     GrantRole(GrantRole),
     CommentOnConstraint {
         constraint: Name,
@@ -118,13 +124,35 @@ pub enum RoleOption {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Grant {
     pub revoke: bool,
-    /// `None`: ALL.
-    pub privileges: Option<Vec<String>>,
+    pub privileges: Vec<GrantedPrivilege>,
     pub target: GrantTarget,
     pub roles: Vec<RoleName>,
     /// WITH GRANT OPTION; for REVOKE: GRANT OPTION FOR.
     pub option: bool,
     pub cascade: bool,
+}
+
+/// `SELECT (a, b)`
+#[derive(Clone, PartialEq, Debug)]
+pub struct GrantedPrivilege {
+    /// `None`: ALL.
+    pub word: Option<String>,
+    /// None: of the whole.
+    pub columns: Vec<Name>,
+}
+
+/// ALTER DEFAULT PRIVILEGES
+#[derive(Clone, PartialEq, Debug)]
+pub struct DefaultGrant {
+    /// Whose objects; none: the current role's.
+    pub of: Vec<RoleName>,
+    /// None: in any.
+    pub schemas: Vec<Name>,
+    pub class: ObjectClass,
+    pub revoke: bool,
+    pub privileges: Vec<GrantedPrivilege>,
+    pub roles: Vec<RoleName>,
+    pub option: bool,
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -1,6 +1,7 @@
 //! CREATE, ALTER ROLE; GRANT and REVOKE.
 use super::cursor::{Cursor, word_is};
 use super::tree::*;
+use crate::catalog::ObjectClass;
 use sqlparser::tokenizer::Token;
 use trivet_types::{PgError, PgResult};
 
@@ -186,25 +187,58 @@ fn granted_by(rest: &mut Cursor<'_, '_>) -> PgResult<()> {
     Ok(())
 }
 
-fn privileges(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Vec<String>>> {
+fn privileges(rest: &mut Cursor<'_, '_>) -> PgResult<Vec<GrantedPrivilege>> {
+    let columns =
+        |rest: &mut Cursor<'_, '_>| if rest.peek_is(&Token::LParen) { rest.name_list() } else { Ok(Vec::new()) };
     if rest.eat("all") {
         rest.eat("privileges");
-        if rest.peek_is(&Token::LParen) {
-            return Err(PgError::unsupported("privileges on columns"));
-        }
-        return Ok(None);
+        return Ok(vec![GrantedPrivilege { word: None, columns: columns(rest)? }]);
     }
-    let mut words = Vec::new();
+    let mut all = Vec::new();
     loop {
-        words.push(rest.keyword().ok_or_else(|| rest.error())?);
+        let word = Some(rest.keyword().ok_or_else(|| rest.error())?);
         rest.at += 1;
-        if rest.peek_is(&Token::LParen) {
-            return Err(PgError::unsupported("privileges on columns"));
-        }
+        all.push(GrantedPrivilege { word, columns: columns(rest)? });
         if !rest.eat_token(&Token::Comma) {
-            return Ok(Some(words));
+            return Ok(all);
         }
     }
+}
+
+/// `ALTER DEFAULT PRIVILEGES`, read up to here.
+pub(super) fn default_privileges(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
+    let (mut of, mut schemas) = (Vec::new(), Vec::new());
+    loop {
+        if rest.eat_words(&["for", "role"]) || rest.eat_words(&["for", "user"]) {
+            of.extend(role_names(rest)?);
+        } else if rest.eat_words(&["in", "schema"]) {
+            schemas.extend(rest.names()?);
+        } else {
+            break;
+        }
+    }
+    let revoke = rest.eat("revoke");
+    if !revoke {
+        rest.expect("grant")?;
+    }
+    let option_for = revoke && rest.eat_words(&["grant", "option", "for"]);
+    let privileges = privileges(rest)?;
+    rest.expect("on")?;
+    const CLASSES: &[(&str, ObjectClass)] = &[
+        ("tables", ObjectClass::Relation),
+        ("sequences", ObjectClass::Sequence),
+        ("functions", ObjectClass::Function),
+        ("routines", ObjectClass::Function),
+        ("types", ObjectClass::Type),
+        ("schemas", ObjectClass::Schema),
+    ];
+    let class = CLASSES.iter().find(|(word, _)| rest.eat(word)).ok_or_else(|| rest.error())?.1;
+    rest.expect(if revoke { "from" } else { "to" })?;
+    let roles = role_names(rest)?;
+    let option = option_for || rest.eat_words(&["with", "grant", "option"]);
+    rest.cascades();
+    let grant = DefaultGrant { of, schemas, class, revoke, privileges, roles, option };
+    Ok(definition(Definition::DefaultGrant(grant)))
 }
 
 fn target(rest: &mut Cursor<'_, '_>) -> PgResult<GrantTarget> {

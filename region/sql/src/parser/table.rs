@@ -98,22 +98,24 @@ fn create_as(
     if rest.is("execute") {
         return Err(PgError::unsupported("CREATE TABLE AS EXECUTE"));
     }
-    let (start, mut end) = (rest.at, rest.tokens.len());
-    let word = |at: usize, word: &str| word_is(rest.tokens.get(at), word);
-    let mut with_data = true;
-    if end >= start + 3 && word(end - 1, "data") && word(end - 2, "no") && word(end - 3, "with") {
-        with_data = false;
-        end -= 3;
-    } else if end >= start + 2 && word(end - 1, "data") && word(end - 2, "with") {
-        end -= 2;
-    }
-    let tokens = &rest.tokens[start..end];
+    let (tokens, with_data) = with_data(rest);
     if tokens.is_empty() {
         return Err(rest.error());
     }
     let query = super::parse_query(rest.source, tokens)?;
     rest.at = rest.tokens.len();
     Ok(Statement::CreateTableAs { name, columns, query, if_not_exists, with_data, temporary, on_commit })
+}
+
+/// A query up to WITH [NO] DATA, and whether data is wanted.
+pub(super) fn with_data<'t>(rest: &Cursor<'_, 't>) -> (&'t [TokenWithSpan], bool) {
+    let (start, end) = (rest.at, rest.tokens.len());
+    let word = |at: usize, word: &str| word_is(rest.tokens.get(at), word);
+    if end >= start + 3 && word(end - 1, "data") && word(end - 2, "no") && word(end - 3, "with") {
+        return (&rest.tokens[start..end - 3], false);
+    }
+    let said = end >= start + 2 && word(end - 1, "data") && word(end - 2, "with");
+    (&rest.tokens[start..if said { end - 2 } else { end }], true)
 }
 
 /// `ON COMMIT DROP`
@@ -412,12 +414,11 @@ fn misplaced(item: &Cursor<'_, '_>) -> Box<PgError> {
     placed(PgError::new(sqlstate::SYNTAX_ERROR, message), item)
 }
 
-/// What may follow a table's constraint: NOT VALID, and when it is checked; with the place of the latter.
-fn constraint_end(item: &mut Cursor<'_, '_>) -> PgResult<(bool, usize, Timing)> {
+/// What may follow a table's constraint: NOT VALID, and when it is checked.
+fn constraint_end(item: &mut Cursor<'_, '_>) -> PgResult<(bool, Timing)> {
     let before = item.eat_words(&["not", "valid"]);
-    let at = item.at;
     let timing = characteristics(item)?;
-    Ok((item.eat_words(&["not", "valid"]) || before, at, timing))
+    Ok((item.eat_words(&["not", "valid"]) || before, timing))
 }
 
 fn refuse_deferrable(what: &str, timing: Timing) -> PgResult<()> {
@@ -495,16 +496,15 @@ pub(super) fn table_constraint(item: &mut Cursor<'_, '_>) -> PgResult<TableConst
     } else {
         return Err(item.error());
     };
-    let (not_valid, timing_at, timing) = constraint_end(item)?;
+    let (not_valid, timing) = constraint_end(item)?;
     let kind = match kind {
         K::ForeignKey { columns, mut references, .. } => {
             references.timing = timing;
             K::ForeignKey { columns, references, not_valid }
         }
         K::Check(..) if timing.deferrable => {
-            item.at = timing_at;
             let message = "CHECK constraints cannot be marked DEFERRABLE";
-            return Err(placed(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message), item));
+            return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
         }
         K::Check(expr, _) => K::Check(expr, not_valid),
         other => {

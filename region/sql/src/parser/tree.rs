@@ -4,7 +4,7 @@
 //! Names are folded already (unquoted ones to lower case). Places are 1-based characters of the query text.
 pub use super::definition::*;
 pub use super::place::WindowPlaces;
-use crate::catalog::{OnCommit, ReferentialAction};
+use crate::catalog::{CheckOption, OnCommit, ReferentialAction};
 use trivet_txn::{Isolation, LockStrength, LockWait};
 
 /// Where something stands in the query text: 1-based, in characters; 0 when the parser did not say.
@@ -438,6 +438,21 @@ pub enum Statement {
         temporary: bool,
         on_commit: Option<OnCommit>,
     },
+    /// CREATE MATERIALIZED VIEW
+    CreateMaterialized {
+        name: QualifiedName,
+        columns: Vec<Name>,
+        query: Box<Query>,
+        query_text: String,
+        if_not_exists: bool,
+        with_data: bool,
+    },
+    /// REFRESH MATERIALIZED VIEW
+    Refresh {
+        name: QualifiedName,
+        concurrently: bool,
+        with_data: bool,
+    },
     CreateIndex(CreateIndex),
     CreateView {
         name: QualifiedName,
@@ -446,6 +461,7 @@ pub enum Statement {
         query_text: String,
         or_replace: bool,
         temporary: bool,
+        check_option: Option<CheckOption>,
     },
     Definition(Box<Definition>),
     /// Also of views, sequences and indexes, as far as they have the action.
@@ -606,6 +622,7 @@ pub enum ObjectKind {
     Table,
     Index,
     View,
+    MaterializedView,
     Sequence,
     Schema,
     Column,
@@ -621,6 +638,7 @@ impl ObjectKind {
             ObjectKind::Table => "table",
             ObjectKind::Index => "index",
             ObjectKind::View => "view",
+            ObjectKind::MaterializedView => "materialized view",
             ObjectKind::Sequence => "sequence",
             ObjectKind::Schema => "schema",
             ObjectKind::Column => "column",

@@ -60,6 +60,7 @@ pub(super) fn parse(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<O
         }
         "copy" => copy(rest)?,
         "explain" => explain(rest)?,
+        "refresh" => super::define::refresh(rest)?,
         "create" | "alter" | "drop" | "comment" | "grant" | "revoke" | "reassign" => {
             match super::define::parse(&first, rest)? {
                 Some(statement) => statement,

@@ -377,6 +377,9 @@ impl Planner {
             "to_regnamespace",
             "to_regrole",
             "pg_sequence_parameters",
+            "has_database_privilege",
+            "pg_relation_is_updatable",
+            "pg_column_is_updatable",
             "pg_indexes_size",
             "regclass",
         ];

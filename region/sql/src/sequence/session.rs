@@ -1,6 +1,9 @@
 //! What a session knows of sequences, and the functions that move them.
 use super::block::{SequenceState, Surrendered, gone, locked_state, newest_sequence, put_state};
-use crate::catalog::{DescriptorCache, damaged, decode_row, encode_row, sequence_epoch_key};
+use crate::catalog::{
+    DescriptorCache, ObjectClass, Privileges, ROLE_NAME, damaged, decode_row, descriptor_key, encode_row, first_acl,
+    load_roles, roles_stamp_key, sequence_epoch_key, stamp_of,
+};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,11 +25,47 @@ struct Memory {
     /// How far sequences with such an epoch went: a savepoint that is rolled back to does not take values back.
     own_states: HashMap<Oid, SequenceState>,
     surrendered: Vec<Surrendered>,
+    /// The current role.
+    user: Option<Arc<str>>,
+    /// What was found to be allowed, by the stamps of the sequence and of all roles.
+    allowed: HashSet<(Oid, Option<u64>, Option<u64>, Privileges)>,
 }
 
 impl SessionSequences {
     pub fn new(cache: Arc<DescriptorCache>) -> Arc<SessionSequences> {
         Arc::new(SessionSequences { cache, memory: Mutex::default() })
+    }
+
+    /// The role whose privileges count from now on.
+    pub fn act_as(&self, user: Arc<str>) {
+        let mut memory = self.memory.lock();
+        if memory.user.as_ref() != Some(&user) {
+            memory.allowed.clear();
+            memory.user = Some(user);
+        }
+    }
+
+    /// 42501 unless the current role has one of the privileges. An identity column's sequence is its table's affair.
+    async fn check(&self, transaction: &mut dyn Transaction, sequence: Oid, any: Privileges) -> PgResult<()> {
+        let Some(user) = self.memory.lock().user.clone().filter(|user| **user != *ROLE_NAME) else { return Ok(()) };
+        let Some(bytes) = transaction.get_newest(&descriptor_key(sequence)).await? else { return Ok(()) };
+        let of_roles = transaction.get(&roles_stamp_key()).await?;
+        let known = (sequence, stamp_of(&bytes), of_roles.as_deref().and_then(stamp_of), any);
+        if self.memory.lock().allowed.contains(&known) {
+            return Ok(());
+        }
+        let table = self.cache.table(&bytes)?;
+        let is_identity =
+            table.sequence().and_then(|sequence| sequence.owned_by).is_some_and(|(_, _, identity)| identity);
+        let roles = load_roles(transaction).await?;
+        let acl = table.acl.clone().unwrap_or_else(|| first_acl(ObjectClass::Sequence, table.owner));
+        let role = roles.named(&user).map(|role| role.oid).unwrap_or_default();
+        if !is_identity && roles.granted(role, table.owner, &acl, any).is_empty() {
+            let message = format!("permission denied for sequence {}", table.name);
+            return Err(PgError::new(sqlstate::INSUFFICIENT_PRIVILEGE, message));
+        }
+        self.memory.lock().allowed.insert(known);
+        Ok(())
     }
 
     /// The open transaction gave a sequence a new epoch.
@@ -93,6 +132,7 @@ pub async fn next_value(
 ) -> PgResult<i64> {
     let cache = &*session.cache;
     let epoch = epoch_of(transaction, cache, sequence).await?;
+    session.check(transaction, sequence, Privileges::USAGE.with(Privileges::UPDATE)).await?;
     let value = if session.is_own(epoch) {
         let mut state = locked_state(transaction, sequence).await?;
         let furthest = session.memory.lock().own_states.get(&sequence).copied();
@@ -131,6 +171,7 @@ pub async fn set_value(
 ) -> PgResult<i64> {
     const TRIES: usize = 100;
     let epoch = epoch_of(transaction, &session.cache, sequence).await?;
+    session.check(transaction, sequence, Privileges::UPDATE).await?;
     if session.is_own(epoch) {
         let epoch = set_within(session, database, transaction, sequence, value, is_called).await?;
         session.made(epoch);

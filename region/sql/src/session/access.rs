@@ -2,11 +2,12 @@
 use super::connection::SqlSession;
 use super::environment::{SessionEnvironment, search_path};
 use crate::catalog::{
-    Catalog, Dependency, Privileges, ROLE_NAME, Roles, Table, default_acl, load_roles, roles_stamp_key, stamp_of,
+    Catalog, Dependency, Privileges, ROLE_NAME, RelationKind, Roles, Table, default_acl, load_roles, roles_stamp_key, stamp_of,
 };
 use crate::parser::tree::SetValue;
 use crate::plan::{Related, RelatedTables, RowChange, used_columns};
 use crate::typed::{self, Query, RelationSource, Statement};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use trivet_txn::LockStrength;
 use trivet_types::{Oid, PgError, PgResult, sqlstate};
@@ -15,7 +16,14 @@ use trivet_types::{Oid, PgError, PgResult, sqlstate};
 struct Need {
     relation: Arc<Table>,
     privileges: Privileges,
+    /// The columns that are written.
+    writes: Vec<usize>,
+    /// What is under the view, which its owner must be allowed.
+    below: Option<Arc<Table>>,
 }
+
+/// The columns that a statement reads, by relation.
+type Reads = HashMap<Oid, HashSet<usize>>;
 
 /// A table of the catalog, its foreign keys' tables, and what a change of it asks for.
 fn changes(statement: &Statement) -> Vec<(Arc<Table>, RowChange)> {
@@ -63,7 +71,7 @@ fn read_by(query: &Query, needs: &mut Vec<Need>) {
                 if query.locks.iter().any(|lock| lock.relation == at && lock.strength >= LockStrength::KeyShare) {
                     privileges = privileges.with(Privileges::UPDATE);
                 }
-                needs.push(Need { relation: Arc::clone(table), privileges });
+                needs.push(Need { relation: Arc::clone(table), privileges, writes: vec![], below: None });
             }
             RelationSource::Query(inner) if relation.view.is_none() => read_by(inner, needs),
             _ => {}
@@ -78,12 +86,17 @@ fn read_by(query: &Query, needs: &mut Vec<Need>) {
 
 fn needs_of(statement: &Statement) -> Vec<Need> {
     let mut needs = Vec::new();
-    let mut target = |table: &Arc<Table>, query: Option<&Query>, privileges: Privileges, reads: bool| {
-        needs.push(Need { relation: Arc::clone(table), privileges });
+    let mut target = |table: &Arc<Table>,
+                      view: &Option<Arc<Table>>,
+                      query: Option<&Query>,
+                      privileges,
+                      reads: bool,
+                      writes: Vec<usize>| {
+        needs.push(changing(table, view, privileges, writes));
         let mut others = Vec::new();
         query.into_iter().for_each(|query| read_by(query, &mut others));
         // The changed table stands among the query's own, where nothing may be read of it.
-        if query.is_some() && !reads {
+        if query.is_some() && (!reads || view.is_some()) {
             let own = others.iter().position(|need| need.relation.oid == table.oid);
             own.into_iter().for_each(|own| {
                 others.remove(own);
@@ -105,7 +118,7 @@ fn needs_of(statement: &Statement) -> Vec<Need> {
                 Some(conflict) if !conflict.indexes.is_empty() => privileges = privileges.with(Privileges::SELECT),
                 _ => {}
             }
-            needs.push(Need { relation: Arc::clone(&insert.table), privileges });
+            needs.push(changing(&insert.table, &insert.view, privileges, inserted(insert)));
             read_by(&insert.source, &mut needs);
         }
         Statement::Update(update) => {
@@ -113,11 +126,12 @@ fn needs_of(statement: &Statement) -> Vec<Need> {
                 let own = |part: &typed::Expr| matches!(part.kind, typed::ExprKind::Column { up: 0, relation: 0, .. });
                 update.assignments.iter().any(|(_, value)| value.any(&mut |part| own(part)))
             };
-            target(&update.table, Some(&update.query), Privileges::UPDATE, reads);
+            let writes = update.assignments.iter().map(|(column, _)| *column).collect();
+            target(&update.table, &update.view, Some(&update.query), Privileges::UPDATE, reads, writes);
         }
         Statement::Delete(delete) => {
             let reads = delete.returning.is_some() || uses(&delete.query, &delete.table);
-            target(&delete.table, Some(&delete.query), Privileges::DELETE, reads);
+            target(&delete.table, &delete.view, Some(&delete.query), Privileges::DELETE, reads, vec![]);
         }
         Statement::With(commons, statement) => {
             for common in commons.iter().filter(|common| !common.of_view) {
@@ -130,13 +144,103 @@ fn needs_of(statement: &Statement) -> Vec<Need> {
     needs
 }
 
+/// A view is changed as oneself, the table under it as the view's owner.
+fn changing(table: &Arc<Table>, view: &Option<Arc<Table>>, privileges: Privileges, writes: Vec<usize>) -> Need {
+    match view {
+        None => Need { relation: Arc::clone(table), privileges, writes, below: None },
+        Some(view) => Need { relation: Arc::clone(view), privileges, writes: vec![], below: Some(Arc::clone(table)) },
+    }
+}
+
 fn uses(query: &Query, table: &Table) -> bool {
     let mut found = false;
     used_columns(query, &mut |relation, _| found |= relation == table.oid);
     found
 }
 
-fn check(roles: &Roles, role: Oid, need: &Need) -> PgResult<()> {
+/// The columns that an INSERT gives values to.
+fn inserted(insert: &typed::Insert) -> Vec<usize> {
+    let given = |value: &typed::InsertValue| match value {
+        typed::InsertValue::Expr(expr) => {
+            expr.any(&mut |part| matches!(part.kind, typed::ExprKind::Column { up: 0, relation: 0, .. }))
+        }
+        typed::InsertValue::Null => false,
+    };
+    insert.values.iter().enumerate().filter(|(_, value)| given(value)).map(|(at, _)| at).collect()
+}
+
+/// The columns that a statement reads.
+fn reads_of(statement: &Statement, reads: &mut Reads) {
+    fn of_query(query: &Query, reads: &mut Reads) {
+        used_columns(query, &mut |relation, column| {
+            reads.entry(relation).or_default().insert(column);
+        });
+    }
+    fn of_exprs<'e>(
+        exprs: impl Iterator<Item = &'e typed::Expr>,
+        reads: &mut Reads,
+        table: &dyn Fn(usize) -> Option<Oid>,
+    ) {
+        for expr in exprs {
+            expr.any(&mut |part| {
+                if let typed::ExprKind::Column { up: 0, relation, column } = part.kind {
+                    if let Some(table) = table(relation) {
+                        reads.entry(table).or_default().insert(column);
+                    }
+                }
+                false
+            });
+        }
+    }
+    let returned = |returning: &Option<Vec<typed::Target>>| -> Vec<typed::Expr> {
+        returning.iter().flatten().map(|target| target.expr.clone()).collect()
+    };
+    let of_relations = |query: &Query| -> Vec<Option<Oid>> {
+        let source = |relation: &typed::Relation| match &relation.source {
+            RelationSource::Table(table) => Some(table.oid),
+            _ => relation.view,
+        };
+        query.relations.iter().map(source).collect()
+    };
+    match statement {
+        Statement::Query(query) => of_query(query, reads),
+        Statement::Insert(insert) => {
+            of_query(&insert.source, reads);
+            let own = |_: usize| Some(insert.table.oid);
+            of_exprs(returned(&insert.returning).iter(), reads, &own);
+            if let Some(conflict) = &insert.on_conflict {
+                for update in &conflict.update {
+                    let values = update.assignments.iter().map(|(_, value)| value);
+                    of_exprs(values.chain(&update.filter), reads, &own);
+                }
+                let arbiters = insert.table.indexes.iter().filter(|index| conflict.indexes.contains(&index.oid));
+                let keys = arbiters.flat_map(|index| &index.keys).filter(|key| key.expression.is_none());
+                reads.entry(insert.table.oid).or_default().extend(keys.map(|key| key.column));
+            }
+        }
+        Statement::Update(update) => {
+            of_query(&update.query, reads);
+            let tables = of_relations(&update.query);
+            let table = |relation: usize| tables.get(relation).copied().flatten();
+            of_exprs(update.assignments.iter().map(|(_, value)| value), reads, &table);
+            of_exprs(returned(&update.returning).iter(), reads, &table);
+        }
+        Statement::Delete(delete) => {
+            of_query(&delete.query, reads);
+            let tables = of_relations(&delete.query);
+            of_exprs(returned(&delete.returning).iter(), reads, &|relation| tables.get(relation).copied().flatten());
+        }
+        Statement::With(commons, statement) => {
+            for common in commons.iter().filter(|common| !common.of_view) {
+                common.queries().into_iter().for_each(|query| of_query(query, reads));
+                changed_by(common).into_iter().for_each(|statement| reads_of(statement, reads));
+            }
+            reads_of(statement, reads);
+        }
+    }
+}
+
+fn check(roles: &Roles, role: Oid, need: &Need, reads: &dyn Fn() -> Reads) -> PgResult<()> {
     let relation = &need.relation;
     let default;
     let acl = match &relation.acl {
@@ -146,7 +250,29 @@ fn check(roles: &Roles, role: Oid, need: &Need) -> PgResult<()> {
             &default
         }
     };
-    if roles.granted(role, relation.owner, acl, need.privileges) == need.privileges {
+    let missing = need.privileges.without(roles.granted(role, relation.owner, acl, need.privileges));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let by_columns = relation.columns.iter().any(|column| column.acl.is_some())
+        && missing.words().all(|(privilege, _)| {
+            let read;
+            let columns: Vec<usize> = match privilege {
+                Privileges::SELECT => {
+                    read = reads();
+                    read.get(&relation.oid).into_iter().flatten().copied().collect()
+                }
+                Privileges::INSERT | Privileges::UPDATE => need.writes.clone(),
+                _ => return false,
+            };
+            let granted = |at: usize| {
+                let acl = relation.columns.get(at).and_then(|column| column.acl.as_deref()).unwrap_or_default();
+                !roles.granted(role, relation.owner, acl, privilege).is_empty()
+            };
+            // Nothing of any column: a privilege on one will do.
+            if columns.is_empty() { (0..relation.columns.len()).any(granted) } else { columns.into_iter().all(granted) }
+        });
+    if by_columns {
         return Ok(());
     }
     let message = format!("permission denied for {} {}", relation.kind().word(), relation.name);
@@ -172,16 +298,27 @@ impl SqlSession {
         if roles.is_superuser(role) {
             return Ok(dependencies);
         }
+        let reads = || {
+            let mut reads = Reads::new();
+            reads_of(statement, &mut reads);
+            reads
+        };
         for need in needs_of(statement) {
             let mut catalog = Catalog::new(&mut *active.transaction, &engine.descriptors, &path);
             check_schema(&mut catalog, &roles, role, &need.relation).await?;
-            check(&roles, role, &need)?;
+            check(&roles, role, &need, &reads)?;
+            if let Some(table) = &need.below {
+                let privileges = need.privileges;
+                let below = Need { relation: Arc::clone(table), privileges, writes: vec![], below: None };
+                check(&roles, need.relation.owner, &below, &Reads::new)?;
+            }
         }
         let mut views = Vec::new();
         views_of(statement, &mut views);
         for view in views {
             let mut catalog = Catalog::new(&mut *active.transaction, &engine.descriptors, &path);
-            check_view(&mut catalog, &roles, role, view, 0).await?;
+            let used = reads().remove(&view).unwrap_or_default();
+            check_view(&mut catalog, &roles, role, (view, used), 0).await?;
             dependencies.append(&mut catalog.dependencies);
         }
         Ok(dependencies)
@@ -194,7 +331,8 @@ impl SqlSession {
         }
         let roles = load_roles(&mut *self.open().transaction).await?;
         let role = roles.named(&user).map(|role| role.oid).ok_or_else(|| no_such_role(&user))?;
-        check(&roles, role, &Need { relation: Arc::clone(table), privileges })
+        let need = Need { relation: Arc::clone(table), privileges, writes: vec![], below: None };
+        check(&roles, role, &need, &Reads::new)
     }
 
     /// The tables that a statement's foreign keys lead to, and what finding them relied on.
@@ -321,18 +459,27 @@ async fn check_schema(catalog: &mut Catalog<'_>, roles: &Roles, role: Oid, table
 }
 
 /// The role must be allowed the view, and the view's owner what the view reads.
-async fn check_view(catalog: &mut Catalog<'_>, roles: &Roles, role: Oid, view: Oid, depth: usize) -> PgResult<()> {
+async fn check_view(
+    catalog: &mut Catalog<'_>,
+    roles: &Roles,
+    role: Oid,
+    (view, used): (Oid, HashSet<usize>),
+    depth: usize,
+) -> PgResult<()> {
     const DEPTH_MAX: usize = 64;
     let Some(table) = catalog.table(view).await? else { return Ok(()) };
     check_schema(catalog, roles, role, &table).await?;
-    check(roles, role, &Need { relation: Arc::clone(&table), privileges: Privileges::SELECT })?;
+    let need = |relation: Arc<Table>| Need { relation, privileges: Privileges::SELECT, writes: vec![], below: None };
+    check(roles, role, &need(Arc::clone(&table)), &|| Reads::from([(view, used.clone())]))?;
     let Some(definition) = table.view().filter(|_| depth < DEPTH_MAX) else { return Ok(()) };
     for reference in &definition.references {
         let Some(read) = catalog.table(reference.relation).await? else { continue };
-        if read.view().is_some() {
-            Box::pin(check_view(catalog, roles, table.owner, read.oid, depth + 1)).await?;
+        if read.kind() == RelationKind::View {
+            let used = reference.used.iter().copied().collect();
+            Box::pin(check_view(catalog, roles, table.owner, (read.oid, used), depth + 1)).await?;
         } else {
-            check(roles, table.owner, &Need { relation: read, privileges: Privileges::SELECT })?;
+            let used = || Reads::from([(reference.relation, reference.used.iter().copied().collect())]);
+            check(roles, table.owner, &need(read), &used)?;
         }
     }
     Ok(())

@@ -86,14 +86,14 @@ impl SqlSession {
         if tables.is_empty() {
             let snapshot = CatalogSnapshot::load(&mut *active.transaction, &engine.descriptors).await?;
             found.extend(
-                snapshot.tables.iter().filter(|table| table.is_table()).map(|table| (Arc::clone(table), &[][..])),
+                snapshot.tables.iter().filter(|table| table.has_rows()).map(|table| (Arc::clone(table), &[][..])),
             );
         }
         for table in tables {
             let mut catalog = Catalog::new(&mut *active.transaction, &engine.descriptors, &path);
             let relation = catalog.relation(table.name.schema(), table.name.last()).await?;
             let Some(relation) = relation else { return Err(crate::analyze::undefined_table(&table.name)) };
-            match relation.table().filter(|table| table.is_table()) {
+            match relation.table().filter(|table| table.has_rows()) {
                 Some(relation) => found.push((Arc::clone(relation), &table.columns)),
                 None if analyze => {
                     let message = format!(

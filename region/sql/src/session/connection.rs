@@ -55,6 +55,8 @@ pub(super) struct SqlSession {
     message_text: Option<String>,
     /// When the statement's time is up.
     deadline: Option<Instant>,
+    /// The statement at hand is its message's last, so that an implicit transaction ends with it.
+    pub ends_unit: bool,
     /// A simple Query describes its rows itself; in the extended protocol Describe does.
     pub describes_rows: bool,
 }
@@ -100,6 +102,7 @@ impl SqlSession {
             last_execute: None,
             message_text: None,
             deadline: None,
+            ends_unit: false,
             describes_rows: true,
         }
     }
@@ -126,6 +129,7 @@ impl SqlSession {
 
     pub fn environment(&mut self) -> SessionEnvironment {
         let settings = Arc::clone(&self.settings);
+        self.sequences.act_as(self.current_user());
         let (transaction_time, isolation, read_only) = match self.block.active() {
             Some(active) => (active.began_at, isolation_name(active.transaction.isolation()), active.read_only),
             None => (clock_now(), "read committed", false),
@@ -147,6 +151,7 @@ impl SqlSession {
             types: self.types.clone(),
             rows: Arc::clone(&self.rows),
             inventory: Vec::new(),
+            query: None,
             changes: Arc::clone(&self.changes),
             random: Arc::clone(&self.random),
         }
@@ -294,10 +299,13 @@ impl SqlSession {
     }
 
     async fn run_once(&mut self, unit: &[Parsed], kind: Unit, client: &mut dyn Client) -> PgResult<()> {
-        for parsed in unit {
+        for (at, parsed) in unit.iter().enumerate() {
             self.check_not_failed(&parsed.statement)?;
             self.limit_statement(client);
-            self.statement(parsed, kind == Unit::Single, client).await?;
+            self.ends_unit = at + 1 == unit.len();
+            let done = self.statement(parsed, kind == Unit::Single, client).await;
+            self.ends_unit = false;
+            done?;
             self.report_settings(client);
         }
         self.end_unit().await

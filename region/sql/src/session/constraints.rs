@@ -49,6 +49,17 @@ impl SqlSession {
         self.run_checks(&checks, active).await
     }
 
+    /// The end of an implicit transaction's last statement: what fails now fails the statement, whose tag is not sent yet.
+    pub(super) async fn check_before_end(&mut self) -> PgResult<()> {
+        if self.block.is_explicit() || self.block.active().is_none_or(|active| active.deferred.checks.is_empty()) {
+            return Ok(());
+        }
+        let Some(mut active) = self.block.take() else { return Ok(()) };
+        let result = self.check_deferred(&mut active).await;
+        self.block.put_back(active);
+        result
+    }
+
     async fn run_checks(&mut self, checks: &[DeferredCheck], active: &mut Active) -> PgResult<()> {
         if checks.is_empty() {
             return Ok(());

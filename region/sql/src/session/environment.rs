@@ -3,7 +3,7 @@ use super::block::SharedSettings;
 use super::inquiry;
 use crate::catalog::{CatalogSnapshot, DATABASE_NAME};
 use crate::sequence::SessionSequences;
-use crate::temporary::without_own;
+use crate::temporary::{schema_oid, without_own};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -47,6 +47,8 @@ pub(super) struct SessionEnvironment {
     pub rows: Arc<[RowType]>,
     /// What there is of prepared statements and cursors, for statements that look at the catalog.
     pub inventory: Vec<Datum>,
+    /// The text of the message at hand, if it is known.
+    pub query: Option<Arc<str>>,
     /// What `set_config` asked for, to be done once the statement is over.
     pub changes: Arc<Mutex<Vec<(String, String, bool)>>>,
     /// Set once `setseed` or `random` was called.
@@ -277,6 +279,12 @@ impl Environment for SessionEnvironment {
             | S::DefaultAcl
             | S::HasTablePrivilege
             | S::HasSequencePrivilege
+            | S::HasColumnPrivilege
+            | S::HasAnyColumnPrivilege
+            | S::HasDatabasePrivilege
+            | S::RelationUpdatable
+            | S::ColumnUpdatable
+            | S::SequenceParameters
             | S::HasSchemaPrivilege
             | S::HasRole
             | S::SerialSequence
@@ -285,6 +293,8 @@ impl Environment for SessionEnvironment {
             | S::SequenceLastValue
             | S::SequenceState => return inquiry::answer(self, call, arguments),
             S::RelationSize => Datum::Int8(0),
+            S::CurrentQuery => or_null(self.query.as_deref().map(str::to_owned)),
+            S::TemporarySchema => self.path().first().and_then(|own| schema_oid(own)).unwrap_or_default().into(),
             S::HasPrivilege => true.into(),
             S::RegclassIn if arguments.get(1) == Some(&Datum::Oid(oid::REGNAMESPACE.0)) => {
                 let missing = || {

@@ -1,7 +1,10 @@
 //! What catalog functions answer: definitions, comments, privileges, where sequences stand.
 use super::environment::{SessionEnvironment, oid_of, or_null, quoted, text};
+use crate::analyze::is_updatable;
 use crate::catalog::system::{constraint_definition, index_definition, names_for_oids, view_definition};
-use crate::catalog::{AclItem, PUBLIC_GRANTEE, Privileges, RelationKind, Table, default_acl};
+use crate::catalog::{
+    AclItem, DATABASE_NAME, POSTGRES_DATABASE, PUBLIC_GRANTEE, Privileges, RelationKind, Table, default_acl,
+};
 use trivet_types::{Array, Datum, Environment, Oid, PgError, PgResult, SystemCall, oid, sqlstate};
 
 pub(super) fn answer(session: &SessionEnvironment, call: SystemCall, arguments: &[Datum]) -> PgResult<Datum> {
@@ -53,10 +56,26 @@ fn answered(session: &SessionEnvironment, call: SystemCall, arguments: &[Datum])
             _ => or_null(view_definition(catalog()?, object, &|oid| session.relation_shown(oid))),
         },
         S::Description | S::ShortDescription => or_null(description(session, object, arguments)?),
+        S::SharedDescription if object == POSTGRES_DATABASE => or_null(catalog()?.database.comment.clone()),
         S::SharedDescription => or_null(catalog()?.roles.get(object).and_then(|role| role.comment.clone())),
         S::DefaultAcl => default_grants(session, arguments)?,
         S::HasTablePrivilege => has_relation_privilege(session, arguments, false)?,
         S::HasSequencePrivilege => has_relation_privilege(session, arguments, true)?,
+        S::HasColumnPrivilege => has_column_privilege(session, arguments)?,
+        S::HasAnyColumnPrivilege => has_any_column_privilege(session, arguments)?,
+        S::HasDatabasePrivilege => has_database_privilege(session, arguments)?,
+        S::RelationUpdatable => {
+            let known = catalog()?.table(object);
+            let updatable =
+                |table: &Table| table.is_table() || (table.kind() == RelationKind::View && table.view().is_some_and(is_updatable));
+            Datum::Int4(known.map_or(0, |table| if updatable(table) { 28 } else { 0 }))
+        }
+        S::ColumnUpdatable => {
+            let at = arguments.get(1).and_then(Datum::as_i64).and_then(|number| usize::try_from(number - 1).ok());
+            let table = catalog()?.table(object).filter(|table| table.is_table());
+            table.zip(at).is_some_and(|(table, at)| table.columns.get(at).is_some_and(|column| !column.dropped)).into()
+        }
+        S::SequenceParameters => sequence_parameters(session, object)?,
         S::HasSchemaPrivilege => has_schema_privilege(session, arguments)?,
         S::HasRole => has_role(session, arguments)?,
         S::SerialSequence => serial_sequence(session, text(first), text(arguments.get(1)))?,
@@ -267,6 +286,95 @@ fn has_relation_privilege(session: &SessionEnvironment, arguments: &[Datum], seq
     };
     let has = |privilege: &Privileges| !catalog.roles.granted(role, table.owner, acl, *privilege).is_empty();
     Ok(wanted.iter().any(has).into())
+}
+
+/// The column that a privilege function asks about, by name or number; `None`: there is no such number.
+fn column_argument(table: &Table, argument: Option<&Datum>) -> PgResult<Option<usize>> {
+    match argument {
+        Some(Datum::Text(name)) => {
+            let missing = || {
+                let message = format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
+                PgError::new(sqlstate::UNDEFINED_COLUMN, message)
+            };
+            table.column_named(name).map(|(at, _)| Some(at)).ok_or_else(missing)
+        }
+        other => {
+            let at = other.and_then(Datum::as_i64).and_then(|number| usize::try_from(number - 1).ok());
+            Ok(at.filter(|at| table.columns.get(*at).is_some_and(|column| !column.dropped)))
+        }
+    }
+}
+
+fn has_column_privilege(session: &SessionEnvironment, arguments: &[Datum]) -> PgResult<Datum> {
+    let (role, rest) = role_argument(session, arguments, 4)?;
+    let of_whole = [&[Datum::Oid(role.0)][..], &rest[..1], &rest[2..]].concat();
+    let whole = has_relation_privilege(session, &of_whole, false)?;
+    let catalog = session.catalog()?;
+    let relation = match rest.first() {
+        Some(Datum::Text(name)) => session.relation_by_text(name)?.unwrap_or_default(),
+        other => oid_of(other),
+    };
+    let Some(table) = catalog.table(relation) else { return Ok(whole) };
+    let Some(at) = column_argument(table, rest.get(1))? else { return Ok(Datum::Null) };
+    let acl = table.columns[at].acl.as_deref().unwrap_or_default();
+    let has = |privilege: &Privileges| !catalog.roles.granted(role, table.owner, acl, *privilege).is_empty();
+    Ok((whole.is_true() || wanted(text(rest.get(2)))?.iter().any(has)).into())
+}
+
+fn has_any_column_privilege(session: &SessionEnvironment, arguments: &[Datum]) -> PgResult<Datum> {
+    let whole = has_relation_privilege(session, arguments, false)?;
+    let (role, rest) = role_argument(session, arguments, 3)?;
+    let catalog = session.catalog()?;
+    let relation = match rest.first() {
+        Some(Datum::Text(name)) => session.relation_by_text(name)?.unwrap_or_default(),
+        other => oid_of(other),
+    };
+    let Some(table) = catalog.table(relation) else { return Ok(whole) };
+    let wanted = wanted(text(rest.get(1)))?;
+    let granted = |acl: &Vec<AclItem>| {
+        let has = |privilege: &Privileges| !catalog.roles.granted(role, table.owner, acl, *privilege).is_empty();
+        wanted.iter().any(has)
+    };
+    Ok((whole.is_true() || table.columns.iter().filter_map(|column| column.acl.as_ref()).any(granted)).into())
+}
+
+fn has_database_privilege(session: &SessionEnvironment, arguments: &[Datum]) -> PgResult<Datum> {
+    let (role, rest) = role_argument(session, arguments, 3)?;
+    match rest.first() {
+        Some(Datum::Text(name)) if **name != *DATABASE_NAME => {
+            let message = format!("database \"{name}\" does not exist");
+            return Err(PgError::new(sqlstate::INVALID_CATALOG_NAME, message));
+        }
+        Some(Datum::Text(_)) => {}
+        other if oid_of(other) == POSTGRES_DATABASE => {}
+        _ => return Ok(Datum::Null),
+    }
+    let catalog = session.catalog()?;
+    let acl = catalog.database.grants();
+    let owner = catalog.database.owner;
+    let wanted = wanted(text(rest.get(1)))?;
+    let has = |privilege: &Privileges| !catalog.roles.granted(role, owner, &acl, *privilege).is_empty();
+    Ok(wanted.iter().any(has).into())
+}
+
+/// `pg_sequence_parameters`
+fn sequence_parameters(session: &SessionEnvironment, oid: Oid) -> PgResult<Datum> {
+    let missing = || PgError::new(sqlstate::UNDEFINED_TABLE, format!("could not open relation with OID {oid}"));
+    let table = session.catalog()?.table(oid).ok_or_else(missing)?;
+    let Some(sequence) = table.sequence() else {
+        let message = format!("\"{}\" is not a sequence", table.name);
+        return Err(PgError::new(sqlstate::WRONG_OBJECT_TYPE, message));
+    };
+    let fields = vec![
+        Datum::Int8(sequence.start),
+        Datum::Int8(sequence.minimum),
+        Datum::Int8(sequence.maximum),
+        Datum::Int8(sequence.increment),
+        Datum::Bool(sequence.cycles),
+        Datum::Int8(sequence.cache),
+        sequence.type_oid.into(),
+    ];
+    Ok(Datum::Record(fields.into()))
 }
 
 fn has_schema_privilege(session: &SessionEnvironment, arguments: &[Datum]) -> PgResult<Datum> {

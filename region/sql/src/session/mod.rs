@@ -30,6 +30,7 @@ mod environment;
 mod explain;
 mod inquiry;
 mod inventory;
+mod materialized;
 mod query;
 mod statement;
 mod table_lock;

@@ -667,6 +667,9 @@ impl SqlSession {
                 None => break,
             }
         }
+        if self.ends_unit {
+            self.check_before_end().await?;
+        }
         client.command_complete(&tag(portal, shown));
         Ok(Progress::Done)
     }
@@ -752,6 +755,7 @@ impl SqlSession {
         let sequences = Arc::clone(&self.sequences);
         let database = Arc::clone(&self.database);
         let rules = self.lock_rules();
+        environment.query = Some(Arc::from(self.source_text(parsed)));
         if cached.plan.needs_catalog {
             environment.inventory = self.inventory();
         }

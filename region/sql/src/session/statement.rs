@@ -101,6 +101,8 @@ impl SqlSession {
                 "ANALYZE".into()
             }
             Statement::Checkpoint => "CHECKPOINT".into(),
+            Statement::CreateMaterialized { .. } => Box::pin(self.create_materialized(parsed, client)).await?,
+            Statement::Refresh { .. } => Box::pin(self.refresh_materialized(parsed, client)).await?,
             Statement::CreateTableAs { .. } => Box::pin(self.create_table_as(parsed, client)).await?,
             Statement::LockTable { tables, mode, nowait } => {
                 self.require_block("LOCK TABLE")?;

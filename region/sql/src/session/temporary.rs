@@ -67,11 +67,12 @@ impl SqlSession {
         self.settings_mut().set_temporary_schema(None);
     }
 
-    async fn with_definer(
+    /// Work on the catalog within the transaction.
+    pub(super) async fn with_definer<T>(
         &mut self,
         active: &mut Active,
-        work: impl AsyncFnOnce(&mut crate::define::Definer<'_>) -> PgResult<()>,
-    ) -> PgResult<()> {
+        work: impl AsyncFnOnce(&mut crate::define::Definer<'_>) -> PgResult<T>,
+    ) -> PgResult<T> {
         let (user, session_user) = (self.current_user(), Arc::clone(&self.user));
         let path = search_path(&self.settings, &user);
         let environment = self.environment();

@@ -17,6 +17,7 @@ pub mod formatting;
 pub mod integer;
 pub mod internal;
 pub mod json;
+pub mod keywords;
 pub mod numeric;
 pub mod ordered;
 pub mod pattern;

@@ -48,6 +48,13 @@ calls! {
     advisory_lock = AdvisoryLock;
     transaction_id = TransactionId;
     serial_sequence = SerialSequence;
+    current_query = CurrentQuery;
+    my_temporary_schema = TemporarySchema;
+    relation_is_updatable = RelationUpdatable;
+    column_is_updatable = ColumnUpdatable;
+    has_column_privilege = HasColumnPrivilege;
+    has_any_column_privilege = HasAnyColumnPrivilege;
+    has_database_privilege = HasDatabasePrivilege;
 }
 
 /// As `sequence_elsewhere`: `pg_sleep` and its kin.
@@ -127,6 +134,11 @@ pub fn numeric_size_pretty(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> 
     Ok(Datum::Null)
 }
 
+/// Start, least, greatest, increment, cycle, cache and type of a sequence.
+pub fn sequence_parameters(environment: &dyn Environment, a: &[Datum]) -> PgResult<Rows> {
+    let parameters = environment.system(SystemCall::SequenceParameters, a)?;
+    Ok(Box::new(std::iter::once(Ok(parameters))))
+}
 /// `to_regproc`, `to_regprocedure`
 pub fn to_regproc(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     Ok(crate::text::input(crate::oid::REGPROC, -1, text(a, 0)?, environment).unwrap_or(Datum::Null))
@@ -157,6 +169,10 @@ pub fn to_ascii(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
     Err(PgError::new(crate::error::sqlstate::FEATURE_NOT_SUPPORTED, message))
 }
 
+/// There are no triggers.
+pub fn no_depth(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
+    Ok(Datum::Int4(0))
+}
 pub fn always_null(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
     Ok(Datum::Null)
 }

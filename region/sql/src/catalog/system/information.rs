@@ -3,8 +3,7 @@ use super::relations::name_of;
 use super::rows::{SessionFacts, row};
 use super::{VirtualTable, definition};
 use crate::catalog::{
-    AclItem, CatalogSnapshot, Column, ConstraintKind, PUBLIC_GRANTEE, Privileges, ReferentialAction, RelationKind,
-    Table, default_acl,
+    CatalogSnapshot, CheckOption, Column, ConstraintKind, ReferentialAction, RelationKind, Table,
 };
 use trivet_types::functions::string::quote_identifier;
 use trivet_types::{Datum, Oid, display_name, oid};
@@ -24,29 +23,28 @@ pub(super) fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot, facts: &S
         "check_constraints" => view.check_constraints(),
         "views" => view.views(),
         "sequences" => view.sequences(),
-        "table_privileges" => view.table_privileges(),
         "information_schema_catalog_name" => vec![row(table, &[("catalog_name", view.database())])],
         "enabled_roles" => vec![row(table, &[("role_name", facts.user.as_str().into())])],
-        _ => Vec::new(),
+        _ => view.usage(),
     }
 }
 
-struct Information<'a> {
-    table: &'a VirtualTable,
-    catalog: &'a CatalogSnapshot,
-    facts: &'a SessionFacts,
+pub(super) struct Information<'a> {
+    pub table: &'a VirtualTable,
+    pub catalog: &'a CatalogSnapshot,
+    pub facts: &'a SessionFacts,
 }
 
-fn yes_no(value: bool) -> Datum {
+pub(super) fn yes_no(value: bool) -> Datum {
     if value { "YES" } else { "NO" }.into()
 }
 
 impl Information<'_> {
-    fn database(&self) -> Datum {
+    pub(super) fn database(&self) -> Datum {
         Datum::from(self.facts.database.as_str())
     }
 
-    fn row(&self, values: &[(&str, Datum)]) -> Vec<Datum> {
+    pub(super) fn row(&self, values: &[(&str, Datum)]) -> Vec<Datum> {
         row(self.table, values)
     }
 
@@ -86,12 +84,18 @@ impl Information<'_> {
         let mut rows = Vec::new();
         for of in &self.catalog.tables {
             match of.kind() {
-                RelationKind::Table => rows.push(push(&of.schema_name, &of.name, "BASE TABLE", true)),
-                RelationKind::View => rows.push(push(&of.schema_name, &of.name, "VIEW", false)),
+                RelationKind::Table => {
+                    let kind = if of.is_temporary() { "LOCAL TEMPORARY" } else { "BASE TABLE" };
+                    rows.push(push(&of.schema_name, &of.name, kind, true));
+                }
+                RelationKind::View => {
+                    let updatable = of.view().is_some_and(crate::analyze::is_updatable);
+                    rows.push(push(&of.schema_name, &of.name, "VIEW", updatable));
+                }
                 _ => {}
             }
         }
-        for of in super::TABLES {
+        for of in super::all() {
             let schema = self.catalog.schema_name(of.schema).unwrap_or("pg_catalog");
             rows.push(push(schema, of.name, if of.view { "VIEW" } else { "BASE TABLE" }, !of.view));
         }
@@ -101,6 +105,9 @@ impl Information<'_> {
     fn columns(&self) -> Rows {
         let mut rows = Vec::new();
         for of in &self.catalog.tables {
+            if of.kind() == RelationKind::MaterializedView {
+                continue;
+            }
             for (at, column) in of.live_columns() {
                 rows.push(self.column(of, at, column));
             }
@@ -192,7 +199,7 @@ impl Information<'_> {
     }
 
     /// Where a constraint is, as every view about constraints begins.
-    fn constraint(&self, of: &Table, name: &str) -> Vec<(&'static str, Datum)> {
+    pub(super) fn constraint(&self, of: &Table, name: &str) -> Vec<(&'static str, Datum)> {
         vec![
             ("constraint_catalog", self.database()),
             ("constraint_schema", of.schema_name.as_str().into()),
@@ -200,7 +207,7 @@ impl Information<'_> {
         ]
     }
 
-    fn of_table(&self, of: &Table) -> Vec<(&'static str, Datum)> {
+    pub(super) fn of_table(&self, of: &Table) -> Vec<(&'static str, Datum)> {
         vec![
             ("table_catalog", self.database()),
             ("table_schema", of.schema_name.as_str().into()),
@@ -354,14 +361,20 @@ impl Information<'_> {
     }
 
     fn views(&self) -> Rows {
-        let views = self.catalog.tables.iter().filter(|of| of.view().is_some());
+        let views = self.catalog.tables.iter().filter(|of| of.kind() == RelationKind::View);
         let shown = views.map(|of| {
+            let updatable = of.view().is_some_and(crate::analyze::is_updatable);
+            let check_option = match of.view().and_then(|view| view.check_option) {
+                None => "NONE",
+                Some(CheckOption::Local) => "LOCAL",
+                Some(CheckOption::Cascaded) => "CASCADED",
+            };
             let mut values = self.of_table(of);
             values.extend([
                 ("view_definition", definition::view_definition(self.catalog, of.oid, &|_| None).into()),
-                ("check_option", "NONE".into()),
-                ("is_updatable", yes_no(false)),
-                ("is_insertable_into", yes_no(false)),
+                ("check_option", check_option.into()),
+                ("is_updatable", yes_no(updatable)),
+                ("is_insertable_into", yes_no(updatable)),
                 ("is_trigger_updatable", yes_no(false)),
                 ("is_trigger_deletable", yes_no(false)),
                 ("is_trigger_insertable_into", yes_no(false)),
@@ -398,34 +411,6 @@ impl Information<'_> {
                 ("increment", sequence.increment.to_string().into()),
                 ("cycle_option", yes_no(sequence.cycles)),
             ]));
-        }
-        rows
-    }
-
-    fn table_privileges(&self) -> Rows {
-        let mut rows = Vec::new();
-        for of in self.catalog.tables.iter().filter(|of| of.kind() != RelationKind::Sequence) {
-            let all = Privileges::of_relation(of.kind());
-            let default = default_acl(of.owner, all);
-            let items: &[AclItem] = of.acl.as_deref().unwrap_or(&default);
-            for item in items {
-                let grantee = match item.grantee {
-                    PUBLIC_GRANTEE => "PUBLIC".into(),
-                    role => name_of(&self.catalog.roles, role),
-                };
-                for (privilege, word) in item.privileges.words() {
-                    let grantable = item.grantable.contains(privilege) || item.grantee == of.owner;
-                    let mut values = self.of_table(of);
-                    values.extend([
-                        ("grantor", name_of(&self.catalog.roles, item.grantor)),
-                        ("grantee", grantee.clone()),
-                        ("privilege_type", word.into()),
-                        ("is_grantable", yes_no(grantable)),
-                        ("with_hierarchy", yes_no(privilege == Privileges::SELECT)),
-                    ]);
-                    rows.push(self.row(&values));
-                }
-            }
         }
         rows
     }

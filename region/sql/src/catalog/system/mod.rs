@@ -1,16 +1,17 @@
 //! `pg_catalog` and `information_schema`: virtual tables, computed from the registry and the catalog when they are read.
 mod definition;
 mod information;
+mod more_tables;
 mod operator_class;
 mod relations;
 mod roles;
 mod rows;
 mod statistics;
 mod tables;
+mod usage;
 
 pub use definition::{constraint_definition, index_definition, names_for_oids, view_definition};
 pub use rows::{SessionFacts, rows_of};
-pub use tables::TABLES;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -43,10 +44,15 @@ pub struct VirtualTable {
     pub columns: &'static [VirtualColumn],
 }
 
+/// All that there are.
+pub fn all() -> impl Iterator<Item = &'static VirtualTable> {
+    tables::TABLES.iter().chain(more_tables::MORE_TABLES)
+}
+
 static BY_NAME: LazyLock<HashMap<(Oid, &'static str), &'static VirtualTable>> =
-    LazyLock::new(|| TABLES.iter().map(|table| ((table.schema, table.name), table)).collect());
+    LazyLock::new(|| all().map(|table| ((table.schema, table.name), table)).collect());
 static BY_OID: LazyLock<HashMap<Oid, &'static VirtualTable>> =
-    LazyLock::new(|| TABLES.iter().map(|table| (table.oid, table)).collect());
+    LazyLock::new(|| all().map(|table| (table.oid, table)).collect());
 
 pub fn virtual_table(schema: Oid, name: &str) -> Option<&'static VirtualTable> {
     BY_NAME.get(&(schema, name)).copied()

@@ -2,8 +2,8 @@
 use super::rows::{attribute_number, character, int2s, oids, row};
 use super::{VirtualTable, definition, operator_class};
 use crate::catalog::{
-    AclItem, BTREE, CatalogSnapshot, Column, ConstraintKind, HEAP, Index, IndexState, POSTGRES_ROLE, ReferentialAction,
-    RelationKind, Roles, StoredType, Table, builtin_schema_row,
+    AclItem, BTREE, CatalogSnapshot, CheckOption, Column, ConstraintKind, HEAP, Index, IndexState, POSTGRES_ROLE, ReferentialAction,
+    RelationBody, RelationKind, Roles, StoredType, Table, builtin_schema_row,
 };
 use trivet_types::registry::registry;
 use trivet_types::{Array, Datum, Oid, TYPES, oid};
@@ -33,6 +33,7 @@ pub(super) fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot) -> Option
         "pg_sequences" => sequences_shown(table, catalog),
         "pg_tables" => tables_shown(table, catalog),
         "pg_views" => views_shown(table, catalog),
+        "pg_matviews" => materialized_shown(table, catalog),
         "pg_indexes" => indexes_shown(table, catalog),
         "pg_rewrite" => rewrites(table, catalog),
         "pg_description" => descriptions(table, catalog),
@@ -74,11 +75,13 @@ fn default_text(column: &Column) -> Option<&str> {
 }
 
 fn options(of: &Table) -> Datum {
-    if of.options.is_empty() {
-        return Datum::Null;
+    let mut shown: Vec<Datum> = of.options.iter().map(|(name, value)| format!("{name}={value}").into()).collect();
+    match of.view().and_then(|view| view.check_option) {
+        Some(CheckOption::Local) => shown.push("check_option=local".into()),
+        Some(CheckOption::Cascaded) => shown.push("check_option=cascaded".into()),
+        None => {}
     }
-    let shown = of.options.iter().map(|(name, value)| Datum::from(format!("{name}={value}")));
-    Datum::array(Array::from_values(oid::TEXT, shown.collect()))
+    if shown.is_empty() { Datum::Null } else { Datum::array(Array::from_values(oid::TEXT, shown)) }
 }
 
 fn namespaces(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
@@ -119,6 +122,7 @@ fn kind_letter(kind: RelationKind) -> char {
         RelationKind::Table => 'r',
         RelationKind::Index => 'i',
         RelationKind::View => 'v',
+        RelationKind::MaterializedView => 'm',
         RelationKind::Sequence => 'S',
         RelationKind::Type => 'c',
     }
@@ -147,8 +151,12 @@ fn classes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             (false, false) => 'p',
         };
         let mut values = common(of.oid, &of.name, of.schema, of.owner, kind_letter(kind), columns, persistence);
-        let is_table = kind == RelationKind::Table;
+        let is_table = of.has_rows();
         let is_view = kind == RelationKind::View;
+        if let RelationBody::Materialized { populated, .. } = &of.body {
+            values.retain(|(name, _)| *name != "relispopulated");
+            values.push(("relispopulated", Datum::Bool(*populated)));
+        }
         values.extend([
             ("relreplident", character(if is_table { 'd' } else { 'n' })),
             ("reltype", row_type(of).into()),
@@ -166,7 +174,7 @@ fn classes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             ),
             ("relhasindex", Datum::Bool(!of.indexes.is_empty())),
             ("relchecks", Datum::Int2(of.checks.len() as i16)),
-            ("relhasrules", Datum::Bool(is_view)),
+            ("relhasrules", Datum::Bool(of.view().is_some())),
             ("relhastriggers", Datum::Bool(!of.foreign_keys.is_empty() || !of.referenced_by.is_empty())),
             ("relacl", acl(of.acl.as_deref(), &catalog.roles)),
             ("reloptions", options(of)),
@@ -183,7 +191,7 @@ fn classes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             rows.push(row(table, &values));
         }
     }
-    for of in super::TABLES {
+    for of in super::all() {
         let kind = if of.view { 'v' } else { 'r' };
         let mut values = common(of.oid, of.name, of.schema, POSTGRES_ROLE, kind, of.columns.len(), 'p');
         values.push(("relreplident", character('n')));
@@ -241,6 +249,7 @@ fn attribute(
         ("attcollation", collation(type_oid).into()),
         ("attstattarget", Datum::Int4(-1)),
     ];
+    values.retain(|(name, _)| !extra.iter().any(|(other, _)| other == name));
     values.extend(extra.iter().cloned());
     row(table, &values)
 }
@@ -266,10 +275,12 @@ fn attributes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             let mut extra = vec![
                 ("attnotnull", Datum::Bool(column.not_null)),
                 ("atthasdef", Datum::Bool(default_text(column).is_some())),
+                ("attacl", acl(column.acl.as_deref(), &catalog.roles)),
                 ("attisdropped", Datum::Bool(column.dropped)),
                 ("atthasmissing", Datum::Bool(column.missing.is_some())),
             ];
             extra.extend(identity.map(|letter| ("attidentity", character(letter))));
+            extra.extend(column.collation.map(|collation| ("attcollation", collation.into())));
             if column.generated.is_some() {
                 extra.push(("attgenerated", character('s')));
             }
@@ -297,9 +308,15 @@ fn attributes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             }
         }
     }
-    for of in super::TABLES {
+    for of in super::all() {
         for (at, column) in of.columns.iter().enumerate() {
-            let extra = [("attnotnull", Datum::Bool(column.not_null))];
+            // The system's own strings order by bytes, whatever the database's do.
+            let strings = collation(column.type_oid) == Oid(100)
+                || matches!(column.type_oid, oid::PG_NODE_TREE | oid::TEXT_ARRAY);
+            let mut extra = vec![("attnotnull", Datum::Bool(column.not_null))];
+            if !of.view && strings {
+                extra.push(("attcollation", Oid(950).into()));
+            }
             rows.push(attribute(table, of.oid, at, column.name, column.type_oid, -1, &extra));
         }
     }
@@ -668,7 +685,7 @@ fn tables_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             )
         })
         .collect();
-    rows.extend(super::TABLES.iter().filter(|of| !of.view).map(|of| {
+    rows.extend(super::all().filter(|of| !of.view).map(|of| {
         let schema = catalog.schema_name(of.schema).unwrap_or("pg_catalog");
         row(
             table,
@@ -687,7 +704,7 @@ fn tables_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
 }
 
 fn views_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
-    let views = catalog.tables.iter().filter(|of| of.view().is_some());
+    let views = catalog.tables.iter().filter(|of| of.kind() == RelationKind::View);
     views
         .map(|of| {
             row(
@@ -701,6 +718,24 @@ fn views_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             )
         })
         .collect()
+}
+
+fn materialized_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+    let shown = catalog.tables.iter().filter_map(|of| {
+        let RelationBody::Materialized { populated, .. } = &of.body else { return None };
+        Some(row(
+            table,
+            &[
+                ("schemaname", of.schema_name.as_str().into()),
+                ("matviewname", of.name.as_str().into()),
+                ("matviewowner", name_of(&catalog.roles, of.owner)),
+                ("hasindexes", Datum::Bool(!of.indexes.is_empty())),
+                ("ispopulated", Datum::Bool(*populated)),
+                ("definition", definition::view_definition(catalog, of.oid, &|_| None).into()),
+            ],
+        ))
+    });
+    shown.collect()
 }
 
 fn indexes_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {

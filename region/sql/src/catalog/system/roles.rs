@@ -46,6 +46,21 @@ pub(super) fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot) -> Option
             }
             rows
         }
+        "pg_default_acl" => {
+            let entries = catalog.database.defaults.iter().map(|entry| {
+                row(
+                    table,
+                    &[
+                        ("oid", entry.oid.into()),
+                        ("defaclrole", entry.role.into()),
+                        ("defaclnamespace", entry.schema.into()),
+                        ("defaclobjtype", Datum::Char(entry.class.letter() as u8)),
+                        ("defaclacl", super::relations::acl(Some(&entry.acl), roles)),
+                    ],
+                )
+            });
+            entries.collect()
+        }
         "pg_shdescription" => {
             let commented = roles.iter().filter_map(|role| {
                 let text = role.comment.as_deref()?;
@@ -58,7 +73,17 @@ pub(super) fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot) -> Option
                     ],
                 ))
             });
-            commented.collect()
+            let of_database = catalog.database.comment.as_deref().map(|text| {
+                row(
+                    table,
+                    &[
+                        ("objoid", crate::catalog::POSTGRES_DATABASE.into()),
+                        ("classoid", trivet_types::Oid(1262).into()),
+                        ("description", text.into()),
+                    ],
+                )
+            });
+            commented.chain(of_database).collect()
         }
         "pg_db_role_setting" => {
             let with_settings = roles

@@ -131,7 +131,8 @@ pub fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot, facts: &SessionF
             &[
                 ("oid", POSTGRES_DATABASE.into()),
                 ("datname", DATABASE_NAME.into()),
-                ("datdba", POSTGRES_ROLE.into()),
+                ("datdba", catalog.database.owner.into()),
+                ("datacl", relations::acl(catalog.database.acl.as_deref(), &catalog.roles)),
                 ("encoding", Datum::Int4(6)),
                 ("datlocprovider", character('c')),
                 ("datallowconn", Datum::Bool(true)),

@@ -3,7 +3,7 @@ use super::{VirtualColumn, VirtualTable};
 use crate::catalog::{INFORMATION_SCHEMA, PG_CATALOG};
 use trivet_types::oid::*;
 
-const fn c(name: &'static str, type_oid: Oid, not_null: bool) -> VirtualColumn {
+pub(super) const fn c(name: &'static str, type_oid: Oid, not_null: bool) -> VirtualColumn {
     VirtualColumn { name, type_oid, not_null }
 }
 
