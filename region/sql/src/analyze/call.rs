@@ -213,7 +213,7 @@ impl Analyzer<'_> {
             ] => digits.parse::<i32>().unwrap_or(6).clamp(0, 6),
             _ => return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, "syntax error at or near \"(\""))),
         };
-        let now = self.builtin("now", place)?;
+        let now = self.builtin("trivet_current_timestamp", place)?;
         self.explicit(now, type_oid, modifier)
     }
 

@@ -5,9 +5,7 @@ use super::updatable::{Changed, Verb};
 use super::{Analyzer, assign, at};
 use crate::catalog::Table;
 use crate::parser::tree::{self, InsertSource};
-use crate::typed::{
-    Body, Delete, Expr, ExprKind, From, Insert, InsertValue, Query, Target, Update,
-};
+use crate::typed::{Body, Delete, Expr, ExprKind, From, Insert, InsertValue, Query, Target, Update};
 use std::sync::Arc;
 use trivet_types::{Datum, PgError, PgResult, display_name, oid, sqlstate};
 
@@ -245,7 +243,11 @@ impl Analyzer<'_> {
         })
     }
 
-    pub(super) fn assignments(&mut self, table: &Arc<Table>, assignments: &[tree::Assignment]) -> PgResult<Vec<(usize, Expr)>> {
+    pub(super) fn assignments(
+        &mut self,
+        table: &Arc<Table>,
+        assignments: &[tree::Assignment],
+    ) -> PgResult<Vec<(usize, Expr)>> {
         let mut result: Vec<(usize, Expr)> = Vec::with_capacity(assignments.len());
         for assignment in assignments {
             let mismatch = || {
@@ -342,12 +344,7 @@ impl Analyzer<'_> {
     }
 
     /// RETURNING, in the scope that is open or over the table alone.
-    fn returning(
-        &mut self,
-        changed: &Changed,
-        alias: &str,
-        targets: &[tree::Target],
-    ) -> PgResult<Option<Vec<Target>>> {
+    fn returning(&mut self, changed: &Changed, alias: &str, targets: &[tree::Target]) -> PgResult<Option<Vec<Target>>> {
         if targets.is_empty() {
             return Ok(None);
         }

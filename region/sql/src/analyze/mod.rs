@@ -7,6 +7,7 @@ mod call;
 mod coerce;
 mod composite;
 mod conflict;
+mod deparse;
 mod dml;
 mod expr;
 mod from;
@@ -27,6 +28,7 @@ mod with;
 
 pub use coerce::{assign, common_type, resolve_type_name};
 pub use composite::row_types;
+pub use deparse::{Names, expr_text, query_text};
 pub use group::{GROUPED_ROW, same_expr};
 pub use names::{
     Mentioned, RelationNames, is_user_type_name, mentioned, mentioned_in, mentioned_in_query, regclass_name,
@@ -34,6 +36,7 @@ pub use names::{
 pub use print::{print_expr, print_names};
 pub(crate) use sortable::has_order;
 pub use updatable::{CHECK_OPTION, is_updatable};
+pub use view::{SEQUENCE_ROW, analyzed_view};
 pub use view_text::view_text;
 pub use window::{FRAME_ROW, window_exprs, window_exprs_mut};
 

@@ -19,6 +19,9 @@ pub fn print_names(
     let print = |expr: &Expr| print_names(expr, columns, keys, aggregates);
     let list = |exprs: &[Expr]| exprs.iter().map(print).collect::<Vec<_>>().join(", ");
     let joined = |exprs: &[Expr], word: &str| format!("({})", exprs.iter().map(print).collect::<Vec<_>>().join(word));
+    if let Some(word) = grammar_word(expr) {
+        return word;
+    }
     match &expr.kind {
         ExprKind::Constant(datum) => constant(datum, expr, &NoEnvironment::default()),
         ExprKind::Parameter(index) => format!("${}", index + 1),
@@ -90,7 +93,7 @@ pub fn print_names(
     }
 }
 
-fn constant(datum: &Datum, expr: &Expr, environment: &dyn Environment) -> String {
+pub(super) fn constant(datum: &Datum, expr: &Expr, environment: &dyn Environment) -> String {
     // `character` without a length would be one of 1.
     let type_name = || match (expr.type_oid, expr.modifier) {
         (oid::BPCHAR, -1) => "bpchar".to_owned(),
@@ -118,9 +121,45 @@ fn constant(datum: &Datum, expr: &Expr, environment: &dyn Environment) -> String
     }
 }
 
-fn operator_name(procedure: &Procedure) -> Option<&'static str> {
+pub(super) fn operator_name(procedure: &Procedure) -> Option<&'static str> {
     OPERATORS.iter().find(|operator| operator.procedure == procedure.oid).map(|operator| operator.name)
 }
+
+/// `CURRENT_TIMESTAMP(3)` and the other words that stand for a call.
+pub(super) fn grammar_word(expr: &Expr) -> Option<String> {
+    let is_now = |expr: &Expr| matches!(&expr.kind, ExprKind::Call { procedure, .. } if procedure.name == NOW);
+    let precise = |word: &str| match expr.modifier {
+        0.. => format!("{word}({})", expr.modifier),
+        _ => word.to_owned(),
+    };
+    match &expr.kind {
+        ExprKind::Call { procedure, arguments } if arguments.is_empty() => match procedure.name {
+            NOW => Some("CURRENT_TIMESTAMP".to_owned()),
+            "current_user" => Some("CURRENT_USER".to_owned()),
+            "session_user" => Some("SESSION_USER".to_owned()),
+            _ => None,
+        },
+        ExprKind::Call { arguments, .. } => match arguments.as_slice() {
+            [now, ..] if is_now(now) => match expr.type_oid {
+                oid::DATE => Some("CURRENT_DATE".to_owned()),
+                oid::TIME => Some("LOCALTIME".to_owned()),
+                oid::TIMESTAMP => Some("LOCALTIMESTAMP".to_owned()),
+                _ => None,
+            },
+            _ => None,
+        },
+        ExprKind::Fit { operand, .. } => match (expr.type_oid, grammar_word(operand).as_deref()) {
+            (oid::TIMESTAMPTZ, Some(word @ "CURRENT_TIMESTAMP")) => Some(precise(word)),
+            (oid::TIMESTAMP, Some(word @ "LOCALTIMESTAMP")) => Some(precise(word)),
+            (oid::TIME, Some(word @ "LOCALTIME")) => Some(precise(word)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// What CURRENT_TIMESTAMP is made of.
+const NOW: &str = "trivet_current_timestamp";
 
 fn call(procedure: &Procedure, arguments: &[Expr], expr: &Expr, print: &dyn Fn(&Expr) -> String) -> String {
     // Casts that a function performs read back as casts.

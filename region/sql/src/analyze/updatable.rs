@@ -242,9 +242,7 @@ impl Analyzer<'_> {
             }
             Found::View(below) => inner.through(below, verb)?,
             _ => {
-                return refuse(
-                    "Views that do not select from a single table or view are not automatically updatable.",
-                );
+                return refuse("Views that do not select from a single table or view are not automatically updatable.");
             }
         };
         let alias = alias.name.as_ref().map_or(from.last(), |alias| &alias.text);

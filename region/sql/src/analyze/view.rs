@@ -3,13 +3,13 @@ use super::query::{query_columns, rename};
 use super::{Analyzer, with_room};
 use crate::catalog::{ResolvedView, Table};
 use crate::parser::tree;
-use crate::typed::{Common, Expr, ExprKind, RelationColumn, RelationSource};
+use crate::typed::{Common, Expr, ExprKind, Query, RelationColumn, RelationSource};
 use std::sync::Arc;
 use trivet_types::registry::registry;
-use trivet_types::{Datum, Oid, PgError, PgResult, oid};
+use trivet_types::{Datum, Environment, Oid, PgError, PgResult, oid};
 
 /// `pg_sequence_last_value` with its flag: our own, as a row of what SELECT shows of a sequence.
-const SEQUENCE_ROW: Oid = Oid(9050);
+pub const SEQUENCE_ROW: Oid = Oid(9050);
 
 impl Analyzer<'_> {
     /// A view's query as a relation with the view's column names. It sees nothing of what is around it.
@@ -45,6 +45,21 @@ impl Analyzer<'_> {
         rename(&mut columns, &names, &view.table.name)?;
         Ok((columns, RelationSource::Query(Box::new(analyzed))))
     }
+}
+
+/// A view's query, and its WITH, as they are without a statement around them.
+pub fn analyzed_view(view: &ResolvedView, environment: &dyn Environment) -> PgResult<(Query, Vec<Common>)> {
+    let broken = || PgError::internal(format!("view {} has no query", view.table.name));
+    let definition = view.table.view().ok_or_else(broken)?;
+    let parsed = crate::parser::parse(&definition.query)?.into_iter().next().ok_or_else(broken)?;
+    let tree::Statement::Query(query) = &parsed.statement else { return Err(broken()) };
+    let depth = super::mentioned_in_query(query).depth;
+    with_room(depth, || {
+        let mut inner = Analyzer::new(&view.relations, environment, super::ParameterTypes::none()).with_depth(depth);
+        let query = inner.query(query)?;
+        let query = inner.settled(query)?;
+        Ok((query, inner.commons))
+    })
 }
 
 /// `SELECT last_value, log_cnt, is_called FROM sequence`

@@ -71,7 +71,11 @@ mod tests {
             columns: vec![],
             used: vec![],
         };
-        let view = View { query: query.into(), references: names.iter().enumerate().map(reference).collect(), check_option: None };
+        let view = View {
+            query: query.into(),
+            references: names.iter().enumerate().map(reference).collect(),
+            check_option: None,
+        };
         view_text(&view, &|oid| names.get(oid.0 as usize).map(|(_, shown)| (*shown).to_owned()))
     }
 

@@ -35,9 +35,8 @@ impl DatabaseRow {
     /// What an object of this class has granted when its owner makes it in this schema; `None`: what is granted by default.
     pub fn of_new(&self, class: ObjectClass, owner: Oid, schema: Oid) -> Option<Vec<AclItem>> {
         let of = |schema: Oid| {
-            let same = |entry: &&DefaultPrivileges| {
-                entry.role == owner && entry.class == class && entry.schema == schema
-            };
+            let same =
+                |entry: &&DefaultPrivileges| entry.role == owner && entry.class == class && entry.schema == schema;
             self.defaults.iter().find(same).map(|entry| &entry.acl)
         };
         let (everywhere, here) = (of(Oid(0)), of(schema).filter(|_| schema.is_valid()));
@@ -129,7 +128,12 @@ pub fn first_acl(class: ObjectClass, owner: Oid) -> Vec<AclItem> {
     };
     let mut acl = Vec::new();
     if !everyone.is_empty() {
-        acl.push(AclItem { grantee: PUBLIC_GRANTEE, grantor: owner, privileges: everyone, grantable: Privileges::NONE });
+        acl.push(AclItem {
+            grantee: PUBLIC_GRANTEE,
+            grantor: owner,
+            privileges: everyone,
+            grantable: Privileges::NONE,
+        });
     }
     acl.extend(default_acl(owner, class.privileges()));
     acl

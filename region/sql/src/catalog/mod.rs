@@ -17,18 +17,22 @@ mod user_type;
 
 pub use database::{DatabaseRow, DefaultPrivileges, ObjectClass, first_acl};
 pub use descriptor::{
-    Check, CheckOption, Column, Comment, Constraint, ConstraintKind, DescriptorError, ForeignKey, Identity, Index, IndexExpression,
-    IndexKey, IndexState, OnCommit, ReferentialAction, RelationBody, Schema, Sequence, Table, View, ViewReference, decode_name,
-    decode_row, decode_schema, decode_table, encode_name, encode_row, encode_schema, encode_table, stamp_of,
+    Check, CheckOption, Column, Comment, Constraint, ConstraintKind, DescriptorError, ForeignKey, Identity, Index,
+    IndexExpression, IndexKey, IndexState, OnCommit, ReferentialAction, RelationBody, Schema, Sequence, Table, View,
+    ViewReference, decode_name, decode_row, decode_schema, decode_table, encode_name, encode_row, encode_schema,
+    encode_table, stamp_of,
 };
 pub use keys::{
-    claim_key, claim_range, database_key, descriptor_key, descriptor_range, name_key, role_key, role_range, roles_stamp_key,
-    schema_key, schema_range, sequence_epoch_key, sequence_state_key, sequence_state_range, type_key, type_range,
-    types_stamp_key,
+    claim_key, claim_range, database_key, descriptor_key, descriptor_range, name_key, role_key, role_range,
+    roles_stamp_key, schema_key, schema_range, sequence_epoch_key, sequence_state_key, sequence_state_range, type_key,
+    type_range, types_stamp_key,
 };
-pub use privilege::{AclItem, Membership, PUBLIC_GRANTEE, Privileges, Role, Roles, default_acl};
+pub use privilege::{AclItem, DATABASE_OWNER_ROLE, Membership, PUBLIC_GRANTEE, Privileges, Role, Roles, default_acl};
 pub(crate) use reader::damaged;
-pub use reader::{Catalog, MATERIALIZED_QUERY, MATERIALIZED_ROWS, Dependency, DescriptorCache, Found, Relied, ResolvedView, find_role, load_roles};
+pub use reader::{
+    Catalog, Dependency, DescriptorCache, Found, MATERIALIZED_QUERY, MATERIALIZED_ROWS, Relied, ResolvedView,
+    find_role, load_roles,
+};
 pub use snapshot::CatalogSnapshot;
 pub use user_type::StoredType;
 
@@ -88,24 +92,15 @@ pub fn builtin_schema_row(name: &str) -> Option<Schema> {
     if crate::temporary::is_temporary(oid) {
         return crate::temporary::schema_row(name);
     }
-    let everyone = |privileges| AclItem {
-        grantee: PUBLIC_GRANTEE,
-        grantor: POSTGRES_ROLE,
-        privileges,
-        grantable: Privileges::NONE,
-    };
-    let mut acl = default_acl(POSTGRES_ROLE, Privileges::SCHEMA);
+    let owner = if oid == PUBLIC { DATABASE_OWNER_ROLE } else { POSTGRES_ROLE };
+    let everyone =
+        |privileges| AclItem { grantee: PUBLIC_GRANTEE, grantor: owner, privileges, grantable: Privileges::NONE };
+    let mut acl = default_acl(owner, Privileges::SCHEMA);
     acl.push(everyone(Privileges::USAGE));
     let comment = match oid {
         PUBLIC => Some("standard public schema"),
         PG_CATALOG => Some("system catalog schema"),
         _ => None,
     };
-    Some(Schema {
-        oid,
-        name: name.to_owned(),
-        owner: POSTGRES_ROLE,
-        acl: Some(acl),
-        comment: comment.map(str::to_owned),
-    })
+    Some(Schema { oid, name: name.to_owned(), owner, acl: Some(acl), comment: comment.map(str::to_owned) })
 }

@@ -70,7 +70,34 @@ impl Role {
     }
 }
 
-/// All roles: stored ones, and the first.
+/// Whoever owns the database.
+pub const DATABASE_OWNER_ROLE: Oid = Oid(6171);
+const READ_ALL_DATA: Oid = Oid(6181);
+const WRITE_ALL_DATA: Oid = Oid(6182);
+
+/// PostgreSQL 15's predefined roles. Those that are about files, statistics and settings are there to be granted.
+fn predefined() -> impl Iterator<Item = Role> {
+    const ROLES: &[(u32, &str, &[u32])] = &[
+        (3373, "pg_monitor", &[3374, 3375, 3377]),
+        (3374, "pg_read_all_settings", &[]),
+        (3375, "pg_read_all_stats", &[]),
+        (3377, "pg_stat_scan_tables", &[]),
+        (4200, "pg_signal_backend", &[]),
+        (4544, "pg_checkpoint", &[]),
+        (4569, "pg_read_server_files", &[]),
+        (4570, "pg_write_server_files", &[]),
+        (4571, "pg_execute_server_program", &[]),
+        (6171, "pg_database_owner", &[]),
+        (6181, "pg_read_all_data", &[]),
+        (6182, "pg_write_all_data", &[]),
+    ];
+    ROLES.iter().map(|(oid, name, of)| {
+        let held = |role: &u32| Membership { role: Oid(*role), grantor: POSTGRES_ROLE, admin: false };
+        Role { member_of: of.iter().map(held).collect(), ..Role::new(Oid(*oid), *name) }
+    })
+}
+
+/// All roles: stored ones, the first, and those that are always there.
 #[derive(Clone, Debug)]
 pub struct Roles {
     all: Vec<Role>,
@@ -84,8 +111,10 @@ impl Default for Roles {
 
 impl Roles {
     pub fn new(mut all: Vec<Role>) -> Roles {
-        if !all.iter().any(|role| role.oid == POSTGRES_ROLE) {
-            all.insert(0, Role::first());
+        for role in std::iter::once(Role::first()).chain(predefined()) {
+            if !all.iter().any(|other| other.oid == role.oid) {
+                all.push(role);
+            }
         }
         all.sort_by_key(|role| role.oid);
         Roles { all }
@@ -109,6 +138,9 @@ impl Roles {
     /// The role and all that it is a member of, directly or not; only through roles that inherit, if so asked.
     fn reachable(&self, oid: Oid, inheriting: bool) -> Vec<Oid> {
         let mut found = vec![oid];
+        if oid == POSTGRES_ROLE {
+            found.push(DATABASE_OWNER_ROLE);
+        }
         let mut at = 0;
         while at < found.len() {
             if let Some(role) = self.get(found[at]) {
@@ -150,6 +182,16 @@ impl Roles {
         }
         let mine = self.reachable(role, true);
         let mut granted = Privileges::NONE;
+        if mine.contains(&READ_ALL_DATA) {
+            granted = granted.with(Privileges::SELECT);
+        }
+        if mine.contains(&WRITE_ALL_DATA) {
+            granted = granted.with(Privileges::INSERT).with(Privileges::UPDATE).with(Privileges::DELETE);
+        }
+        // Schemas are asked for nothing else; of sequences it would be more than reading.
+        if wanted == Privileges::USAGE && (mine.contains(&READ_ALL_DATA) || mine.contains(&WRITE_ALL_DATA)) {
+            granted = granted.with(Privileges::USAGE);
+        }
         if mine.contains(&owner) {
             // An owner may take privileges from himself, but what no ACL says he has.
             granted = granted.with(owner_privileges(acl, owner));

@@ -1,9 +1,9 @@
 //! Reading the catalog within a transaction, remembering what was relied on.
 use super::claim_range;
 use super::{
-    DescriptorError, PG_CATALOG, POSTGRES_ROLE, ROLE_NAME, RelationBody, RelationKind, Role, Roles, Schema, Table,
-    builtin_schema_row, decode_name, decode_row, decode_schema, decode_table, descriptor_key, name_key, role_key,
-    role_range, schema_key, snapshot, stamp_of,
+    DescriptorError, PG_CATALOG, RelationBody, RelationKind, Role, Roles, Schema, Table, builtin_schema_row,
+    decode_name, decode_row, decode_schema, decode_table, descriptor_key, name_key, role_key, role_range, schema_key,
+    snapshot, stamp_of,
     system::{self, VirtualTable},
 };
 use crate::sequence::BlockCache;
@@ -261,7 +261,8 @@ impl<'a> Catalog<'a> {
     /// A view's own relations, or those of a materialized view's query.
     fn resolved(&mut self, table: Arc<Table>, depth: usize) -> BoxFuture<'_, PgResult<Arc<ResolvedView>>> {
         async move {
-            let view = table.view().ok_or_else(|| PgError::internal("a relation without a query was read as a view"))?;
+            let view =
+                table.view().ok_or_else(|| PgError::internal("a relation without a query was read as a view"))?;
             if depth >= VIEW_DEPTH_MAX {
                 return Err(PgError::new(sqlstate::STATEMENT_TOO_COMPLEX, "views are nested too deeply"));
             }
@@ -353,7 +354,7 @@ impl<'a> Catalog<'a> {
 }
 
 /// A relation with the column names that it had when a view was made of it; what came later is hidden.
-fn as_seen(table: &Table, names: &[String]) -> Table {
+pub(super) fn as_seen(table: &Table, names: &[String]) -> Table {
     let mut seen = table.clone();
     for (at, column) in seen.columns.iter_mut().enumerate() {
         match names.get(at) {
@@ -369,12 +370,11 @@ fn as_seen(table: &Table, names: &[String]) -> Table {
 pub async fn find_role(transaction: &mut dyn Transaction, name: &str) -> PgResult<Option<Role>> {
     match transaction.get(&role_key(name)).await? {
         Some(bytes) => decode_row(&bytes).map(Some).map_err(|error| damaged(&error)),
-        None if name == ROLE_NAME => {
-            // Renamed, it is stored under its new name.
+        None => {
+            // One that is always there, unless it was renamed: then it is stored under its new name.
             let roles = load_roles(transaction).await?;
-            Ok(roles.get(POSTGRES_ROLE).filter(|role| role.name == ROLE_NAME).cloned())
+            Ok(roles.named(name).filter(|role| role.oid < Oid(Oid::FIRST_NORMAL)).cloned())
         }
-        None => Ok(None),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The whole catalog at one snapshot, in memory: for `pg_catalog`'s tables and functions.
 use super::{
-    DatabaseRow, DescriptorCache, PG_CATALOG, Roles, Schema, StoredType, Table, builtin_schema_row, database_key, decode_row, decode_schema,
-    descriptor_range, reader, schema_range, sequence_state_range, system, type_range,
+    DatabaseRow, DescriptorCache, Found, PG_CATALOG, RelationKind, ResolvedView, Roles, Schema, StoredType, Table,
+    builtin_schema_row, database_key, decode_row, decode_schema, descriptor_range, reader, schema_range,
+    sequence_state_range, system, type_range,
 };
 use crate::layout::after;
 use crate::sequence::SequenceState;
@@ -81,6 +82,32 @@ impl CatalogSnapshot {
     pub fn table_of_index(&self, oid: Oid) -> Option<&Arc<Table>> {
         self.indexes.get(&oid).map(|at| &self.tables[*at])
     }
+    /// A view with its relations, as its text names them.
+    pub fn resolved_view(&self, oid: Oid) -> Option<ResolvedView> {
+        let table = Arc::clone(self.table(oid)?);
+        let (mut relations, mut bases) = (HashMap::new(), HashMap::new());
+        for reference in &table.view()?.references {
+            let found = match system::virtual_table_by_oid(reference.relation) {
+                Some(table) => Found::Virtual(table),
+                None => {
+                    let of = self.table(reference.relation)?;
+                    let seen = Arc::new(reader::as_seen(of, &reference.columns));
+                    bases.insert(of.oid, Arc::clone(of));
+                    match of.kind() {
+                        RelationKind::View => {
+                            let below = self.resolved_view(of.oid)?;
+                            Found::View(Arc::new(ResolvedView { table: seen, ..below }))
+                        }
+                        RelationKind::Sequence => Found::Sequence(seen),
+                        _ => Found::Table(seen),
+                    }
+                }
+            };
+            relations.insert((reference.schema.clone(), reference.name.clone()), found);
+        }
+        Some(ResolvedView { table, relations, bases })
+    }
+
     pub fn schema_named(&self, name: &str) -> Option<Oid> {
         self.schemas.iter().find(|schema| schema.name == name).map(|schema| schema.oid)
     }

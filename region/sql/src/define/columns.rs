@@ -116,8 +116,9 @@ impl Definer<'_> {
                     is_generated = true;
                 }
                 // The table's: the caller adds them once all columns are known.
-                ColumnConstraintKind::Unique(_) | ColumnConstraintKind::Check(_) | ColumnConstraintKind::References(_) => {
-                }
+                ColumnConstraintKind::Unique(_)
+                | ColumnConstraintKind::Check(_)
+                | ColumnConstraintKind::References(_) => {}
             }
         }
         match (&numbering, has_default, is_generated) {

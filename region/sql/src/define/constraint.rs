@@ -157,7 +157,12 @@ impl Definer<'_> {
                 free_constraint_name(table, derived_name(&table.name, &used, "check"))
             }
         };
-        let check = Check { oid: self.new_oid().await?, name: wanted, expression: print_over(&typed, &shared), validated: true };
+        let check = Check {
+            oid: self.new_oid().await?,
+            name: wanted,
+            expression: print_over(&typed, &shared),
+            validated: true,
+        };
         table.checks.push(check);
         Ok(table.checks.len() - 1)
     }

@@ -72,9 +72,7 @@ impl Definer<'_> {
         // Only here PostgreSQL says where a schema that it cannot use was named.
         let made = made.map_err(|error| match error.code {
             sqlstate::INVALID_SCHEMA_NAME => crate::analyze::at(create.name.place(), error),
-            sqlstate::INVALID_TABLE_DEFINITION if create.temporary => {
-                crate::analyze::at(create.name.place(), error)
-            }
+            sqlstate::INVALID_TABLE_DEFINITION if create.temporary => crate::analyze::at(create.name.place(), error),
             sqlstate::INSUFFICIENT_PRIVILEGE if error.message.starts_with("permission denied for schema") => {
                 crate::analyze::at(create.name.place(), error)
             }

@@ -233,7 +233,9 @@ impl Definer<'_> {
         self.free_oid(table.oid).await?;
         match table.kind() {
             RelationKind::Sequence => self.remove_sequence_state(oid).await?,
-            RelationKind::Table | RelationKind::MaterializedView => self.transaction.action(Action::DropRange { range: table_range(table.storage) }),
+            RelationKind::Table | RelationKind::MaterializedView => {
+                self.transaction.action(Action::DropRange { range: table_range(table.storage) })
+            }
             _ => {}
         }
         self.transaction.delete(descriptor_key(oid));

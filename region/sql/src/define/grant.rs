@@ -36,11 +36,6 @@ impl Definer<'_> {
     pub(super) async fn grant(&mut self, grant: &Grant) -> PgResult<()> {
         let grantees = self.grantees(&grant.roles, grant.option, grant.revoke).await?;
         let change = Change { revoke: grant.revoke, option: grant.option, grantees: &grantees };
-        if !matches!(grant.target, GrantTarget::Tables(_)) && grant.privileges.iter().any(|one| !one.columns.is_empty())
-        {
-            let message = "column privileges are only valid for relations";
-            return Err(PgError::new(sqlstate::INVALID_GRANT_OPERATION, message));
-        }
         match &grant.target {
             GrantTarget::Tables(names) | GrantTarget::Sequences(names) => {
                 let sequences = matches!(grant.target, GrantTarget::Sequences(_));
@@ -48,6 +43,10 @@ impl Definer<'_> {
                     let oid = self.relation_to_grant(name, sequences).await?;
                     self.grant_on_relation(&grant.privileges, &change, oid).await?;
                 }
+            }
+            _ if grant.privileges.iter().any(|one| !one.columns.is_empty()) => {
+                let message = "column privileges are only valid for relations";
+                return Err(PgError::new(sqlstate::INVALID_GRANT_OPERATION, message));
             }
             GrantTarget::AllTables(schemas) | GrantTarget::AllSequences(schemas) => {
                 let sequences = matches!(grant.target, GrantTarget::AllSequences(_));
@@ -286,9 +285,8 @@ impl Definer<'_> {
         let mut database = self.locked_database().await?;
         for owner in owners {
             for schema in &schemas {
-                let same = |entry: &DefaultPrivileges| {
-                    entry.role == owner && entry.schema == *schema && entry.class == class
-                };
+                let same =
+                    |entry: &DefaultPrivileges| entry.role == owner && entry.schema == *schema && entry.class == class;
                 let everywhere = *schema == Oid(0);
                 let first = || if everywhere { first_acl(class, owner) } else { Vec::new() };
                 let (oid, mut acl) = match database.defaults.iter().position(same) {
@@ -313,7 +311,12 @@ impl Definer<'_> {
     }
 
     /// What a new object has granted.
-    pub(super) async fn new_acl(&mut self, class: ObjectClass, owner: Oid, schema: Oid) -> PgResult<Option<Vec<AclItem>>> {
+    pub(super) async fn new_acl(
+        &mut self,
+        class: ObjectClass,
+        owner: Oid,
+        schema: Oid,
+    ) -> PgResult<Option<Vec<AclItem>>> {
         Ok(self.database_row().await?.of_new(class, owner, schema))
     }
 

@@ -1,7 +1,7 @@
 //! CREATE, ALTER, DROP ROLE; membership; what a role owns.
+use super::Definer;
 use super::access::{denied, no_such_role};
 use super::grant::mentions;
-use super::Definer;
 use crate::catalog::{
     CatalogSnapshot, Membership, POSTGRES_ROLE, Role, Table, claim_key, damaged, decode_row, encode_row, role_key,
     roles_stamp_key,
@@ -20,7 +20,7 @@ impl Definer<'_> {
             Locked::Unchanged(Some(bytes)) | Locked::Newer(Some(bytes)) => {
                 Some(decode_row(&bytes).map_err(|error| damaged(&error))?)
             }
-            _ => self.roles().await?.named(name).filter(|role| role.oid == POSTGRES_ROLE).cloned(),
+            _ => self.roles().await?.named(name).filter(|role| role.oid.0 < Oid::FIRST_NORMAL).cloned(),
         };
         Ok(stored)
     }
@@ -225,7 +225,7 @@ impl Definer<'_> {
         if role.superuser && !self.is_superuser().await? {
             return Err(denied("must be superuser to drop superusers".into()));
         }
-        if role.oid == POSTGRES_ROLE {
+        if role.oid.0 < Oid::FIRST_NORMAL {
             let message = format!("cannot drop role {} because it is required by the database system", role.name);
             return Err(PgError::new(DEPENDENT, message));
         }
@@ -350,6 +350,9 @@ impl Definer<'_> {
                 self.store(table);
             }
             self.forget_grantee(role.oid).await?;
+            for stored in snapshot.types.iter().filter(|stored| mentions(stored.acl.as_deref(), role.oid)) {
+                self.forget_on_type(stored.definition.oid, role.oid).await?;
+            }
             for schema in snapshot.schemas.iter().filter(|schema| mentions(schema.acl.as_deref(), role.oid)) {
                 let mut schema = self.locked_schema(&schema.name, LockStrength::Update).await?;
                 schema.acl.iter_mut().for_each(|acl| acl.retain(|item| item.grantee != role.oid));

@@ -2,11 +2,11 @@
 use super::Definer;
 use super::access::{denied, no_such_role};
 use crate::catalog::{
-    Comment, Found, ObjectClass, PG_CATALOG, Privileges, RelationKind, Schema, Table, builtin_schema, builtin_schema_row,
-    decode_schema, encode_schema, schema_key,
+    Comment, Found, ObjectClass, PG_CATALOG, Privileges, RelationKind, Schema, Table, builtin_schema,
+    builtin_schema_row, decode_schema, encode_schema, schema_key,
 };
-use crate::temporary;
 use crate::parser::tree::{Name, ObjectKind, QualifiedName, RoleName, SchemaChange};
+use crate::temporary;
 use trivet_txn::{LockStrength, LockWait, Locked, WriteKind};
 use trivet_types::{Oid, PgError, PgResult, sqlstate};
 
@@ -20,7 +20,8 @@ impl Definer<'_> {
         let own = self.search_path.first().and_then(|own| Some((temporary::schema_oid(own)?, own.clone())));
         let invalid = |message: &str| Err(PgError::new(sqlstate::INVALID_TABLE_DEFINITION, message));
         if self.wants_temporary {
-            if name.schema().is_some_and(|schema| schema != temporary::ALIAS && temporary::schema_oid(schema).is_none()) {
+            if name.schema().is_some_and(|schema| schema != temporary::ALIAS && temporary::schema_oid(schema).is_none())
+            {
                 return invalid("cannot create temporary relation in non-temporary schema");
             }
             self.temporary = true;

@@ -1,7 +1,9 @@
 //! CREATE SEQUENCE, ALTER SEQUENCE, and the sequences of serial and identity columns.
 use super::{Definer, already_exists, derived_name};
 use crate::analyze::resolve_type_name;
-use crate::catalog::{Found, ObjectClass, RelationBody, RelationKind, Sequence, Table, sequence_epoch_key, sequence_state_key};
+use crate::catalog::{
+    Found, ObjectClass, RelationBody, RelationKind, Sequence, Table, sequence_epoch_key, sequence_state_key,
+};
 use crate::parser::tree::{CreateSequence, ObjectKind, QualifiedName, SequenceOption};
 use crate::sequence::{SequenceState, locked_state, put_epoch, put_state};
 use trivet_txn::{LockStrength, LockWait};

@@ -132,6 +132,14 @@ impl Definer<'_> {
         self.lock_type(oid, LockStrength::Update).await?.ok_or_else(|| no_such_type(name))
     }
 
+    /// What is granted to a role on a type is granted no longer.
+    pub(super) async fn forget_on_type(&mut self, oid: Oid, role: Oid) -> PgResult<()> {
+        let Some(mut stored) = self.lock_type(oid, LockStrength::Update).await? else { return Ok(()) };
+        stored.acl.iter_mut().for_each(|acl| acl.retain(|item| item.grantee != role));
+        self.store_type(&stored);
+        Ok(())
+    }
+
     /// 42501 unless the current role may use a type that a user made.
     async fn check_type_usage(&mut self, stored: &StoredType) -> PgResult<()> {
         let Some(acl) = &stored.acl else { return Ok(()) };

@@ -25,10 +25,7 @@ impl Definer<'_> {
         }
         let temporary = view.references.iter().any(|reference| crate::temporary::is_temporary(reference.relation));
         if temporary && !self.wants_temporary {
-            self.notice(
-                sqlstate::SUCCESSFUL_COMPLETION,
-                format!("view \"{}\" will be a temporary view", name.last()),
-            );
+            self.notice(sqlstate::SUCCESSFUL_COMPLETION, format!("view \"{}\" will be a temporary view", name.last()));
         }
         self.wants_temporary |= temporary;
         if or_replace {
@@ -92,7 +89,8 @@ impl Definer<'_> {
             view_columns.push(super::create::plain_column(name, type_oid, modifier));
         }
         super::columns::check_names(&view_columns)?;
-        let view = View { query: text.to_owned(), references: references(&relations, &commons, &typed), check_option: None };
+        let view =
+            View { query: text.to_owned(), references: references(&relations, &commons, &typed), check_option: None };
         Ok((view, view_columns))
     }
 
@@ -140,9 +138,8 @@ impl Definer<'_> {
         if concurrently && !table.indexes.iter().any(|index| index.unique && index.is_plain()) {
             let message =
                 format!("cannot refresh materialized view \"{}.{}\" concurrently", table.schema_name, table.name);
-            return Err(PgError::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message).hint(
-                "Create a unique index with no WHERE clause on one or more columns of the materialized view.",
-            ));
+            return Err(PgError::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+                .hint("Create a unique index with no WHERE clause on one or more columns of the materialized view."));
         }
         let oid = table.oid;
         self.empty(table);

@@ -193,7 +193,12 @@ pub(crate) fn note_change(context: &mut Context<'_>, table: &Table, old: &[Datum
 }
 
 /// Is what the row refers to there? Then it is locked.
-pub(super) async fn is_satisfied(context: &mut Context<'_>, child: &Table, key: &ForeignKey, row: &[Datum]) -> PgResult<bool> {
+pub(super) async fn is_satisfied(
+    context: &mut Context<'_>,
+    child: &Table,
+    key: &ForeignKey,
+    row: &[Datum],
+) -> PgResult<bool> {
     // A table that refers to itself was not loaded a second time.
     let related = if key.table == child.oid { None } else { Some(context.foreign.table(key.table)?) };
     let parent = related.as_ref().map_or(child, |related| &*related.table);

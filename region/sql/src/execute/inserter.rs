@@ -1,6 +1,6 @@
 //! Rows from outside the planner: COPY FROM.
 use super::write::{check_row, insert_row};
-use super::{ConstraintModes, Context, DeferredCheck, DefaultValue, ForeignWork, Row, foreign};
+use super::{ConstraintModes, Context, DefaultValue, DeferredCheck, ForeignWork, Row, foreign};
 use crate::catalog::Table;
 use crate::layout::RowId;
 use crate::plan::{Compiled, RelatedTables, TableRules};

@@ -1,9 +1,10 @@
 //! Definitions that are read by hand: sequences, schemas, views, types, comments, DROP. `parse` answers `None` for one that is
 //! the library's.
+use super::convert::Converter;
 use super::cursor::{Cursor, word_is};
 use super::tree::*;
-use crate::catalog::CheckOption;
 use super::{roles, table};
+use crate::catalog::CheckOption;
 use sqlparser::tokenizer::Token;
 use trivet_types::{PgError, PgResult};
 
@@ -85,8 +86,7 @@ fn create(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Statement>> {
     let temporary = rest.eat("temp") || rest.eat("temporary");
     let unlogged = !temporary && rest.eat("unlogged");
     const KINDS: &[&str] = &["table", "sequence", "view", "recursive"];
-    if (temporary && !KINDS.iter().any(|kind| rest.is(kind)))
-        || (unlogged && !rest.is("table") && !rest.is("sequence"))
+    if (temporary && !KINDS.iter().any(|kind| rest.is(kind))) || (unlogged && !rest.is("table") && !rest.is("sequence"))
     {
         return Err(rest.error());
     }

@@ -1,6 +1,6 @@
 //! What definitions say that the rest of the tree does not need: sequences, roles, grants, types, referential actions.
-use crate::catalog::ObjectClass;
 use super::tree::{Name, QualifiedName, Timing, TypeName};
+use crate::catalog::ObjectClass;
 
 /// Statements that only the catalog knows.
 #[derive(Clone, PartialEq, Debug)]

@@ -162,8 +162,7 @@ fn parse_tokens(source: &Source<'_>, tokens: Vec<TokenWithSpan>) -> PgResult<Vec
 }
 
 /// The words that begin a statement of PostgreSQL's which nothing here reads: refused by name.
-const UNREAD_STATEMENTS: &[&str] =
-    &["call", "cluster", "do", "import", "load", "merge", "refresh", "reindex", "security"];
+const UNREAD_STATEMENTS: &[&str] = &["call", "cluster", "do", "import", "load", "merge", "reindex", "security"];
 /// The words that begin a statement which the library reads. Anything else is a syntax error at its first token.
 const LIBRARY_STATEMENTS: &[&str] = &[
     "alter", "comment", "create", "delete", "drop", "grant", "insert", "revoke", "select", "table", "truncate",

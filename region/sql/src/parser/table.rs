@@ -7,11 +7,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use trivet_types::{PgError, PgResult, sqlstate};
 
 /// `CREATE [...] TABLE`, read up to here. `None`: a form that the library reads (AS query).
-pub(super) fn create_table(
-    rest: &mut Cursor<'_, '_>,
-    temporary: bool,
-    unlogged: bool,
-) -> PgResult<Option<Statement>> {
+pub(super) fn create_table(rest: &mut Cursor<'_, '_>, temporary: bool, unlogged: bool) -> PgResult<Option<Statement>> {
     let if_not_exists = rest.eat_words(&["if", "not", "exists"]);
     let name = rest.qualified_name()?;
     if rest.is("partition") {

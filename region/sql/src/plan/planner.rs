@@ -441,6 +441,7 @@ impl Planner {
             }
             match &called.kind {
                 ExprKind::Call { procedure, arguments } if matches!(procedure.body, ProcedureBody::Set(_)) => {
+                    self.note_procedure(procedure);
                     let arguments = arguments.iter().map(|argument| self.compile(argument, layout, &mut compilation));
                     targets.push(SetTarget::Set { procedure, arguments: arguments.collect::<PgResult<_>>()? });
                 }

@@ -1,8 +1,10 @@
 //! What a statement needs besides its plan: the privileges of its role, and the tables that its foreign keys lead to.
 use super::connection::SqlSession;
 use super::environment::{SessionEnvironment, search_path};
+use crate::analyze::SEQUENCE_ROW;
 use crate::catalog::{
-    Catalog, Dependency, Privileges, ROLE_NAME, RelationKind, Roles, Table, default_acl, load_roles, roles_stamp_key, stamp_of,
+    Catalog, Dependency, Privileges, ROLE_NAME, RelationKind, Roles, Table, default_acl, load_roles, roles_stamp_key,
+    stamp_of,
 };
 use crate::parser::tree::SetValue;
 use crate::plan::{Related, RelatedTables, RowChange, used_columns};
@@ -10,7 +12,7 @@ use crate::typed::{self, Query, RelationSource, Statement};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use trivet_txn::LockStrength;
-use trivet_types::{Oid, PgError, PgResult, sqlstate};
+use trivet_types::{Datum, Oid, PgError, PgResult, sqlstate};
 
 /// One relation, and what is done with it.
 struct Need {
@@ -209,7 +211,7 @@ fn reads_of(statement: &Statement, reads: &mut Reads) {
             let own = |_: usize| Some(insert.table.oid);
             of_exprs(returned(&insert.returning).iter(), reads, &own);
             if let Some(conflict) = &insert.on_conflict {
-                for update in &conflict.update {
+                if let Some(update) = &conflict.update {
                     let values = update.assignments.iter().map(|(_, value)| value);
                     of_exprs(values.chain(&update.filter), reads, &own);
                 }
@@ -438,6 +440,14 @@ fn views_in(query: &Query, views: &mut Vec<Oid>) {
                 Some(view) => views.push(view),
                 None => views_in(inner, views),
             },
+            // What is shown of a sequence is its own row.
+            RelationSource::Function { procedure, arguments, .. } if procedure.oid == SEQUENCE_ROW => {
+                let sequence = arguments.first().and_then(|argument| match &argument.kind {
+                    typed::ExprKind::Constant(Datum::Oid(oid)) => Some(Oid(*oid)),
+                    _ => None,
+                });
+                views.extend(sequence);
+            }
             _ => {}
         }
     }

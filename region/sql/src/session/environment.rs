@@ -10,8 +10,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use trivet_gateway::{CancelReason, CancelToken};
 use trivet_types::user::{RowType, row_of_claim};
 use trivet_types::{
-    Array, Datum, EnumType, Environment, FormatSettings, Oid, PgError, PgResult, Random, SystemCall, UserTypes, oid,
-    sqlstate,
+    Array, Datum, Environment, FormatSettings, Oid, PgError, PgResult, Random, SystemCall, UserTypes, oid, sqlstate,
 };
 
 /// Microseconds between 1970 and 2000.

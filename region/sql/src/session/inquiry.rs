@@ -1,7 +1,7 @@
 //! What catalog functions answer: definitions, comments, privileges, where sequences stand.
 use super::environment::{SessionEnvironment, oid_of, or_null, quoted, text};
 use crate::analyze::is_updatable;
-use crate::catalog::system::{constraint_definition, index_definition, names_for_oids, view_definition};
+use crate::catalog::system::{Reader, constraint_definition, index_definition};
 use crate::catalog::{
     AclItem, DATABASE_NAME, POSTGRES_DATABASE, PUBLIC_GRANTEE, Privileges, RelationKind, Table, default_acl,
 };
@@ -20,6 +20,7 @@ fn answered(session: &SessionEnvironment, call: SystemCall, arguments: &[Datum])
     let first = arguments.first();
     let object = oid_of(first);
     let catalog = || session.catalog();
+    let reader = || Ok::<_, Box<PgError>>(Reader::new(session.catalog()?, session.path()));
     Ok(match call {
         S::UserById => {
             let unknown = || format!("unknown (OID={object})");
@@ -27,34 +28,26 @@ fn answered(session: &SessionEnvironment, call: SystemCall, arguments: &[Datum])
         }
         S::IndexDefinition => {
             let column = arguments.get(1).and_then(Datum::as_i64).unwrap_or(0);
-            or_null(
-                index_definition(catalog()?, object, column)
-                    .map(|text| if pretty(arguments) { prettied(&text) } else { text }),
-            )
+            or_null(index_definition(&reader()?, object, column, pretty(arguments)))
         }
-        S::ConstraintDefinition => {
-            let shown = |oid: Oid| session.relation_shown(oid);
-            let text = constraint_definition(catalog()?, object, &shown);
-            or_null(text.map(|text| if pretty(arguments) { prettied(&text) } else { text }))
-        }
+        S::ConstraintDefinition => or_null(constraint_definition(&reader()?, object, pretty(arguments))),
         // A node tree is its own text here; what it names by OID gets its name.
         S::ExpressionText => match first.and_then(Datum::as_str) {
-            Some(expression) => {
-                let text = names_for_oids(expression, &|oid| session.relation_shown(oid));
-                if pretty(arguments) { without_parentheses(&prettied(&text)).to_owned().into() } else { text.into() }
-            }
+            Some(expression) => reader()?.expression(oid_of(arguments.get(1)), expression, pretty(arguments)).into(),
             None => Datum::Null,
         },
-        S::ViewDefinition => match first {
-            Some(Datum::Text(name)) => match session.relation_by_text(name)? {
-                Some(oid) => or_null(view_definition(catalog()?, oid, &|oid| session.relation_shown(oid))),
-                None => {
-                    let message = format!("relation \"{name}\" does not exist");
-                    return Err(PgError::new(sqlstate::UNDEFINED_TABLE, message));
-                }
-            },
-            _ => or_null(view_definition(catalog()?, object, &|oid| session.relation_shown(oid))),
-        },
+        S::ViewDefinition => {
+            // A column to wrap at asks for the layout that is easy to read.
+            let wraps = matches!(arguments.get(1), Some(Datum::Int4(_)));
+            let view = match first {
+                Some(Datum::Text(name)) => session.relation_by_text(name)?.ok_or_else(|| {
+                    PgError::new(sqlstate::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
+                })?,
+                _ => object,
+            };
+            let is_view = catalog()?.table(view).is_some_and(|table| table.view().is_some());
+            or_null(if is_view { reader()?.view(view, wraps || pretty(arguments)) } else { None })
+        }
         S::Description | S::ShortDescription => or_null(description(session, object, arguments)?),
         S::SharedDescription if object == POSTGRES_DATABASE => or_null(catalog()?.database.comment.clone()),
         S::SharedDescription => or_null(catalog()?.roles.get(object).and_then(|role| role.comment.clone())),
@@ -66,8 +59,9 @@ fn answered(session: &SessionEnvironment, call: SystemCall, arguments: &[Datum])
         S::HasDatabasePrivilege => has_database_privilege(session, arguments)?,
         S::RelationUpdatable => {
             let known = catalog()?.table(object);
-            let updatable =
-                |table: &Table| table.is_table() || (table.kind() == RelationKind::View && table.view().is_some_and(is_updatable));
+            let updatable = |table: &Table| {
+                table.is_table() || (table.kind() == RelationKind::View && table.view().is_some_and(is_updatable))
+            };
             Datum::Int4(known.map_or(0, |table| if updatable(table) { 28 } else { 0 }))
         }
         S::ColumnUpdatable => {
@@ -80,6 +74,7 @@ fn answered(session: &SessionEnvironment, call: SystemCall, arguments: &[Datum])
         S::HasRole => has_role(session, arguments)?,
         S::SerialSequence => serial_sequence(session, text(first), text(arguments.get(1)))?,
         S::CurrentValue => {
+            check_reads_sequence(session, object)?;
             let shown = || catalog().ok().and_then(|catalog| catalog.relation_name(object)).map(|(_, name)| name);
             let undefined = || {
                 let message = format!(
@@ -112,55 +107,6 @@ fn answered(session: &SessionEnvironment, call: SystemCall, arguments: &[Datum])
 /// The last argument of a definition's function: with fewer parentheses.
 fn pretty(arguments: &[Datum]) -> bool {
     matches!(arguments.last(), Some(Datum::Bool(true)))
-}
-
-/// Constants and names lose the parentheses that only casts of larger things need; a CHECK keeps one pair.
-fn prettied(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find('(') {
-        out.push_str(&rest[..start]);
-        let inner = &rest[start + 1..];
-        let plain = inner.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'))).unwrap_or(inner.len());
-        match inner[plain..].strip_prefix(")::") {
-            Some(after) if plain > 0 => {
-                out.push_str(&inner[..plain]);
-                out.push_str("::");
-                rest = after;
-            }
-            _ => {
-                out.push('(');
-                rest = inner;
-            }
-        }
-    }
-    out.push_str(rest);
-    // An index's condition: its parentheses are the definition's own.
-    if let Some((definition, condition)) = out.split_once(" WHERE (") {
-        return format!("{definition} WHERE {}", without_parentheses(&format!("({condition}")));
-    }
-    match out.strip_prefix("CHECK (").and_then(|inner| inner.strip_suffix(')')) {
-        Some(inner) => format!("CHECK ({})", without_parentheses(inner)),
-        None => out,
-    }
-}
-
-/// Without the pair of parentheses around the whole.
-fn without_parentheses(text: &str) -> &str {
-    let Some(inner) = text.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')) else { return text };
-    let (mut depth, mut quoted) = (0i32, false);
-    for character in inner.chars() {
-        match character {
-            '\'' => quoted = !quoted,
-            '(' if !quoted => depth += 1,
-            ')' if !quoted => depth -= 1,
-            _ => {}
-        }
-        if depth < 0 {
-            return text;
-        }
-    }
-    inner
 }
 
 /// `acldefault`
@@ -377,6 +323,20 @@ fn sequence_parameters(session: &SessionEnvironment, oid: Oid) -> PgResult<Datum
     Ok(Datum::Record(fields.into()))
 }
 
+/// 42501 unless the current role may ask where a sequence stands.
+fn check_reads_sequence(session: &SessionEnvironment, sequence: Oid) -> PgResult<()> {
+    let catalog = session.catalog()?;
+    let Some(table) = catalog.table(sequence) else { return Ok(()) };
+    let acl = table.acl.clone().unwrap_or_else(|| default_acl(table.owner, Privileges::of_relation(table.kind())));
+    let role = catalog.roles.named(&session.user).map(|role| role.oid).unwrap_or_default();
+    let any = Privileges::SELECT.with(Privileges::USAGE);
+    if !catalog.roles.granted(role, table.owner, &acl, any).is_empty() {
+        return Ok(());
+    }
+    let message = format!("permission denied for sequence {}", table.name);
+    Err(PgError::new(sqlstate::INSUFFICIENT_PRIVILEGE, message))
+}
+
 fn has_schema_privilege(session: &SessionEnvironment, arguments: &[Datum]) -> PgResult<Datum> {
     let (role, rest) = role_argument(session, arguments, 3)?;
     let catalog = session.catalog()?;
@@ -425,17 +385,4 @@ fn serial_sequence(session: &SessionEnvironment, table: &str, column: &str) -> P
     };
     let sequence = catalog.tables.iter().find(owned);
     Ok(or_null(sequence.map(|sequence| format!("{}.{}", quoted(&sequence.schema_name), quoted(&sequence.name)))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fewer_parentheses() {
-        assert_eq!(prettied("CHECK ((salary > (0)::numeric))"), "CHECK (salary > 0::numeric)");
-        assert_eq!(prettied("CHECK (((a > 0) AND (b < 'x)'::text)))"), "CHECK ((a > 0) AND (b < 'x)'::text))");
-        assert_eq!(without_parentheses("(a) OR (b)"), "(a) OR (b)");
-        assert_eq!(without_parentheses("(note IS NOT NULL)"), "note IS NOT NULL");
-    }
 }

@@ -11,11 +11,7 @@ use trivet_gateway::Client;
 use trivet_types::{Oid, PgError, PgResult};
 
 impl SqlSession {
-    pub(super) async fn create_materialized(
-        &mut self,
-        parsed: &Parsed,
-        client: &mut dyn Client,
-    ) -> PgResult<String> {
+    pub(super) async fn create_materialized(&mut self, parsed: &Parsed, client: &mut dyn Client) -> PgResult<String> {
         let Statement::CreateMaterialized { name, columns, query, query_text, if_not_exists, with_data } =
             &parsed.statement
         else {
@@ -34,11 +30,7 @@ impl SqlSession {
         Ok(format!("SELECT {rows}"))
     }
 
-    pub(super) async fn refresh_materialized(
-        &mut self,
-        parsed: &Parsed,
-        client: &mut dyn Client,
-    ) -> PgResult<String> {
+    pub(super) async fn refresh_materialized(&mut self, parsed: &Parsed, client: &mut dyn Client) -> PgResult<String> {
         let Statement::Refresh { name, concurrently, with_data } = &parsed.statement else {
             return Err(PgError::internal("not REFRESH MATERIALIZED VIEW"));
         };
@@ -111,6 +103,7 @@ fn filling(oid: Oid) -> Statement {
         from: vec![TableExpr::Table { name: named(MATERIALIZED_QUERY), alias: Alias::default(), only: false }],
         filter: None,
         group_by: vec![],
+        group_distinct: false,
         having: None,
         windows: vec![],
     };

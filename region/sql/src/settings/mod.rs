@@ -13,10 +13,10 @@ mod definitions;
 mod others;
 mod value;
 
-use std::borrow::Cow;
 use crate::execute::Limits;
 use crate::plan::PlanSettings;
 use definitions::{DEFINITIONS, Definition};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 use trivet_types::{

@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use trivet_storage::{KeyRange, MemoryStore, Row};
 use trivet_txn::{
-    Action, Committed, Database, Isolation, LockStrength, LockWait, Locked, Savepoint, Snapshot, Transaction, Watch,
-    WriteKind,
+    Action, Committed, Database, Isolation, LockStrength, LockWait, Locked, Observer, Savepoint, Snapshot, Transaction,
+    Watch, WriteKind,
 };
 use trivet_types::{PgError, PgResult, sqlstate};
 
@@ -78,6 +78,13 @@ impl Database for LayeredDatabase {
     }
     fn ready(&self) -> PgResult<()> {
         self.main.ready()
+    }
+    /// What is the session's own is counted by its session.
+    fn observe(&self, observer: Arc<dyn Observer>) {
+        self.main.observe(observer);
+    }
+    fn stored_bytes(&self, range: &KeyRange) -> u64 {
+        self.main.stored_bytes(range)
     }
 }
 

@@ -9,6 +9,7 @@ mod limits;
 mod memory;
 mod past;
 mod plans;
+mod psql;
 mod robustness;
 mod server;
 mod sizes;

@@ -1,13 +1,17 @@
 //! SQL text of catalog objects, as `pg_get_indexdef` and its like give it.
-use crate::analyze::view_text;
-use crate::catalog::{CatalogSnapshot, ConstraintKind, ForeignKey, Index, ReferentialAction, Table};
+use super::Reader;
+use crate::catalog::{ConstraintKind, ForeignKey, Index, IndexExpression, ReferentialAction, Table};
 use trivet_types::Oid;
 use trivet_types::functions::string::quote_identifier;
 
-fn key_columns(table: &Table, index: &Index, with_order: bool) -> String {
+fn computed(reader: &Reader<'_>, table: &Table, expression: &IndexExpression, pretty: bool) -> String {
+    parenthesized(&reader.expression(table.oid, &expression.text, pretty))
+}
+
+fn key_columns(reader: &Reader<'_>, table: &Table, index: &Index, with_order: bool, pretty: bool) -> String {
     let shown = index.keys.iter().map(|key| {
         let mut text = match &key.expression {
-            Some(expression) => parenthesized(&expression.text),
+            Some(expression) => computed(reader, table, expression, pretty),
             None => quote_identifier(&table.columns[key.column].name),
         };
         if with_order && key.descending {
@@ -31,8 +35,8 @@ fn parenthesized(text: &str) -> String {
 }
 
 /// `CREATE UNIQUE INDEX ...`; with a column number, only that key.
-pub fn index_definition(catalog: &CatalogSnapshot, oid: Oid, column: i64) -> Option<String> {
-    let table = catalog.table_of_index(oid)?;
+pub fn index_definition(reader: &Reader<'_>, oid: Oid, column: i64, pretty: bool) -> Option<String> {
+    let table = reader.catalog.table_of_index(oid)?;
     let index = table.index(oid)?;
     if column > 0 {
         let at = usize::try_from(column - 1).ok()?;
@@ -41,7 +45,7 @@ pub fn index_definition(catalog: &CatalogSnapshot, oid: Oid, column: i64) -> Opt
             return included.map(|column| quote_identifier(&table.columns[*column].name));
         };
         return Some(match &key.expression {
-            Some(expression) => parenthesized(&expression.text),
+            Some(expression) => computed(reader, table, expression, pretty),
             None => quote_identifier(&table.columns[key.column].name),
         });
     }
@@ -51,7 +55,7 @@ pub fn index_definition(catalog: &CatalogSnapshot, oid: Oid, column: i64) -> Opt
         quote_identifier(&index.name),
         quote_identifier(&table.schema_name),
         quote_identifier(&table.name),
-        key_columns(table, index, true)
+        key_columns(reader, table, index, true, pretty)
     );
     if !index.include.is_empty() {
         text.push_str(&format!(" INCLUDE ({})", column_list(table, &index.include)));
@@ -60,7 +64,8 @@ pub fn index_definition(catalog: &CatalogSnapshot, oid: Oid, column: i64) -> Opt
         text.push_str(" NULLS NOT DISTINCT");
     }
     if let Some(filter) = &index.filter {
-        text.push_str(&format!(" WHERE {}", in_parentheses(filter)));
+        let filter = reader.expression(table.oid, filter, pretty);
+        text.push_str(&format!(" WHERE {}", if pretty { filter } else { in_parentheses(&filter) }));
     }
     Some(text)
 }
@@ -99,12 +104,8 @@ fn column_list(table: &Table, columns: &[usize]) -> String {
 }
 
 /// `PRIMARY KEY (a, b)`
-pub fn constraint_definition(
-    catalog: &CatalogSnapshot,
-    oid: Oid,
-    shown: &dyn Fn(Oid) -> Option<String>,
-) -> Option<String> {
-    for table in &catalog.tables {
+pub fn constraint_definition(reader: &Reader<'_>, oid: Oid, pretty: bool) -> Option<String> {
+    for table in &reader.catalog.tables {
         if let Some(constraint) = table.constraints.iter().find(|constraint| constraint.oid == oid) {
             let index = table.index(constraint.index)?;
             let word = match constraint.kind {
@@ -112,30 +113,26 @@ pub fn constraint_definition(
                 ConstraintKind::Unique if index.nulls_collide => "UNIQUE NULLS NOT DISTINCT",
                 ConstraintKind::Unique => "UNIQUE",
             };
-            return Some(format!("{word} ({})", key_columns(table, index, false)));
+            return Some(format!("{word} ({})", key_columns(reader, table, index, false, pretty)));
         }
         if let Some(check) = table.checks.iter().find(|check| check.oid == oid) {
             let not_valid = if check.validated { "" } else { " NOT VALID" };
-            return Some(format!("CHECK ({}){not_valid}", check.expression));
+            let text = reader.expression(table.oid, &check.expression, pretty);
+            return Some(format!("CHECK ({text}){not_valid}"));
         }
         if let Some(key) = table.foreign_key(oid) {
-            return foreign_key_definition(catalog, table, key, shown);
+            return foreign_key_definition(reader, table, key);
         }
     }
     None
 }
 
-fn foreign_key_definition(
-    catalog: &CatalogSnapshot,
-    table: &Table,
-    key: &ForeignKey,
-    shown: &dyn Fn(Oid) -> Option<String>,
-) -> Option<String> {
-    let parent = catalog.table(key.table)?;
+fn foreign_key_definition(reader: &Reader<'_>, table: &Table, key: &ForeignKey) -> Option<String> {
+    let parent = reader.catalog.table(key.table)?;
     let mut text = format!(
         "FOREIGN KEY ({}) REFERENCES {}({})",
         column_list(table, &key.columns),
-        shown(parent.oid)?,
+        reader.shown(parent.oid)?,
         column_list(parent, &key.referred)
     );
     if key.full {
@@ -169,12 +166,6 @@ fn foreign_key_definition(
     Some(text)
 }
 
-/// The query of a view, ended as PostgreSQL ends it. `shown` writes a relation's name as the reader would.
-pub fn view_definition(catalog: &CatalogSnapshot, oid: Oid, shown: &dyn Fn(Oid) -> Option<String>) -> Option<String> {
-    let text = view_text(catalog.table(oid)?.view()?, shown);
-    Some(format!(" {};", text.trim().trim_end_matches(';').trim_end()))
-}
-
 /// A stored expression with the names of relations that it has by OID: `nextval('16384'::regclass)`.
 pub fn names_for_oids(text: &str, shown: &dyn Fn(Oid) -> Option<String>) -> String {
     const CAST: &str = "'::regclass";
@@ -193,4 +184,66 @@ pub fn names_for_oids(text: &str, shown: &dyn Fn(Oid) -> Option<String>) -> Stri
     }
     out.push_str(rest);
     out
+}
+
+/// Constants and names lose the parentheses that only casts of larger things need; a CHECK keeps one pair.
+pub(super) fn prettied(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find('(') {
+        out.push_str(&rest[..start]);
+        let inner = &rest[start + 1..];
+        let plain = inner.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'))).unwrap_or(inner.len());
+        match inner[plain..].strip_prefix(")::") {
+            Some(after) if plain > 0 => {
+                out.push_str(&inner[..plain]);
+                out.push_str("::");
+                rest = after;
+            }
+            _ => {
+                out.push('(');
+                rest = inner;
+            }
+        }
+    }
+    out.push_str(rest);
+    // An index's condition: its parentheses are the definition's own.
+    if let Some((definition, condition)) = out.split_once(" WHERE (") {
+        return format!("{definition} WHERE {}", without_parentheses(&format!("({condition}")));
+    }
+    match out.strip_prefix("CHECK (").and_then(|inner| inner.strip_suffix(')')) {
+        Some(inner) => format!("CHECK ({})", without_parentheses(inner)),
+        None => out,
+    }
+}
+
+/// Without the pair of parentheses around the whole.
+pub(super) fn without_parentheses(text: &str) -> &str {
+    let Some(inner) = text.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')) else { return text };
+    let (mut depth, mut quoted) = (0i32, false);
+    for character in inner.chars() {
+        match character {
+            '\'' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth -= 1,
+            _ => {}
+        }
+        if depth < 0 {
+            return text;
+        }
+    }
+    inner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_parentheses() {
+        assert_eq!(prettied("CHECK ((salary > (0)::numeric))"), "CHECK (salary > 0::numeric)");
+        assert_eq!(prettied("CHECK (((a > 0) AND (b < 'x)'::text)))"), "CHECK ((a > 0) AND (b < 'x)'::text))");
+        assert_eq!(without_parentheses("(a) OR (b)"), "(a) OR (b)");
+        assert_eq!(without_parentheses("(note IS NOT NULL)"), "note IS NOT NULL");
+    }
 }

@@ -1,12 +1,10 @@
 //! `information_schema`.
 use super::relations::name_of;
 use super::rows::{SessionFacts, row};
-use super::{VirtualTable, definition};
-use crate::catalog::{
-    CatalogSnapshot, CheckOption, Column, ConstraintKind, ReferentialAction, RelationKind, Table,
-};
+use super::{Reader, VirtualTable};
+use crate::catalog::{CatalogSnapshot, CheckOption, Column, ConstraintKind, ReferentialAction, RelationKind, Table};
 use trivet_types::functions::string::quote_identifier;
-use trivet_types::{Datum, Oid, display_name, oid};
+use trivet_types::{Datum, display_name, oid};
 
 type Rows = Vec<Vec<Datum>>;
 
@@ -48,15 +46,8 @@ impl Information<'_> {
         row(self.table, values)
     }
 
-    /// A relation as an expression names it under the session's path.
-    fn shown(&self, relation: Oid) -> Option<String> {
-        let table = self.catalog.table(relation)?;
-        let path: Vec<String> =
-            self.facts.setting("search_path").split(',').map(|name| name.trim().trim_matches('"').to_owned()).collect();
-        Some(match self.catalog.is_visible(relation, &path) {
-            Some(true) => quote_identifier(&table.name),
-            _ => format!("{}.{}", quote_identifier(&table.schema_name), quote_identifier(&table.name)),
-        })
+    fn reader(&self) -> Reader<'_> {
+        Reader::new(self.catalog, self.facts.path())
     }
 
     fn schemata(&self) -> Rows {
@@ -159,7 +150,7 @@ impl Information<'_> {
                 None => display_name(column.type_oid, -1),
             }
         };
-        let named = |text: &str| definition::names_for_oids(text, &|oid| self.shown(oid));
+        let named = |text: &str| self.reader().expression(of.oid, text, false);
         let sequence = column.identity.and_then(|identity| self.catalog.table(identity.sequence)?.sequence());
         let number = |value: Option<i64>| Datum::from(value.map(|value| value.to_string()));
         self.row(&[
@@ -193,7 +184,7 @@ impl Information<'_> {
             ("identity_minimum", number(sequence.map(|sequence| sequence.minimum))),
             ("identity_cycle", yes_no(sequence.is_some_and(|sequence| sequence.cycles))),
             ("is_generated", if column.generated.is_some() { "ALWAYS" } else { "NEVER" }.into()),
-            ("generation_expression", column.generated.as_deref().into()),
+            ("generation_expression", column.generated.as_deref().map(named).into()),
             ("is_updatable", yes_no(of.is_table())),
         ])
     }
@@ -347,7 +338,8 @@ impl Information<'_> {
         for of in &self.catalog.tables {
             for check in &of.checks {
                 let mut values = self.constraint(of, &check.name);
-                values.push(("check_clause", format!("({})", check.expression).into()));
+                let text = self.reader().expression(of.oid, &check.expression, false);
+                values.push(("check_clause", format!("({text})").into()));
                 rows.push(self.row(&values));
             }
             for (at, column) in of.live_columns().filter(|(_, column)| column.not_null && of.is_table()) {
@@ -371,7 +363,7 @@ impl Information<'_> {
             };
             let mut values = self.of_table(of);
             values.extend([
-                ("view_definition", definition::view_definition(self.catalog, of.oid, &|_| None).into()),
+                ("view_definition", self.reader().view(of.oid, false).into()),
                 ("check_option", check_option.into()),
                 ("is_updatable", yes_no(updatable)),
                 ("is_insertable_into", yes_no(updatable)),

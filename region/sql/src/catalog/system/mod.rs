@@ -3,6 +3,7 @@ mod definition;
 mod information;
 mod more_tables;
 mod operator_class;
+mod reader;
 mod relations;
 mod roles;
 mod rows;
@@ -10,7 +11,8 @@ mod statistics;
 mod tables;
 mod usage;
 
-pub use definition::{constraint_definition, index_definition, names_for_oids, view_definition};
+pub use definition::{constraint_definition, index_definition};
+pub use reader::Reader;
 pub use rows::{SessionFacts, rows_of};
 
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! Views that tools look at and that have little to show here: activity, privileges by role, what views and columns use.
-use super::tables::c;
 use super::VirtualTable;
+use super::tables::c;
 use crate::catalog::{INFORMATION_SCHEMA, PG_CATALOG};
 use trivet_types::oid::*;
 

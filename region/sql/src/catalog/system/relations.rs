@@ -1,9 +1,9 @@
 //! Rows about relations and what belongs to them: tables, columns, indexes, constraints, sequences, views, comments, dependencies.
-use super::rows::{attribute_number, character, int2s, oids, row};
-use super::{VirtualTable, definition, operator_class};
+use super::rows::{SessionFacts, attribute_number, character, int2s, oids, row};
+use super::{Reader, VirtualTable, definition, operator_class};
 use crate::catalog::{
-    AclItem, BTREE, CatalogSnapshot, CheckOption, Column, ConstraintKind, HEAP, Index, IndexState, POSTGRES_ROLE, ReferentialAction,
-    RelationBody, RelationKind, Roles, StoredType, Table, builtin_schema_row,
+    AclItem, BTREE, CatalogSnapshot, CheckOption, Column, ConstraintKind, HEAP, Index, IndexState, POSTGRES_ROLE,
+    ReferentialAction, RelationBody, RelationKind, Roles, StoredType, Table, builtin_schema_row,
 };
 use trivet_types::registry::registry;
 use trivet_types::{Array, Datum, Oid, TYPES, oid};
@@ -18,7 +18,8 @@ const PG_ATTRDEF: Oid = Oid(2604);
 const PG_REWRITE: Oid = Oid(2618);
 
 /// The rows of a table of this subject; `None`: it is of another.
-pub(super) fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot) -> Option<Rows> {
+pub(super) fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot, facts: &SessionFacts) -> Option<Rows> {
+    let reader = || Reader::new(catalog, facts.path());
     Some(match table.name {
         "pg_class" => classes(table, catalog),
         "pg_attribute" => attributes(table, catalog),
@@ -32,9 +33,9 @@ pub(super) fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot) -> Option
         "pg_sequence" => sequences(table, catalog),
         "pg_sequences" => sequences_shown(table, catalog),
         "pg_tables" => tables_shown(table, catalog),
-        "pg_views" => views_shown(table, catalog),
-        "pg_matviews" => materialized_shown(table, catalog),
-        "pg_indexes" => indexes_shown(table, catalog),
+        "pg_views" => views_shown(table, &reader()),
+        "pg_matviews" => materialized_shown(table, &reader()),
+        "pg_indexes" => indexes_shown(table, &reader()),
         "pg_rewrite" => rewrites(table, catalog),
         "pg_description" => descriptions(table, catalog),
         "pg_depend" => dependencies(table, catalog),
@@ -703,7 +704,8 @@ fn tables_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
     rows
 }
 
-fn views_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+fn views_shown(table: &VirtualTable, reader: &Reader<'_>) -> Rows {
+    let catalog = reader.catalog;
     let views = catalog.tables.iter().filter(|of| of.kind() == RelationKind::View);
     views
         .map(|of| {
@@ -713,14 +715,15 @@ fn views_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
                     ("schemaname", of.schema_name.as_str().into()),
                     ("viewname", of.name.as_str().into()),
                     ("viewowner", name_of(&catalog.roles, of.owner)),
-                    ("definition", definition::view_definition(catalog, of.oid, &|_| None).into()),
+                    ("definition", reader.view(of.oid, false).into()),
                 ],
             )
         })
         .collect()
 }
 
-fn materialized_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+fn materialized_shown(table: &VirtualTable, reader: &Reader<'_>) -> Rows {
+    let catalog = reader.catalog;
     let shown = catalog.tables.iter().filter_map(|of| {
         let RelationBody::Materialized { populated, .. } = &of.body else { return None };
         Some(row(
@@ -731,14 +734,15 @@ fn materialized_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
                 ("matviewowner", name_of(&catalog.roles, of.owner)),
                 ("hasindexes", Datum::Bool(!of.indexes.is_empty())),
                 ("ispopulated", Datum::Bool(*populated)),
-                ("definition", definition::view_definition(catalog, of.oid, &|_| None).into()),
+                ("definition", reader.view(of.oid, false).into()),
             ],
         ))
     });
     shown.collect()
 }
 
-fn indexes_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
+fn indexes_shown(table: &VirtualTable, reader: &Reader<'_>) -> Rows {
+    let catalog = reader.catalog;
     with_indexes(catalog)
         .map(|(of, index)| {
             row(
@@ -747,7 +751,7 @@ fn indexes_shown(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
                     ("schemaname", of.schema_name.as_str().into()),
                     ("tablename", of.name.as_str().into()),
                     ("indexname", index.name.as_str().into()),
-                    ("indexdef", definition::index_definition(catalog, index.oid, 0).into()),
+                    ("indexdef", definition::index_definition(reader, index.oid, 0, false).into()),
                 ],
             )
         })

@@ -49,6 +49,11 @@ impl SessionFacts {
         })
     }
 
+    /// The search path, as far as its text tells.
+    pub(super) fn path(&self) -> Vec<String> {
+        self.setting("search_path").split(',').map(|name| name.trim().trim_matches('"').to_owned()).collect()
+    }
+
     pub(super) fn setting(&self, name: &str) -> &str {
         let is_it = |SettingRow(fields): &&SettingRow| fields.first().and_then(Datum::as_str) == Some(name);
         let found = self.settings.iter().find(is_it);
@@ -114,7 +119,7 @@ pub fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot, facts: &SessionF
     if table.schema != PG_CATALOG {
         return information::rows_of(table, catalog, facts);
     }
-    let found = relations::rows_of(table, catalog).or_else(|| roles::rows_of(table, catalog));
+    let found = relations::rows_of(table, catalog, facts).or_else(|| roles::rows_of(table, catalog));
     if let Some(rows) = found.or_else(|| operator_class::rows_of(table)).or_else(|| statistics::rows_of(table, catalog))
     {
         return rows;

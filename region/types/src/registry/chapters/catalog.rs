@@ -1,6 +1,6 @@
 //! Rows of `pg_proc`: what pg_dump and psql ask of the catalog beyond the manual's chapter on it.
 use super::super::procedures::{STABLE, VOLATILE, p};
-use crate::functions::{keywords, system};
+use crate::functions::{datetime, keywords, system};
 use crate::oid;
 use crate::registry::{Body, Procedure};
 use Body::{Scalar as F, Set as S};
@@ -14,7 +14,6 @@ pub static PROCEDURES: &[Procedure] = &[
     p(4086, "to_regnamespace", &[oid::TEXT], oid::REGNAMESPACE, STABLE, F(system::to_regnamespace)),
     p(4093, "to_regrole", &[oid::TEXT], oid::REGROLE, STABLE, F(system::to_regrole)),
     p(3943, "acldefault", &[oid::CHAR, oid::OID], oid::ACLITEM_ARRAY, 0, F(system::default_acl)),
-    p(315, "pg_jit_available", &[], oid::BOOL, VOLATILE, F(system::always_false)),
     p(817, "current_query", &[], oid::TEXT, VOLATILE, F(system::current_query)),
     p(1686, "pg_get_keywords", &[], oid::RECORD, STABLE, S(keywords::rows)),
     p(2168, "pg_database_size", &[oid::NAME], oid::INT8, VOLATILE, F(system::relation_size)),
@@ -23,19 +22,13 @@ pub static PROCEDURES: &[Procedure] = &[
     p(2323, "pg_tablespace_size", &[oid::NAME], oid::INT8, VOLATILE, F(system::relation_size)),
     p(2999, "pg_relation_filenode", &[oid::REGCLASS], oid::OID, STABLE, F(system::always_null)),
     p(3034, "pg_relation_filepath", &[oid::REGCLASS], oid::TEXT, STABLE, F(system::always_null)),
-    p(3035, "pg_listening_channels", &[], oid::TEXT, STABLE, S(system::no_rows)),
     p(3078, "pg_sequence_parameters", &[oid::OID], oid::RECORD, STABLE, S(system::sequence_parameters)),
     p(3162, "pg_collation_for", &[oid::ANY], oid::TEXT, STABLE, F(system::always_null)),
     p(3163, "pg_trigger_depth", &[], oid::INT4, STABLE, F(system::no_depth)),
-    p(3298, "row_security_active", &[oid::OID], oid::BOOL, STABLE, F(system::always_false)),
-    p(3299, "row_security_active", &[oid::TEXT], oid::BOOL, STABLE, F(system::always_false)),
-    p(3415, "pg_get_statisticsobjdef", &[oid::OID], oid::TEXT, STABLE, F(system::always_null)),
-    p(3479, "to_regprocedure", &[oid::TEXT], oid::REGPROCEDURE, STABLE, F(system::to_regprocedure)),
-    p(3494, "to_regproc", &[oid::TEXT], oid::REGPROC, STABLE, F(system::to_regproc)),
-    p(3808, "pg_get_function_arg_default", &[oid::OID, oid::INT4], oid::TEXT, STABLE, F(system::always_null)),
     p(3842, "pg_relation_is_updatable", &[oid::REGCLASS, oid::BOOL], oid::INT4, STABLE, F(system::relation_is_updatable)),
     p(3843, "pg_column_is_updatable", &[oid::REGCLASS, oid::INT2, oid::BOOL], oid::BOOL, STABLE, F(system::column_is_updatable)),
-    p(6197, "pg_get_function_sqlbody", &[oid::OID], oid::TEXT, STABLE, F(system::always_null)),
+    // Ours: what CURRENT_TIMESTAMP and its kin are made of, so that they are shown as they were written.
+    p(9061, "trivet_current_timestamp", &[], oid::TIMESTAMPTZ, STABLE, F(datetime::now)),
     // Ours: a name's subscript.
     p(9051, "trivet_name_character", &[oid::NAME, oid::INT4], oid::CHAR, 0, F(system::name_character)),
 ];
