@@ -88,6 +88,10 @@ impl DescriptorCache {
     pub fn next_temporary_oid(&self) -> Oid {
         crate::temporary::object_oid(self.temporary.fetch_add(1, Ordering::Relaxed))
     }
+    /// The same for the row type of a temporary relation.
+    pub fn next_temporary_row(&self) -> Oid {
+        crate::temporary::row_claim(self.temporary.fetch_add(1, Ordering::Relaxed))
+    }
     /// A name for a session's schema of temporary tables.
     pub fn next_temporary_schema(&self) -> String {
         crate::temporary::schema_name(self.temporary_schemas.fetch_add(1, Ordering::Relaxed))

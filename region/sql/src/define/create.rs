@@ -60,7 +60,7 @@ impl Definer<'_> {
             }
             return Err(self.name_is_taken(schema.0, name.last()).await?);
         }
-        let row_type = self.new_oid().await?;
+        let row_type = if self.temporary { self.cache.next_temporary_row() } else { self.new_oid().await? };
         let owner = self.current_role().await?.oid;
         let acl = self.new_acl(ObjectClass::of_relation(kind), owner, schema.0).await?;
         Ok(Some(Table { acl, ..self.empty_table(oid, schema, name.last().to_owned(), owner, row_type) }))

@@ -216,7 +216,7 @@ impl Definer<'_> {
             self.forget_reference(&mut table, &key).await?;
         }
         self.free_name(table.schema, &table.name).await?;
-        if table.row_type.is_valid() {
+        if table.row_type.is_valid() && !table.is_temporary() {
             self.free_oid(table.row_type).await?;
         }
         for check in &table.checks {

@@ -20,9 +20,9 @@ use crate::layout::{CATALOG_SPACE, INDEX_SPACE, StorageId, TABLE_SPACE};
 use trivet_types::Oid;
 
 /// OIDs of temporary relations and their parts, beyond all that are claimed (`types::user`).
-const OBJECT: u32 = 6 << 28;
+const OBJECT: u32 = 1 << 28;
 /// OIDs of the schemas that they are in: one a session.
-const SCHEMA: u32 = 7 << 28;
+const SCHEMA: u32 = 2 << 28;
 const KIND: u32 = 0xf << 28;
 /// Storage ids are row ids, whose highest bits are a node's number: no region has one above 31.
 const STORAGE: u64 = 1 << 63;
@@ -41,6 +41,12 @@ pub fn is_temporary(oid: Oid) -> bool {
 
 pub fn object_oid(number: u32) -> Oid {
     Oid(OBJECT | number & !KIND)
+}
+
+/// The OID that a temporary relation's row type is made of: from the end of those that are claimed, where no region has come to.
+pub fn row_claim(number: u32) -> Oid {
+    const ROWS: u32 = 1 << 24;
+    Oid(trivet_types::user::CLAIMED_OID_END - 1 - number % ROWS)
 }
 
 pub fn storage(id: u64) -> StorageId {
