@@ -65,9 +65,12 @@ fn unwatched(node: &Node, watch: Option<&Arc<Watch>>) -> Box<dyn Operator> {
         Node::Set { operation, all, left, right, types } => {
             Box::new(SetOperator::new(*operation, *all, operator(left), operator(right), Arc::clone(types)))
         }
-        Node::Lock { input, locks, recheck } => {
-            Box::new(LockOperator { input: operator(input), locks: Arc::clone(locks), recheck: recheck.clone() })
-        }
+        Node::Lock { input, locks, recheck } => Box::new(LockOperator {
+            input: operator(input),
+            locks: Arc::clone(locks),
+            recheck: recheck.clone(),
+            pending: std::collections::VecDeque::new(),
+        }),
         Node::Insert { input, insert } => {
             let gathers = reads_table(input, insert.table.oid);
             Box::new(InsertOperator::new(operator(input), Arc::clone(insert), gathers))

@@ -4,6 +4,7 @@ use super::{Arc, Context, Operator, Row};
 use crate::layout::{RowId, row_key};
 use crate::plan::{Compiled, LockNode};
 use async_trait::async_trait;
+use std::collections::VecDeque;
 use trivet_txn::{LockWait, Locked};
 use trivet_types::{Datum, PgError, PgResult, sqlstate};
 
@@ -11,6 +12,8 @@ pub(crate) struct LockOperator {
     pub input: Box<dyn Operator>,
     pub locks: Arc<Vec<LockNode>>,
     pub recheck: Option<Arc<Compiled>>,
+    /// Rows that came although they are not wanted yet: locked when they are, so that LIMIT 1 locks one row.
+    pub pending: VecDeque<Row>,
 }
 
 /// The row id in the slot after a table's columns; none on the empty side of an outer join.
@@ -66,20 +69,22 @@ async fn lock_row(
 #[async_trait]
 impl Operator for LockOperator {
     async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
-        loop {
-            let rows = self.input.next(context, wanted).await?;
-            if rows.is_empty() {
-                return Ok(rows);
-            }
-            let mut kept = Vec::with_capacity(rows.len());
-            for mut row in rows {
-                if lock_row(&self.locks, self.recheck.as_deref(), context, &mut row).await? {
-                    kept.push(row);
+        let mut kept = Vec::new();
+        while kept.len() < wanted {
+            let Some(mut row) = self.pending.pop_front() else {
+                if !kept.is_empty() {
+                    break;
                 }
-            }
-            if !kept.is_empty() {
-                return Ok(kept);
+                self.pending = self.input.next(context, wanted).await?.into();
+                if self.pending.is_empty() {
+                    break;
+                }
+                continue;
+            };
+            if lock_row(&self.locks, self.recheck.as_deref(), context, &mut row).await? {
+                kept.push(row);
             }
         }
+        Ok(kept)
     }
 }
