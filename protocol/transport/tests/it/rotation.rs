@@ -51,6 +51,10 @@ fn an_authority_is_replaced_in_three_steps_and_no_frame_is_lost() {
             for (rotation, me) in rotations.iter().zip([ONE, TWO]) {
                 rotation.replace(&identity(believed, &issued(signer, me))).expect("usable");
             }
+            for node in [&one, &two] {
+                let count = node.inbox.wait("a count", |state| Some(state.count(Class::Append)));
+                node.inbox.wait("the next frame", |state| (state.count(Class::Append) > count).then_some(()));
+            }
         }
         stop.store(true, Ordering::Relaxed);
         for flow in flows {

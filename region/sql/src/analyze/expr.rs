@@ -550,16 +550,8 @@ impl Analyzer<'_> {
         negate: bool,
         place: Place,
     ) -> PgResult<Expr> {
-        // Rows are unequal if any of their fields is.
-        if left.len() > 1 && operator == "<>" {
-            return self.quantified_query(left, "=", query, !all, !negate, place);
-        }
         let mut query = self.subquery(query)?;
         let count = query.visible_targets().count();
-        if left.len() > 1 && operator != "=" && count == left.len() {
-            let shown = format!("a row {operator} {} (query)", if all { "ALL" } else { "ANY" });
-            return Err(at(place, PgError::unsupported(shown)));
-        }
         if count != left.len() {
             let what = if count < left.len() { "few" } else { "many" };
             return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, format!("subquery has too {what} columns"))));

@@ -45,8 +45,9 @@ impl Grammar<'_> {
         self.scopes.pop();
         let direction = self.pick(&["", " desc", " nulls first", " desc nulls last"]);
         let on_text = on.to_string();
-        let template = format!("select distinct on (#) {key}, # from # where # order by {on_text}{direction}, {key}");
-        Node::of(Sort::Other, &template, vec![on, value, from, condition])
+        let template = format!("select distinct on (#) {key}, # from # where # order by #{direction}, {key}");
+        let again = Node::leaf(Sort::Other, on_text);
+        Node::of(Sort::Other, &template, vec![on, value, from, condition, again])
     }
 
     fn with_ties(&mut self) -> Node {

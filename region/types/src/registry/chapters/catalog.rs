@@ -28,7 +28,7 @@ pub static PROCEDURES: &[Procedure] = &[
     p(3842, "pg_relation_is_updatable", &[oid::REGCLASS, oid::BOOL], oid::INT4, STABLE, F(system::relation_is_updatable)),
     p(3843, "pg_column_is_updatable", &[oid::REGCLASS, oid::INT2, oid::BOOL], oid::BOOL, STABLE, F(system::column_is_updatable)),
     // Ours: what CURRENT_TIMESTAMP and its kin are made of, so that they are shown as they were written.
-    p(9061, "trivet_current_timestamp", &[], oid::TIMESTAMPTZ, STABLE, F(datetime::now)),
+    p(9062, "trivet_current_timestamp", &[], oid::TIMESTAMPTZ, STABLE, F(datetime::now)),
     // Ours: a name's subscript.
     p(9051, "trivet_name_character", &[oid::NAME, oid::INT4], oid::CHAR, 0, F(system::name_character)),
 ];
