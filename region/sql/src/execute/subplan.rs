@@ -84,6 +84,11 @@ impl Subqueries {
     async fn value(&mut self, at: usize, context: &mut Context<'_>, row: &[Datum]) -> PgResult<Datum> {
         let subplans = Arc::clone(&self.subplans);
         let subplan = &subplans[at];
+        for guard in &subplan.guards {
+            if !guard.test(context.eval(), row)? {
+                return Ok(Datum::Null);
+            }
+        }
         for (parameter, slot) in &subplan.sets {
             context.outer[*parameter] = row[*slot].clone();
         }

@@ -77,6 +77,36 @@ pub struct Compilation {
     shared: HashMap<usize, usize>,
 }
 
+impl Compilation {
+    /// What came since `first` runs only where the guards are true. They are evaluated twice, so they have to be steady.
+    fn guard(&mut self, first: usize, steady: bool, guards: impl FnOnce() -> Vec<Compiled>) {
+        if !steady || first == self.subplans.len() {
+            return;
+        }
+        let guards = guards();
+        for subplan in self.subplans[first..].iter_mut().filter(|subplan| !subplan.shared) {
+            // The outer ones, which come later, decide whether the inner ones are looked at.
+            subplan.guards.splice(0..0, guards.iter().cloned());
+        }
+    }
+}
+
+/// The same whenever it is evaluated for one row.
+fn is_steady(expr: &Expr) -> bool {
+    let changes = |part: &Expr| match &part.kind {
+        ExprKind::Call { procedure, .. } => {
+            procedure.volatility() == trivet_types::registry::Volatility::Volatile
+                && moves_sequence(procedure).is_none()
+        }
+        _ => false,
+    };
+    !expr.any(&mut |part| changes(part))
+}
+
+fn is_not(operand: Compiled, value: bool) -> Compiled {
+    Compiled::IsBoolean { operand: Box::new(operand), value, negated: true }
+}
+
 impl Planner {
     /// Ask level `up` (0 = the current query's own row beside) for a column.
     fn request(&mut self, up: usize, relation: usize, column: usize) -> PgResult<usize> {
@@ -179,26 +209,23 @@ impl Planner {
                 let arguments = self.compile_all(arguments, layout, compilation)?;
                 if let Some(call) = crate::advisory::AdvisoryCall::of(procedure) {
                     let slot = layout.width + compilation.subplans.len();
-                    let root = Arc::new(Node::Values { rows: Arc::default(), width: 0 });
                     let kind = SubplanKind::Advisory { call, arguments };
-                    compilation.subplans.push(Subplan { root, kind, sets: Vec::new(), constant: false });
+                    compilation.subplans.push(Subplan::of_call(kind));
                     return Ok(Compiled::Slot(slot));
                 }
                 if let ("pg_sleep" | "pg_sleep_for" | "pg_sleep_until", [argument]) =
                     (procedure.name, arguments.as_slice())
                 {
                     let slot = layout.width + compilation.subplans.len();
-                    let root = Arc::new(Node::Values { rows: Arc::default(), width: 0 });
                     let kind = SubplanKind::Sleep { argument: argument.clone() };
-                    compilation.subplans.push(Subplan { root, kind, sets: Vec::new(), constant: false });
+                    compilation.subplans.push(Subplan::of_call(kind));
                     return Ok(Compiled::Slot(slot));
                 }
                 if let Some(sets) = moves_sequence(procedure) {
                     self.advances = Some(if sets { "setval()" } else { "nextval()" });
                     let slot = layout.width + compilation.subplans.len();
-                    let root = Arc::new(Node::Values { rows: Arc::default(), width: 0 });
                     let kind = SubplanKind::Sequence { sets, arguments };
-                    compilation.subplans.push(Subplan { root, kind, sets: Vec::new(), constant: false });
+                    compilation.subplans.push(Subplan::of_call(kind));
                     return Ok(Compiled::Slot(slot));
                 }
                 Compiled::Call { function, strict: procedure.is_strict(), arguments }
@@ -230,8 +257,12 @@ impl Planner {
                 modifier: expr.modifier,
                 strictness: if *explicit { Strictness::Explicit } else { Strictness::Assignment },
             },
-            ExprKind::And(terms) => Compiled::And(self.compile_all(terms, layout, compilation)?),
-            ExprKind::Or(terms) => Compiled::Or(self.compile_all(terms, layout, compilation)?),
+            ExprKind::And(terms) => {
+                Compiled::And(self.in_turn(terms, layout, compilation, |before| is_not(Compiled::And(before), false))?)
+            }
+            ExprKind::Or(terms) => {
+                Compiled::Or(self.in_turn(terms, layout, compilation, |before| is_not(Compiled::Or(before), true))?)
+            }
             ExprKind::Not(operand) => Compiled::Not(boxed(self, operand)?),
             ExprKind::IsNull { operand, negated } => {
                 Compiled::IsNull { operand: boxed(self, operand)?, negated: *negated }
@@ -246,17 +277,40 @@ impl Planner {
                 negated: *negated,
             },
             ExprKind::Case { branches, otherwise } => {
-                let mut compiled = Vec::with_capacity(branches.len());
+                let mut compiled: Vec<(Compiled, Compiled)> = Vec::with_capacity(branches.len());
+                let mut steady = true;
+                let none_before = |compiled: &[(Compiled, Compiled)]| {
+                    let before: Vec<Compiled> = compiled.iter().map(|(when, _)| when.clone()).collect();
+                    if before.is_empty() { vec![] } else { vec![is_not(Compiled::Or(before), true)] }
+                };
                 for (when, then) in branches {
-                    compiled.push((self.compile(when, layout, compilation)?, self.compile(then, layout, compilation)?));
+                    let first = compilation.subplans.len();
+                    let when_compiled = self.compile(when, layout, compilation)?;
+                    compilation.guard(first, steady, || none_before(&compiled));
+                    steady &= is_steady(when);
+                    let second = compilation.subplans.len();
+                    let then = self.compile(then, layout, compilation)?;
+                    compilation.guard(second, steady, || {
+                        let mut guards = none_before(&compiled);
+                        guards.push(when_compiled.clone());
+                        guards
+                    });
+                    compiled.push((when_compiled, then));
                 }
+                let first = compilation.subplans.len();
                 let otherwise = match otherwise {
                     Some(otherwise) => Some(Box::new(self.compile(otherwise, layout, compilation)?)),
                     None => None,
                 };
+                compilation.guard(first, steady, || none_before(&compiled));
                 Compiled::Case { branches: compiled, otherwise }
             }
-            ExprKind::Coalesce(arguments) => Compiled::Coalesce(self.compile_all(arguments, layout, compilation)?),
+            ExprKind::Coalesce(arguments) => {
+                let is_null = |operand: Compiled| Compiled::IsNull { operand: Box::new(operand), negated: false };
+                Compiled::Coalesce(self.in_turn(arguments, layout, compilation, |before| {
+                    Compiled::And(before.into_iter().map(is_null).collect())
+                })?)
+            }
             ExprKind::Extreme { arguments, greatest } => Compiled::Extreme {
                 arguments: self.compile_all(arguments, layout, compilation)?,
                 type_oid: expr.type_oid,
@@ -326,7 +380,8 @@ impl Planner {
                 if let Some(shared) = subquery.shared {
                     compilation.shared.insert(shared, slot);
                 }
-                compilation.subplans.push(Subplan { root, kind, sets, constant: all_before == all_after });
+                let (constant, shared) = (all_before == all_after, subquery.shared.is_some());
+                compilation.subplans.push(Subplan { root, kind, sets, constant, guards: Vec::new(), shared });
                 Compiled::Slot(slot)
             }
         })
@@ -339,6 +394,26 @@ impl Planner {
         compilation: &mut Compilation,
     ) -> PgResult<Vec<Compiled>> {
         exprs.iter().map(|expr| self.compile(expr, layout, compilation)).collect()
+    }
+
+    /// Expressions of which a later one is looked at only if `guard`, over those before it, is true.
+    fn in_turn(
+        &mut self,
+        exprs: &[Expr],
+        layout: &Layout,
+        compilation: &mut Compilation,
+        guard: impl Fn(Vec<Compiled>) -> Compiled,
+    ) -> PgResult<Vec<Compiled>> {
+        let mut compiled: Vec<Compiled> = Vec::with_capacity(exprs.len());
+        let mut steady = true;
+        for expr in exprs {
+            let first = compilation.subplans.len();
+            let next = self.compile(expr, layout, compilation)?;
+            compilation.guard(first, steady && !compiled.is_empty(), || vec![guard(compiled.clone())]);
+            steady &= is_steady(expr);
+            compiled.push(next);
+        }
+        Ok(compiled)
     }
 
     /// Catalog functions and `reg*` types need the catalog in memory.

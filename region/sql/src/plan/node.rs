@@ -163,6 +163,19 @@ pub struct Subplan {
     pub sets: OuterSets,
     /// Depends on nothing outside: run at most once.
     pub constant: bool,
+    /// Needed only where all of these are true, over the row with the slots before this one's: branches of CASE, what stands
+    /// behind something in COALESCE, AND, OR. NULL elsewhere, where nobody looks.
+    pub guards: Vec<Compiled>,
+    /// Several expressions look at it, each under conditions of its own.
+    pub shared: bool,
+}
+
+impl Subplan {
+    /// Something that has to wait, and is no query.
+    pub fn of_call(kind: SubplanKind) -> Subplan {
+        let root = Arc::new(Node::Values { rows: Arc::default(), width: 0 });
+        Subplan { root, kind, sets: Vec::new(), constant: false, guards: Vec::new(), shared: false }
+    }
 }
 
 #[derive(Debug)]
