@@ -419,13 +419,22 @@ fn first_place(query: &tree::Query) -> Place {
 
 /// `json_to_record(json) AS t(column type, ...)`: the column list goes to the function as arguments.
 fn json_record(value: Expr, columns: &[RelationColumn], alias: &tree::Alias, place: Place) -> PgResult<Expr> {
-    let ExprKind::Call { procedure, arguments } = &value.kind else { return Ok(value) };
+    let defined = alias.types.iter().any(Option::is_some);
+    let others = |value: Expr| match defined && value.type_oid != oid::RECORD {
+        true => {
+            let message = "a column definition list is only allowed for functions returning \"record\"";
+            Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, message)))
+        }
+        false if defined => Err(at(place, PgError::unsupported("a column definition list for this function"))),
+        false => Ok(value),
+    };
+    let ExprKind::Call { procedure, arguments } = &value.kind else { return others(value) };
     let many = match procedure.name {
         "json_to_record" | "jsonb_to_record" => false,
         "json_to_recordset" | "jsonb_to_recordset" => true,
-        _ => return Ok(value),
+        _ => return others(value),
     };
-    if !alias.types.iter().any(Option::is_some) {
+    if !defined {
         let message = "a column definition list is required for functions returning \"record\"";
         return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, message)));
     }

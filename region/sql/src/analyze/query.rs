@@ -673,7 +673,8 @@ pub(super) fn named_target(
     let visible = || targets.iter().enumerate().filter(|(_, target)| !target.hidden);
     match &expr.kind {
         tree::ExprKind::Literal(tree::Literal::Number(digits)) => {
-            let Ok(position) = digits.parse::<i64>() else {
+            // A number beyond an integer's is none for PostgreSQL's grammar.
+            let Ok(position) = digits.parse::<i32>() else {
                 let error = PgError::new(sqlstate::SYNTAX_ERROR, format!("non-integer constant in {clause}"));
                 return Err(at(expr.place, error));
             };

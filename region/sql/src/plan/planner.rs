@@ -785,7 +785,7 @@ fn wanted_rows(query: &Query) -> f64 {
     let number = |expr: &Option<Expr>| expr.as_ref().and_then(known_number);
     match (&query.limit, number(&query.limit)) {
         (None, _) => f64::INFINITY,
-        (Some(_), Some(limit)) => (limit + number(&query.offset).unwrap_or(0)).max(1) as f64,
+        (Some(_), Some(limit)) => limit.saturating_add(number(&query.offset).unwrap_or(0)).max(1) as f64,
         (Some(_), None) => 100.0,
     }
 }

@@ -205,3 +205,6 @@ create table with_words (a int) with fillfactor = 10;
 create table with_words (a int) with (fillfactor = 70) with;
 create table reset_words (a int);
 alter table reset_words reset fillfactor;
+select 1 limit 9223372036854775807 offset 16;
+select 1 union select 2 order by (-9223372036854775808);
+select 1 union select 2 order by 3000000000;
