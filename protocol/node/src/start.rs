@@ -23,7 +23,7 @@ use trivet_journal::Journal;
 use trivet_log::{Boot, Config, Core, Index, Machine, NodeKind, Output, Position, Recovered, Sabotage, Status};
 use trivet_transport::inspect::Day;
 use trivet_transport::{
-    Identity, Limits, Patience, PeerAddress, Rotation, StartError as TransportError, TlsError, Transport,
+    Identity, Limits, Patience, PeerAddress, Roster, Rotation, StartError as TransportError, TlsError, Transport,
     TransportConfig,
 };
 
@@ -247,6 +247,7 @@ fn transport_config(config: &NodeConfig, patience: Patience, identity: Identity)
     TransportConfig {
         me: config.node.id,
         cluster: config.node.cluster_id,
+        roster: Roster::of(config.roster.iter().map(|entry| (entry.id, entry.kind))),
         listen: config.listen.quic,
         peers: peers.map(|entry| PeerAddress { node: entry.id, address: entry.address.clone() }).collect(),
         identity,

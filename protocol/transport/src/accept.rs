@@ -33,6 +33,8 @@ enum KnockError {
     WrongDoor { wanted: u8, me: u8 },
     #[error("it belongs to cluster {0:032x}")]
     Cluster(u128),
+    #[error("{0}: compare the [[roster]] in both configurations")]
+    Roster(String),
 }
 
 /// Why a stream, and with it its connection, was closed.
@@ -106,6 +108,9 @@ async fn admit(shared: &Shared, connection: &Connection) -> Result<Arc<Peer>, Kn
     }
     if hello.to != shared.me {
         return Err(KnockError::WrongDoor { wanted: hello.to.0, me: shared.me.0 });
+    }
+    if let Some(difference) = shared.roster.difference(&hello.roster) {
+        return Err(KnockError::Roster(difference));
     }
     let welcome = Welcome { frame_max: u32::try_from(shared.limits.frame_max).expect("checked at start") };
     send.write_all(&welcome.encode()).await.map_err(|error| KnockError::Read(error.to_string()))?;

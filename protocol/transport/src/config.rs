@@ -1,5 +1,6 @@
 //! What a transport is started with. Defaults suit two regions up to half a second apart.
 use crate::inspect::{Day, inspect};
+use crate::roster::Roster;
 use crate::tls::TlsError;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,6 +15,8 @@ const MEBIBYTE: usize = 1 << 20;
 pub struct TransportConfig {
     pub me: NodeId,
     pub cluster: ClusterId,
+    /// Everybody, this node too. A peer that was told otherwise is refused.
+    pub roster: Roster,
     /// The only address that is bound. Dialling leaves from it too. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// Everybody else. A connection that names another node is refused.

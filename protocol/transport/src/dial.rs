@@ -159,7 +159,7 @@ async fn connect(shared: &Shared, endpoint: &Endpoint, peer: &Peer) -> Result<Di
 /// Exchanges first words, then opens one stream a class.
 async fn greet(shared: &Shared, peer: &Peer, connection: &Connection) -> Result<Dialled, DialError> {
     let frame_max = u32::try_from(shared.limits.frame_max).expect("checked at start");
-    let hello = Hello { from: shared.me, to: peer.node, cluster: shared.cluster, frame_max };
+    let hello = Hello { from: shared.me, to: peer.node, cluster: shared.cluster, roster: shared.roster, frame_max };
     let (mut send, mut receive) = connection.open_bi().await?;
     let other = |error: &dyn std::fmt::Display| DialError::Connection(error.to_string());
     send.write_all(&hello.encode()).await.map_err(|error| other(&error))?;

@@ -1,12 +1,13 @@
 //! The first words on a connection: who dials whom, in which cluster, with which version. The certificates have
 //! said the same already; this catches a wrong roster or an old binary with a clear sentence, and its answer tells
 //! the dialler that its certificate was accepted (in TLS 1.3 a client cannot know that by itself).
-use crate::frame::VERSION;
+use crate::roster::{ROSTER_LENGTH, Roster};
 use trivet_log::{ClusterId, NodeId};
 
+const VERSION: u16 = 2;
 const HELLO_MAGIC: &[u8; 8] = b"TRVTHELO";
 const WELCOME_MAGIC: &[u8; 8] = b"TRVTWELC";
-pub(crate) const HELLO_LENGTH: usize = 36;
+pub(crate) const HELLO_LENGTH: usize = 36 + ROSTER_LENGTH;
 pub(crate) const WELCOME_LENGTH: usize = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(crate) struct Hello {
     pub(crate) from: NodeId,
     pub(crate) to: NodeId,
     pub(crate) cluster: ClusterId,
+    /// Who takes part, as the dialler was told.
+    pub(crate) roster: Roster,
     /// Largest frame that the dialler will send.
     pub(crate) frame_max: u32,
 }
@@ -43,6 +46,7 @@ impl Hello {
         bytes[11] = self.to.0;
         bytes[12..16].copy_from_slice(&self.frame_max.to_le_bytes());
         bytes[16..32].copy_from_slice(&self.cluster.0.to_le_bytes());
+        bytes[32..32 + ROSTER_LENGTH].copy_from_slice(&self.roster.0);
         seal(&mut bytes);
         bytes
     }
@@ -54,6 +58,7 @@ impl Hello {
             to: NodeId(bytes[11]),
             frame_max: u32::from_le_bytes(part(bytes, 12)),
             cluster: ClusterId(u128::from_le_bytes(part(bytes, 16))),
+            roster: Roster(part(bytes, 32)),
         })
     }
 }
@@ -89,21 +94,29 @@ fn check(bytes: &[u8], magic: &[u8; 8]) -> Result<(), HelloError> {
     if &bytes[..8] != magic {
         return Err(HelloError::Magic);
     }
+    // Of another version, the checksum may lie elsewhere.
+    match u16::from_le_bytes(part(bytes, 8)) {
+        VERSION => {}
+        other => return Err(HelloError::Version(other)),
+    }
     let end = bytes.len() - 4;
     if crc32fast::hash(&bytes[..end]) != u32::from_le_bytes(part(bytes, end)) {
         return Err(HelloError::Checksum);
     }
-    match u16::from_le_bytes(part(bytes, 8)) {
-        VERSION => Ok(()),
-        other => Err(HelloError::Version(other)),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const HELLO: Hello = Hello { from: NodeId(1), to: NodeId(2), cluster: ClusterId(0xfeed), frame_max: 9 };
+    const HELLO: Hello = Hello {
+        from: NodeId(1),
+        to: NodeId(2),
+        cluster: ClusterId(0xfeed),
+        roster: Roster([1, 1, 2, 1, 3, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+        frame_max: 9,
+    };
 
     #[test]
     fn there_and_back() {

@@ -40,11 +40,13 @@ pub mod inspect;
 mod lanes;
 mod link;
 mod report;
+mod roster;
 mod tls;
 mod transport;
 
 pub use config::{Identity, Limits, Patience, PeerAddress, TransportConfig};
 pub use lanes::Sent;
 pub use link::{LinkEvent, LinkStatus, Received, Refused, Sink};
+pub use roster::Roster;
 pub use tls::{TlsError, check_dates, check_key_mode, node_name};
 pub use transport::{Links, Rotation, StartError, Transport, bind_hint};

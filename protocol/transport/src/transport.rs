@@ -7,6 +7,7 @@ use crate::frame::class_number;
 use crate::lanes::Sent;
 use crate::link::{LinkStatus, Outgoing, Peer, Sink};
 use crate::report::{Reporter, Trouble};
+use crate::roster::Roster;
 use crate::tls::{Tls, TlsError};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -63,6 +64,7 @@ pub struct Transport {
 pub(crate) struct Shared {
     pub(crate) me: NodeId,
     pub(crate) cluster: ClusterId,
+    pub(crate) roster: Roster,
     pub(crate) limits: Limits,
     pub(crate) patience: Patience,
     pub(crate) peers: BTreeMap<NodeId, Arc<Peer>>,
@@ -125,6 +127,7 @@ impl Transport {
         let shared = Arc::new(Shared {
             me: config.me,
             cluster: config.cluster,
+            roster: config.roster,
             peers: peers.collect(),
             limits: config.limits,
             patience: config.patience,

@@ -300,6 +300,16 @@ fn peers_that_do_not_fit_are_named() {
     b.says("no connection to node 3 at 127.0.0.1:");
     b.says("its certificate names another node or another cluster");
 
+    // B's file has the kinds of A and W exchanged: it would count other majorities than A does.
+    let files = Files::new();
+    files.change("B/node.toml", "id = 1\nkind = \"region\"", "id = 1\nkind = \"witness\"");
+    files.change("B/node.toml", "id = 3\nkind = \"witness\"", "id = 3\nkind = \"region\"");
+    let a = Process::start("trivet-region", &files.path("A/node.toml"), &files.bed.file("a3"));
+    a.says("is up");
+    let b = Process::start("trivet-region", &files.path("B/node.toml"), &files.bed.file("b3"));
+    a.says("node 1 is a witness in its roster, and a region in the one here: compare the [[roster]] in both configurations");
+    b.says("no connection to node 1 at 127.0.0.1:");
+
     // An authority of another cluster of the same name.
     let files = Files::new();
     let other = files.other_authority();

@@ -4,10 +4,10 @@ use parking_lot::{Condvar, Mutex};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use trivet_log::{Class, ClusterId, NodeId};
+use trivet_log::{Class, ClusterId, NodeId, NodeKind};
 use trivet_transport::certificates::{Authority, Certificate, make_ca, make_node_certificate};
 use trivet_transport::{
-    Identity, Limits, LinkEvent, Patience, PeerAddress, Received, Refused, Sink, Transport, TransportConfig,
+    Identity, Limits, LinkEvent, Patience, PeerAddress, Received, Refused, Roster, Sink, Transport, TransportConfig,
 };
 
 pub const CLUSTER: ClusterId = ClusterId(0xabcdef);
@@ -144,6 +144,7 @@ impl Plan {
         let config = TransportConfig {
             me: self.me,
             cluster: self.cluster,
+            roster: Roster::of([(self.me, NodeKind::Region), (self.peer, NodeKind::Region)]),
             listen: self.listen,
             peers: vec![PeerAddress { node: self.peer, address: self.peer_address }],
             identity: identity.expect("our own certificates"),

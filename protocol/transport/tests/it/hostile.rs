@@ -7,9 +7,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Duration;
-use trivet_log::{Class, ClusterId, NodeId};
+use trivet_log::{Class, ClusterId, NodeId, NodeKind};
 use trivet_transport::certificates::{Authority, Certificate, make_ca, make_node_certificate, make_server_certificate};
-use trivet_transport::{Identity, Limits, Patience, StartError, Transport, TransportConfig, node_name};
+use trivet_transport::{Identity, Limits, Patience, Roster, StartError, Transport, TransportConfig, node_name};
 
 /// A QUIC client that knows our handshake and nothing else.
 struct Stranger {
@@ -66,12 +66,19 @@ impl Stranger {
     }
 }
 
+/// Nodes 1 and 2 are regions, as the nodes of these tests are told.
 fn hello(from: u8, to: u8, cluster: u128, version: u16) -> Vec<u8> {
+    hello_of(from, to, cluster, version, &[1, 1, 2, 1])
+}
+
+fn hello_of(from: u8, to: u8, cluster: u128, version: u16, roster: &[u8]) -> Vec<u8> {
     let mut bytes = b"TRVTHELO".to_vec();
     bytes.extend(version.to_le_bytes());
     bytes.extend([from, to]);
     bytes.extend((1u32 << 20).to_le_bytes());
     bytes.extend(cluster.to_le_bytes());
+    bytes.extend(roster);
+    bytes.resize(48, 0);
     let crc = crc32fast::hash(&bytes);
     bytes.extend(crc.to_le_bytes());
     bytes
@@ -99,21 +106,26 @@ fn wrong_first_words_close_the_connection_with_a_reason() {
     introduce(&one, &two);
     let stranger = Stranger::new(&authority, Some(&make_node_certificate(&authority, TWO).expect("signed")));
     let table = [
-        ("garbage", vec![0x55; 36], "does not begin as one of ours"),
+        ("garbage", vec![0x55; 52], "does not begin as one of ours"),
         ("too short", b"TRVT".to_vec(), "could not be read"),
         (
             "flipped",
             {
-                let mut bytes = hello(2, 1, CLUSTER.0, 1);
+                let mut bytes = hello(2, 1, CLUSTER.0, 2);
                 bytes[20] ^= 1;
                 bytes
             },
             "wrong checksum",
         ),
-        ("version", hello(2, 1, CLUSTER.0, 2), "speaks version 2"),
-        ("cluster", hello(2, 1, 5, 1), "belongs to cluster"),
-        ("claim", hello(3, 1, CLUSTER.0, 1), "says that it is node 3"),
-        ("door", hello(2, 3, CLUSTER.0, 1), "wants node 3, this is node 1"),
+        ("version", hello(2, 1, CLUSTER.0, 7), "speaks version 7"),
+        ("cluster", hello(2, 1, 5, 2), "belongs to cluster"),
+        ("claim", hello(3, 1, CLUSTER.0, 2), "says that it is node 3"),
+        (
+            "roster",
+            hello_of(2, 1, CLUSTER.0, 2, &[1, 1, 2, 2]),
+            "node 2 is a witness in its roster, and a region in the one here: compare the [[roster]]",
+        ),
+        ("door", hello(2, 3, CLUSTER.0, 2), "wants node 3, this is node 1"),
     ];
     for (name, words, reason) in table {
         let closed = stranger.closed_because(&one, async |connection| greet(&connection, &words).await);
@@ -141,7 +153,7 @@ fn wrong_frames_close_the_connection_with_a_reason() {
     ];
     for (name, bytes, reason) in table {
         let closed = stranger.closed_because(&one, async |connection| {
-            greet(&connection, &hello(2, 1, CLUSTER.0, 1)).await;
+            greet(&connection, &hello(2, 1, CLUSTER.0, 2)).await;
             let mut stream = connection.open_uni().await.expect("a stream");
             let _ = stream.write_all(&bytes).await;
         });
@@ -254,6 +266,7 @@ fn a_certificate_for_another_node_stops_the_start() {
     let config = TransportConfig {
         me: ONE,
         cluster: CLUSTER,
+        roster: Roster::of([(ONE, NodeKind::Region)]),
         listen: crate::cluster::loopback(),
         peers: Vec::new(),
         identity: identity.expect("PEM"),
