@@ -110,6 +110,7 @@ fn reads_forward(node: &Node) -> bool {
         Node::Scan(scan) => match &scan.access {
             Access::Full => true,
             Access::Index { unique_point, .. } => *unique_point,
+            Access::Any(_) => false,
         },
         Node::Filter { input, .. } => reads_forward(input),
         _ => false,

@@ -1,4 +1,5 @@
 //! Reading a table: whole, by an index's range, by unique keys.
+use super::memory::Held;
 use super::watch::Watched;
 use super::{Arc, BATCH_ROWS, Context, Operator, Row};
 use crate::catalog::Table;
@@ -25,6 +26,13 @@ enum State {
     Points(Vec<Bytes>),
     /// Index ranges that are left, last first.
     Ranges(Vec<KeyRange>),
+    /// What several indexes have to be asked for.
+    Indexes(Vec<Lookup>),
+    /// Rows that are left, which are counted while they are kept.
+    Rows {
+        ids: std::vec::IntoIter<RowId>,
+        _held: Held,
+    },
     End,
 }
 
@@ -36,6 +44,15 @@ impl ScanOperator {
     fn start(&self, context: &Context<'_>) -> PgResult<State> {
         Ok(match &self.scan.access {
             Access::Full => State::Table(table_range(self.scan.table.storage)),
+            Access::Any(branches) => {
+                let lookups = branches.iter().filter_map(|branch| match branch {
+                    Access::Index { storage, probe, unique_point, .. } => {
+                        Some(lookup(*storage, probe, *unique_point, context.eval()))
+                    }
+                    Access::Full | Access::Any(_) => None,
+                });
+                State::Indexes(lookups.collect::<PgResult<_>>()?)
+            }
             Access::Index { storage, probe, unique_point, .. } => {
                 match lookup(*storage, probe, *unique_point, context.eval())? {
                     Lookup::Points(mut points) => {
@@ -61,6 +78,41 @@ impl ScanOperator {
             _ => out.push(row),
         }
         Ok(())
+    }
+
+    /// The ids of all rows that any of the lookups finds, in their order, each once.
+    async fn found(&self, context: &mut Context<'_>, lookups: Vec<Lookup>) -> PgResult<State> {
+        let mut held = context.memory.hold();
+        let mut ids: Vec<RowId> = Vec::new();
+        for lookup in lookups {
+            match lookup {
+                Lookup::Points(points) => {
+                    for points in points.chunks(BATCH_ROWS) {
+                        let found = context.transaction.get_many(points).await?;
+                        ids.append(&mut pointed_at(points, found)?);
+                    }
+                }
+                Lookup::Ranges(ranges) => {
+                    for mut range in ranges {
+                        loop {
+                            let entries = context.transaction.scan(&range, false, BATCH_ROWS).await?;
+                            held.grow(entries.len() * std::mem::size_of::<RowId>())?;
+                            for entry in &entries {
+                                ids.push(entry_row_id(&entry.key, &entry.value)?);
+                            }
+                            context.breathe(entries.len()).await;
+                            match entries.last() {
+                                Some(last) if entries.len() == BATCH_ROWS => range.start = after(&last.key),
+                                _ => break,
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(State::Rows { ids: ids.into_iter(), _held: held })
     }
 
     /// Rows by their ids, in the ids' order.
@@ -122,6 +174,12 @@ pub(crate) fn entry_row_id(key: &[u8], value: &[u8]) -> PgResult<RowId> {
     id.ok_or_else(|| PgError::new(sqlstate::DATA_CORRUPTED, "an index entry names no row"))
 }
 
+/// The ids of the rows whose unique entries were found.
+fn pointed_at(keys: &[Bytes], found: Vec<Option<Bytes>>) -> PgResult<Vec<RowId>> {
+    let there = keys.iter().zip(found).filter_map(|(key, value)| Some((key, value?)));
+    there.map(|(key, value)| entry_row_id(key, &value)).collect()
+}
+
 #[async_trait]
 impl Operator for ScanOperator {
     async fn next(&mut self, context: &mut Context<'_>, wanted: usize) -> PgResult<Vec<Row>> {
@@ -136,6 +194,19 @@ impl Operator for ScanOperator {
             match &mut self.state {
                 State::Start => unreachable!("started above"),
                 State::End => return Ok(out),
+                State::Indexes(lookups) => {
+                    let lookups = std::mem::take(lookups);
+                    self.state = self.found(context, lookups).await?;
+                    continue;
+                }
+                State::Rows { ids, .. } => {
+                    let ids: Vec<RowId> = ids.by_ref().take(limit).collect();
+                    if ids.is_empty() {
+                        self.state = State::End;
+                        continue;
+                    }
+                    self.fetch(context, &ids, &mut out).await?;
+                }
                 State::Table(range) => {
                     let rows = context.transaction.scan(range, false, limit).await?;
                     let next = match rows.last() {
@@ -172,12 +243,7 @@ impl Operator for ScanOperator {
                         keys.push(next);
                     }
                     let found = context.transaction.get_many(&keys).await?;
-                    let mut ids = Vec::with_capacity(keys.len());
-                    for (key, value) in keys.iter().zip(found) {
-                        if let Some(value) = value {
-                            ids.push(entry_row_id(key, &value)?);
-                        }
-                    }
+                    let ids = pointed_at(&keys, found)?;
                     self.fetch(context, &ids, &mut out).await?;
                 }
                 State::Ranges(ranges) => {

@@ -17,7 +17,15 @@ use trivet_types::{Datum, Oid, PgResult, oid};
 #[derive(Clone, Debug)]
 pub enum Access {
     Full,
-    Index { storage: StorageId, name: String, probe: Probe, unique_point: bool, reverse: bool },
+    Index {
+        storage: StorageId,
+        name: String,
+        probe: Probe,
+        unique_point: bool,
+        reverse: bool,
+    },
+    /// Whatever any of these finds, each row once, in the order of the rows' ids. Each is an `Index`.
+    Any(Vec<Access>),
 }
 
 /// Equalities on leading columns, then maybe bounds on the next one.
@@ -83,13 +91,54 @@ const PROBES_MAX: usize = 1000;
 /// A scan is expected to come across no fewer rows.
 const SCAN_ROWS_MIN: f64 = 300.0;
 
-/// The cheapest way to the rows that the conditions leave.
-pub fn choose(view: &TableView, steering: &[Steering], settings: &PlanSettings) -> Chosen {
+/// The cheapest way to the rows that the conditions leave. Each of `alternatives` is an OR's terms.
+pub fn choose(
+    view: &TableView,
+    steering: &[Steering],
+    alternatives: &[Vec<Vec<Steering>>],
+    settings: &PlanSettings,
+) -> Chosen {
     let rows = view.rows();
     // A small table may have grown since it was looked at.
     let scan = cost::SEEK + rows.max(SCAN_ROWS_MIN) * cost::SCAN_ROW + PlanSettings::penalty(settings.sequential_scan);
     // Nobody knows how large a table without statistics is: any index is better than all of it.
     let unknown = if view.statistics.is_some() { 0.0 } else { cost::DISABLED / 1000.0 };
+    let mut best = choose_index(view, steering, settings);
+    for terms in alternatives {
+        let Some(any) = choose_any(view, steering, terms, settings) else { continue };
+        // Without statistics one index is believed before several.
+        if best.as_ref().is_none_or(|best| view.statistics.is_some() && any.cost < best.cost) {
+            best = Some(any);
+        }
+    }
+    match best {
+        Some(chosen) if chosen.cost <= scan + unknown => chosen,
+        _ => Chosen { access: Access::Full, rows, cost: scan },
+    }
+}
+
+/// An index for each term of an OR; `None` if a term has none.
+fn choose_any(
+    view: &TableView,
+    steering: &[Steering],
+    terms: &[Vec<Steering>],
+    settings: &PlanSettings,
+) -> Option<Chosen> {
+    let (mut found, mut entered, mut searches) = (Vec::with_capacity(terms.len()), 0.0, 0.0);
+    for term in terms {
+        let own: Vec<Steering> = term.iter().chain(steering).cloned().collect();
+        let chosen = choose_index(view, &own, settings)?;
+        entered += chosen.rows;
+        // The rows are fetched once, after all entries are known.
+        searches += chosen.cost - chosen.rows * cost::FETCH;
+        found.push(chosen.access);
+    }
+    let rows = entered.min(view.rows()).max(1.0);
+    Some(Chosen { access: Access::Any(found), rows, cost: searches + rows * cost::FETCH })
+}
+
+/// The cheapest index that the conditions can steer.
+fn choose_index(view: &TableView, steering: &[Steering], settings: &PlanSettings) -> Option<Chosen> {
     let mut best: Option<(f64, u32, Chosen)> = None;
     for index in view.table.indexes.iter().filter(|index| index.is_plain()) {
         let probe = probe_of(&view.table, index, steering);
@@ -113,10 +162,7 @@ pub fn choose(view: &TableView, steering: &[Steering], settings: &PlanSettings) 
             best = Some((chosen.cost, score, chosen));
         }
     }
-    match best {
-        Some((cost, _, chosen)) if cost <= scan + unknown => chosen,
-        _ => Chosen { access: Access::Full, rows, cost: scan },
-    }
+    best.map(|(_, _, chosen)| chosen)
 }
 
 /// What an index with a probe comes across, and what that costs.
@@ -176,7 +222,7 @@ pub type WantedOrder = [(usize, bool)];
 /// An index that gives the rows in the wanted order and answers the conditions no worse than `best` does.
 pub fn choose_ordered(table: &Table, steering: &[Steering], wanted: &WantedOrder, best: &Access) -> Option<Access> {
     let fixed_by_best = match best {
-        Access::Full => 0,
+        Access::Full | Access::Any(_) => 0,
         Access::Index { unique_point: true, .. } => return None,
         Access::Index { probe, .. } => probe.equal.len(),
     };

@@ -116,6 +116,17 @@ pub(super) fn steers(condition: &Expr, relation: usize) -> Vec<Steer<'_>> {
     found
 }
 
+/// What each term of an OR says that an index can use; `None` if it is no OR, or a term says nothing.
+pub(super) fn alternatives(condition: &Expr, relation: usize) -> Option<Vec<Vec<Steer<'_>>>> {
+    let ExprKind::Or(terms) = &condition.kind else { return None };
+    let said = terms.iter().map(|term| match &term.kind {
+        ExprKind::And(parts) => parts.iter().flat_map(|part| steers(part, relation)).collect(),
+        _ => steers(term, relation),
+    });
+    let said: Vec<Vec<Steer<'_>>> = said.collect();
+    said.iter().all(|term| !term.is_empty()).then_some(said)
+}
+
 /// `(a, b) > (x, y)`, which is `a > x OR a = x AND b > y`: whatever passes has `a >= x`. So with any other terms that all say of one
 /// column that it equals a value or lies on the same side of it.
 fn common_bound(terms: &[Expr], relation: usize) -> Option<Steer<'_>> {

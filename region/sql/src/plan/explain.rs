@@ -345,6 +345,7 @@ impl<'p> Explainer<'p> {
         let kind = match &scan.access {
             Access::Full => "Seq Scan",
             Access::Index { .. } => "Index Scan",
+            Access::Any(_) => "Bitmap Heap Scan",
         };
         let mut shown = self.shown(node, kind, estimate);
         if let Access::Index { name, reverse, .. } = &scan.access {
@@ -362,7 +363,30 @@ impl<'p> Explainer<'p> {
             let loops = shown.found.as_ref().map_or(1, |found| found.loops);
             shown.lines.extend(self.removed(found.removed, loops));
         }
+        if let Access::Any(_) = &scan.access {
+            shown.inputs.push(self.either(note, &shown));
+        }
         shown
+    }
+
+    /// The indexes of a scan by several. What each of them found is not counted.
+    fn either(&self, note: Option<&Note>, scan: &Shown) -> Shown {
+        let part = |kind: &str| Shown {
+            kind: kind.to_owned(),
+            title: kind.to_owned(),
+            estimate: Estimate { width: 0.0, total: 0.0, ..scan.estimate },
+            found: scan.found.clone(),
+            ..Shown::default()
+        };
+        let mut all = part("BitmapOr");
+        for (index, condition) in note.map(|note| note.branches.as_slice()).unwrap_or_default() {
+            let mut one = part("Bitmap Index Scan");
+            let _ = write!(one.title, " on {}", quote_identifier(index));
+            one.named.push(("Index Name", index.clone()));
+            one.lines.push(("Index Cond".to_owned(), Value::Text(condition.clone())));
+            all.inputs.push(one);
+        }
+        all
     }
 
     fn join(

@@ -1,7 +1,7 @@
 //! FROM and WHERE: scans, and the joins that combine them, in the order and by the methods that `search` found.
 use super::access::{Chosen, Steering, choose, choose_ordered, ordered_cost};
 use super::compile::{Compilation, Layout, conjunction, conjuncts};
-use super::condition::{Condition, equality_sides, implied, steers};
+use super::condition::{Condition, Steer, alternatives, equality_sides, implied, steers};
 use super::cost;
 use super::expr::Compiled;
 use super::node::{Node, ScanNode, SortKey};
@@ -537,15 +537,22 @@ impl Planner {
                 self.note_table(table);
                 let layout = source_layout(relation.columns.len() + 1);
                 let value_layout = Layout::empty(beside.lateral);
-                let mut steering = Vec::new();
+                let mut compiled = |said: Vec<Steer<'_>>| -> PgResult<Vec<Steering>> {
+                    let compiled = said.into_iter().map(|steer| {
+                        let value = self.compile_plain(&steer.value, &value_layout)?;
+                        Ok(Planner::steering(steer.column, steer.comparison, &steer.value, value))
+                    });
+                    compiled.collect()
+                };
+                let (mut steering, mut either) = (Vec::new(), Vec::new());
                 for condition in &conditions {
-                    for steer in steers(&condition.expr, at) {
-                        let compiled = self.compile_plain(&steer.value, &value_layout)?;
-                        steering.push(Planner::steering(steer.column, steer.comparison, &steer.value, compiled));
+                    steering.extend(compiled(steers(&condition.expr, at))?);
+                    if let Some(terms) = alternatives(&condition.expr, at) {
+                        either.push(terms.into_iter().map(&mut compiled).collect::<PgResult<Vec<_>>>()?);
                     }
                 }
                 let view = self.view(table);
-                let mut chosen = choose(&view, &steering, &self.settings);
+                let mut chosen = choose(&view, &steering, &either, &self.settings);
                 let exprs: Vec<&Expr> = conditions.iter().map(|condition| &condition.expr).collect();
                 let fraction: f64 = exprs.iter().map(|expr| self.selectivity(relations, expr)).product();
                 let rows = (view.rows() * fraction).clamp(1.0, chosen.rows.max(1.0));

@@ -3,7 +3,7 @@
 //! Only a plan that is made for EXPLAIN keeps them. A note belongs to a part of a node that only this node has, behind an
 //! `Arc`, and is found by that part's place in memory, which does not change when nodes move into each other.
 use super::access::{Access, Comparison};
-use super::condition::{steer, steers};
+use super::condition::{alternatives, steer, steers};
 use super::node::{Plan, ScanNode};
 use super::planner::Planner;
 use super::search::Side;
@@ -34,6 +34,8 @@ pub struct Note {
     pub alias: Option<String>,
     /// Labelled lines: `Filter`, `Hash Cond`, `Sort Key`.
     pub lines: Vec<(&'static str, String)>,
+    /// Of a scan by several indexes: their names and conditions.
+    pub branches: Vec<(String, String)>,
 }
 
 pub type Notes = HashMap<PartOf, Note>;
@@ -136,11 +138,12 @@ impl Planner {
             return;
         }
         self.note_side(scan, side);
+        if let Access::Any(branches) = &scan.access {
+            return self.note_branches(scan, branches, relation, at, conditions);
+        }
         let mut steering: Vec<&Expr> = Vec::new();
-        if let Access::Index { name, probe, .. } = &scan.access {
-            let keys = scan.table.indexes.iter().find(|index| index.name == *name).map(|index| index.keys.as_slice());
-            let used = probe.equal.len() + usize::from(probe.range_column.is_some());
-            let columns: Vec<usize> = keys.unwrap_or_default().iter().take(used).map(|key| key.column).collect();
+        if let Access::Index { .. } = &scan.access {
+            let columns = probed_columns(&scan.access, scan);
             let steers_here = |expr: &&&Expr| steers(expr, at).iter().any(|steer| columns.contains(&steer.column));
             steering = conditions.iter().filter(steers_here).copied().collect();
         }
@@ -181,6 +184,58 @@ impl Planner {
         self.note(scan, |note| {
             note.alias = Some(alias);
             note.lines.extend(lines);
+        });
+    }
+
+    fn note_branches(
+        &mut self,
+        scan: &Arc<ScanNode>,
+        branches: &[Access],
+        relation: &Relation,
+        at: usize,
+        conditions: &[&Expr],
+    ) {
+        let fits = |expr: &&&Expr| {
+            alternatives(expr, at).is_some_and(|terms| {
+                terms.len() == branches.len()
+                    && terms.iter().zip(branches).all(|(term, branch)| {
+                        let columns = probed_columns(branch, scan);
+                        term.iter().any(|steer| columns.contains(&steer.column))
+                    })
+            })
+        };
+        let either = conditions.iter().find(fits).copied();
+        let rest: Vec<&Expr> = conditions
+            .iter()
+            .filter(|expr| !either.is_some_and(|either| std::ptr::eq(either, **expr)))
+            .copied()
+            .collect();
+        let mut lines = Vec::new();
+        lines.extend(either.map(|either| ("Recheck Cond", self.text(either))));
+        if !rest.is_empty() {
+            lines.push(("Filter", self.conjunction_text(&rest)));
+        }
+        let terms: &[Expr] = match either.map(|either| &either.kind) {
+            Some(ExprKind::Or(terms)) => terms,
+            _ => &[],
+        };
+        let named = branches.iter().enumerate().filter_map(|(branch, access)| {
+            let Access::Index { name, .. } = access else { return None };
+            let columns = probed_columns(access, scan);
+            let parts = match terms.get(branch).map(|term| &term.kind) {
+                Some(ExprKind::And(parts)) => parts.as_slice(),
+                _ => terms.get(branch).map(std::slice::from_ref).unwrap_or_default(),
+            };
+            let probed = |part: &&Expr| steers(part, at).iter().any(|steer| columns.contains(&steer.column));
+            let probed: Vec<&Expr> = parts.iter().filter(probed).collect();
+            Some((name.clone(), self.conjunction_text(&probed)))
+        });
+        let named = named.collect();
+        let alias = relation.alias.clone();
+        self.note(scan, |note| {
+            note.alias = Some(alias);
+            note.lines.extend(lines);
+            note.branches = named;
         });
     }
 
@@ -243,4 +298,12 @@ impl Planner {
         let text = self.list(exprs);
         self.note(part, |note| note.lines.push((label, text)));
     }
+}
+
+/// The columns that an index scan's probe says something of.
+fn probed_columns(access: &Access, scan: &ScanNode) -> Vec<usize> {
+    let Access::Index { name, probe, .. } = access else { return Vec::new() };
+    let keys = scan.table.indexes.iter().find(|index| index.name == *name).map(|index| index.keys.as_slice());
+    let used = probe.equal.len() + usize::from(probe.range_column.is_some());
+    keys.unwrap_or_default().iter().take(used).map(|key| key.column).collect()
 }

@@ -7,7 +7,7 @@
 //! The rows of a joined subset are the product of its parts' rows and of the fractions that its conditions let through, so
 //! they do not depend on the order.
 use super::access::{Access, Comparison, Steering, choose};
-use super::condition::{Condition, equality_sides, steers};
+use super::condition::{Condition, Steer, alternatives, equality_sides, steers};
 use super::cost::{self, PlanSettings};
 use super::expr::Compiled;
 use super::guess::{known_number, known_value};
@@ -80,11 +80,15 @@ impl Planner {
         Steering { column, comparison, value: compiled, known, elements }
     }
 
-    fn expected_steering(condition: &Expr, relation: usize) -> Vec<Steering> {
-        let steering = |steer: super::condition::Steer<'_>| {
+    fn expected(said: Vec<Steer<'_>>) -> Vec<Steering> {
+        let steering = |steer: Steer<'_>| {
             Planner::steering(steer.column, steer.comparison, &steer.value, Compiled::Constant(Datum::Null))
         };
-        steers(condition, relation).into_iter().map(steering).collect()
+        said.into_iter().map(steering).collect()
+    }
+
+    fn expected_steering(condition: &Expr, relation: usize) -> Vec<Steering> {
+        Planner::expected(steers(condition, relation))
     }
 
     /// A part of FROM by itself, under its own conditions.
@@ -119,7 +123,10 @@ impl Planner {
                 let view = self.view(table);
                 let steering: Vec<Steering> =
                     conditions.iter().flat_map(|condition| Planner::expected_steering(condition, relation)).collect();
-                let chosen = choose(&view, &steering, &self.settings);
+                let either = conditions.iter().filter_map(|condition| alternatives(condition, relation));
+                let either: Vec<Vec<Vec<Steering>>> =
+                    either.map(|terms| terms.into_iter().map(Planner::expected).collect()).collect();
+                let chosen = choose(&view, &steering, &either, &self.settings);
                 let needed = self.needed_columns(relation, of.columns.len());
                 let rows = (view.rows() * fraction).clamp(1.0, chosen.rows.max(1.0));
                 Side { rows, cost: chosen.cost, width: view.width(&needed) + 8.0 }
@@ -446,7 +453,7 @@ impl Planner {
         }
         let mut steering = joins.clone();
         steering.extend(of(own));
-        let chosen = choose(&self.view(table), &steering, &self.settings);
+        let chosen = choose(&self.view(table), &steering, &[], &self.settings);
         let Access::Index { name, probe, .. } = &chosen.access else { return None };
         let index = table.indexes.iter().find(|index| index.name == *name)?;
         let steers = index.keys[..probe.equal.len()].iter().any(|key| {
