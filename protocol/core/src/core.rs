@@ -9,6 +9,7 @@
 use crate::candidate::{self, Candidate};
 use crate::contact::Contact;
 use crate::disk::Disk;
+use crate::early::Early;
 use crate::election;
 use crate::follower;
 use crate::io::*;
@@ -111,6 +112,7 @@ impl Core {
             matched: Index(0),
             leader_durable: Index(0),
             leader_commit: Index(0),
+            early: Early::default(),
             contacts,
             leases: Leases::new(&config, now.boottime),
             proposals: Proposals::new(&config.sabotage),
@@ -431,7 +433,7 @@ impl Core {
             self.lead(fx);
         }
         let node = &mut self.node;
-        let mut candidate = false;
+        let mut withheld = 0;
         match &mut self.role {
             Role::Leader(leader) => {
                 leader.commit(node, fx);
@@ -440,6 +442,7 @@ impl Core {
                 leader.replicate(node, fx);
                 leader.notify_durable(node, fx);
                 leader.pursue_hand_over(node, fx);
+                withheld = leader.withheld(node);
             }
             Role::Follower { .. } => {
                 follower::infer_commit(node, fx);
@@ -448,7 +451,7 @@ impl Core {
                 follower::acknowledge(node, fx);
             }
             Role::Candidate(standing) => {
-                candidate = standing.stands();
+                withheld = if standing.stands() { u8::MAX } else { 0 };
                 node.persist(fx.out);
             }
         }
@@ -460,6 +463,6 @@ impl Core {
         node.leases.update(&node.log, node.commit.index, now, fx.out);
         node.note_service(now);
         node.serve_reads(fx.out);
-        node.send_heartbeats(matches!(self.role, Role::Leader(_)), candidate, fx.out);
+        node.send_heartbeats(matches!(self.role, Role::Leader(_)), withheld, fx.out);
     }
 }

@@ -10,6 +10,10 @@ use crate::message::*;
 use crate::node::{Effects, Node};
 use crate::types::*;
 
+/// Room for what a leader may have on its way.
+const EARLY_APPENDS_OF_LARGEST_SIZE: usize = 8;
+const EARLY_APPEND_BYTES_MIN: usize = 8 << 10;
+
 /// Entries from the leader of our term.
 pub(crate) fn on_append<M: Machine>(
     node: &mut Node,
@@ -22,10 +26,33 @@ pub(crate) fn on_append<M: Machine>(
         fx.event(Event::Ignored { from, reason });
         return;
     }
-    if !node.log.contains(previous) {
-        reject(node, fx, from, previous, None);
+    if node.log.contains(previous) {
+        take_in(node, fx, from, previous, entries);
+        while let Some((previous, entries)) = node.early.next(node.log.last().index)
+            && !node.failed
+        {
+            if node.log.contains(previous) {
+                take_in(node, fx, from, previous, entries);
+            }
+        }
         return;
     }
+    // it may be lost, so the leader is told; if it is only late, this is what comes after it
+    reject(node, fx, from, previous, None);
+    if previous.index > node.log.last().index {
+        let room = EARLY_APPENDS_OF_LARGEST_SIZE * node.config.append_bytes_max.max(EARLY_APPEND_BYTES_MIN);
+        node.early.keep(previous, entries, room);
+    }
+}
+
+/// Entries that follow what is here.
+fn take_in<M: Machine>(
+    node: &mut Node,
+    fx: &mut Effects<'_, M>,
+    from: NodeId,
+    previous: Position,
+    entries: Vec<AppendEntry>,
+) {
     let mut at = previous;
     let mut grew = false;
     for entry in entries {

@@ -4,6 +4,8 @@
 //! - R2: a node that is not heard is sent nothing but heartbeats; one that is heard again is probed at once.
 //! - R3: a leader that has had no answer from anyone for as long as an election takes gives up leading, since nobody
 //!   else would start one while it is heard.
+//! - R4: a region without a promise gets one only once it is near our log's end, since from then on every commit waits for
+//!   it; or once it comes no nearer, since then only that wait lets it.
 use crate::codec::proposal_checksum;
 use crate::commit::{Voter, committable};
 use crate::contact::Contact;
@@ -81,7 +83,11 @@ impl Leader {
             _ => next,
         };
         Leader {
-            peers: node.contacts.iter().map(|contact| Progress::new(contact, first(contact), now)).collect(),
+            peers: node
+                .contacts
+                .iter()
+                .map(|contact| Progress::new(contact, first(contact), next.previous(), now))
+                .collect(),
             intake: node.contacts.iter().map(|contact| Intake::new(contact.node, &sabotage)).collect(),
             engagement: Engagement::default(),
             since: now,
@@ -358,7 +364,7 @@ impl Leader {
             peer.mark(last, now);
             peer.told_durable = node.disk.durable(); // the heartbeat says it
         }
-        self.engagement.review(node, &mut self.peers, fx);
+        self.review_engagement(node, fx);
         self.spread_low_water(node, fx);
         if self.hand_over.as_ref().is_some_and(|hand_over| now >= hand_over.until) {
             self.hand_over = None;
@@ -368,6 +374,11 @@ impl Leader {
             now.saturating_sub(alive) < node.timing().election_min
         });
         answered.count() as u32 + 1 >= node.majority()
+    }
+
+    /// Has the witness keep the log if a region may soon be without it (W2).
+    pub fn review_engagement<M: Machine>(&mut self, node: &mut Node, fx: &mut Effects<'_, M>) {
+        self.engagement.review(node, &mut self.peers, fx);
     }
 
     fn spread_low_water<M: Machine>(&self, node: &mut Node, fx: &mut Effects<'_, M>) {
@@ -382,6 +393,26 @@ impl Leader {
         });
         let lowest = reports.fold(node.low_water, Index::min);
         fx.machine.low_water_of_all(lowest);
+    }
+
+    /// The places of the regions that are promised nothing for now (R4).
+    pub fn withheld(&mut self, node: &Node) -> u8 {
+        let now = node.clock();
+        let last = node.log.last().index;
+        let timing = node.timing();
+        let mut places = 0;
+        for peer in self.peers.iter_mut().filter(|peer| peer.kind == NodeKind::Region) {
+            let Some(contact) = node.contact(peer.node) else { continue };
+            if node.leases.is_promised(peer.node, contact.boot, now) || contact.is_silent(timing, now) {
+                peer.ends_approach();
+                continue;
+            }
+            let window = 20 * timing.heartbeat + 8 * contact.round_trip;
+            if peer.is_approaching(last, now, contact.patience(timing), window) {
+                places |= 1 << peer.place;
+            }
+        }
+        places
     }
 
     // ---- handing over

@@ -107,6 +107,16 @@ impl Leases {
         self.made.iter().any(|made| made.to == to && made.released.is_none_or(|released| boot > released))
     }
 
+    /// Has that boot of the region stopped serving for good?
+    pub fn has_released(&self, region: NodeId, boot: Boot) -> bool {
+        self.made.iter().any(|made| made.to == region && made.released.is_some_and(|released| boot <= released))
+    }
+
+    /// Is a promise of ours to that boot of the region in force? One that is only assumed does not count.
+    pub fn is_promised(&self, to: NodeId, boot: Boot, now: Nanos) -> bool {
+        self.made.iter().any(|made| made.to == to && made.boot == Some(boot) && made.until >= now && made.until > 0)
+    }
+
     pub fn make(&mut self, to: NodeId, boot: Boot, until: Nanos) {
         let made = self.made.iter_mut().find(|made| made.to == to).expect("promises are made to regions of the roster");
         made.until = made.until.max(until);

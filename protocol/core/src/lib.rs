@@ -11,6 +11,7 @@
 //! | `receive` | one message: who may say it, and whom it is for |
 //! | `node` | what a node is in any role: term, vote, log, commit, whom it knows |
 //! | `follower`, `candidate`, `leader` | the three roles |
+//! | `early` | appends that came before what they follow |
 //! | `election` | whom a node votes for |
 //! | `commit` | how far a leader may expose its log |
 //! | `leases` | promises made and held |
@@ -33,6 +34,7 @@ mod commit;
 mod contact;
 mod core;
 mod disk;
+mod early;
 mod election;
 mod follower;
 mod io;

@@ -9,6 +9,7 @@
 //! - N4: the machine hears of every entry as it enters and leaves, before any message tells of it.
 use crate::contact::Contact;
 use crate::disk::Disk;
+use crate::early::Early;
 use crate::io::*;
 use crate::leases::Leases;
 use crate::log::Log;
@@ -70,6 +71,8 @@ pub(crate) struct Node {
     /// What the leader of `term` said of itself.
     pub leader_durable: Index,
     pub leader_commit: Index,
+    /// Its appends that wait for what they follow.
+    pub early: Early,
 
     pub contacts: Vec<Contact>,
     pub leases: Leases,
@@ -170,6 +173,7 @@ impl Node {
         self.matched = Index(0);
         self.leader_durable = Index(0);
         self.leader_commit = Index(0);
+        self.early.clear();
         self.ack_due = false;
         self.disk.set_hard_state(HardState { term, voted_for: None });
     }
@@ -363,8 +367,8 @@ impl Node {
         }
     }
 
-    /// Heartbeats that are due, each with a promise if one may be made.
-    pub fn send_heartbeats(&mut self, leads: bool, candidate: bool, out: &mut Vec<Output>) {
+    /// Heartbeats that are due, each with a promise if one may be made: to none of the regions in `withheld`.
+    pub fn send_heartbeats(&mut self, leads: bool, withheld: u8, out: &mut Vec<Output>) {
         if self.disk.barrier().is_some() {
             return; // they stay due
         }
@@ -375,7 +379,7 @@ impl Node {
             }
             self.contacts[n].greet = false;
             let to = self.contacts[n].node;
-            let promise = self.promise(n, candidate);
+            let promise = self.promise(n, withheld);
             let (received, durable) = match leads {
                 true => (self.log.last().index, self.disk.durable()),
                 false => (self.matched, self.acknowledged()),
@@ -397,7 +401,7 @@ impl Node {
     }
 
     /// Promises that contact something, if the rules allow it now.
-    fn promise(&mut self, n: usize, candidate: bool) -> Option<Promise> {
+    fn promise(&mut self, n: usize, withheld: u8) -> Option<Promise> {
         let now = self.clock();
         let Timing { heartbeat, promise: length, .. } = *self.timing();
         let contact = &self.contacts[n];
@@ -409,7 +413,7 @@ impl Node {
             && fresh
             && contact.answered.is_none_or(|answered| token > answered)
             && (self.kind == NodeKind::Region || self.leader == Some(contact.node))
-            && !candidate
+            && withheld & (1 << contact.place) == 0
             && self.rotten_up_to.is_none()
             && self.leases.may_promise(contact.node, contact.boot);
         if !may {

@@ -13,9 +13,13 @@ use std::collections::VecDeque;
 
 /// How many appends may be on their way to one node.
 const FLIGHTS_MAX: usize = 128;
-/// How many times the largest append may be on its way.
+/// How many times the largest append may be on its way, and that this is never less than a few ordinary entries: whoever
+/// catches up by one entry a round trip may not catch up at all.
 const FLIGHT_BYTES_FACTOR: usize = 8;
+const FLIGHT_BYTES_MIN: usize = 64 << 10;
 const BACKOFF_MAX: u32 = 3;
+/// So many marks take a megabyte; beyond, every second one is dropped.
+const MARKS_MAX: usize = 1 << 16;
 
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -49,6 +53,17 @@ pub(crate) struct Progress {
     pub too_far_behind: bool,
     /// Samples of where our log ended, to see since when it is behind.
     marks: VecDeque<(Index, Nanos)>,
+    /// Where our log ended when we began to lead: what it held then is as old as can be.
+    began_at: Index,
+    approach: Option<Approach>,
+}
+
+/// A region that is brought near, as it was when this was last looked at.
+#[derive(Clone, Copy, Debug)]
+struct Approach {
+    at: Nanos,
+    durable: Index,
+    last: Index,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,7 +73,8 @@ enum Mode {
 }
 
 impl Progress {
-    pub fn new(contact: &Contact, next: Index, now: Nanos) -> Progress {
+    /// `next`: where to begin sending; `began_at`: where our log ends.
+    pub fn new(contact: &Contact, next: Index, began_at: Index, now: Nanos) -> Progress {
         Progress {
             node: contact.node,
             place: contact.place,
@@ -81,6 +97,8 @@ impl Progress {
             load_retry_at: 0,
             too_far_behind: false,
             marks: VecDeque::new(),
+            began_at,
+            approach: None,
         }
     }
 
@@ -91,7 +109,7 @@ impl Progress {
             Mode::Stream => {
                 self.next <= last
                     && self.flights.len() < FLIGHTS_MAX
-                    && self.flight_bytes < FLIGHT_BYTES_FACTOR * append_bytes_max
+                    && self.flight_bytes < (FLIGHT_BYTES_FACTOR * append_bytes_max).max(FLIGHT_BYTES_MIN)
             }
         }
     }
@@ -211,11 +229,48 @@ impl Progress {
         if last > self.durable && self.marks.back().is_none_or(|(index, _)| last > *index) {
             self.marks.push_back((last, now));
         }
+        if self.marks.len() > MARKS_MAX {
+            let mut nth = 0;
+            self.marks.retain(|_| {
+                nth += 1;
+                nth % 2 == 1
+            });
+        }
     }
 
     /// Whether something that our log has had for `patience` is not on its disk.
     pub fn is_behind(&self, now: Nanos, patience: Nanos) -> bool {
         self.marks.front().is_some_and(|(_, at)| now.saturating_sub(*at) >= patience)
+    }
+
+    /// Whether it has everything on its disk that our log has had for `patience`.
+    fn is_near(&self, now: Nanos, patience: Nanos) -> bool {
+        self.durable >= self.began_at && !self.is_behind(now, patience)
+    }
+
+    /// Whether its first promise is to wait: it is not near our log's end yet, and comes nearer, which it must show once in
+    /// each `window`: by a tenth more than was written meanwhile.
+    pub fn is_approaching(&mut self, last: Index, now: Nanos, patience: Nanos, window: Nanos) -> bool {
+        if self.is_near(now, patience) {
+            self.approach = None;
+            return false;
+        }
+        let approach = self.approach.get_or_insert(Approach { at: now, durable: self.durable, last });
+        if now.saturating_sub(approach.at) < window {
+            return true;
+        }
+        let gained = self.durable.0.saturating_sub(approach.durable.0);
+        let written = last.0.saturating_sub(approach.last.0);
+        let gains = gained > written + written / 10;
+        if gains {
+            *approach = Approach { at: now, durable: self.durable, last };
+        }
+        gains
+    }
+
+    /// It has a promise, or is not there to get one.
+    pub fn ends_approach(&mut self) {
+        self.approach = None;
     }
 }
 
@@ -224,7 +279,7 @@ mod tests {
     use super::*;
 
     fn progress(next: u64) -> Progress {
-        Progress::new(&Contact::new(NodeId(2), NodeKind::Region, 1), Index(next), 0)
+        Progress::new(&Contact::new(NodeId(2), NodeKind::Region, 1), Index(next), Index(next - 1), 0)
     }
 
     #[test]
@@ -277,13 +332,56 @@ mod tests {
         let mut peer = progress(1);
         peer.sent(Index(1), 1, 0);
         peer.acknowledged(Index(1), Index(1), Some(0), 0);
+        let full = FLIGHT_BYTES_MIN;
         for n in 2..2 + FLIGHT_BYTES_FACTOR as u64 {
-            assert!(peer.may_send(Index(99), 100));
+            assert!(peer.may_send(Index(99), full));
+            peer.sent(Index(n), full, 0);
+        }
+        assert!(!peer.may_send(Index(99), full));
+        peer.acknowledged(Index(3), Index(3), Some(1), 1);
+        assert!(peer.may_send(Index(99), full));
+    }
+
+    #[test]
+    fn entries_larger_than_an_append_go_more_than_one_a_round_trip() {
+        let mut peer = progress(1);
+        peer.sent(Index(1), 1, 0);
+        peer.acknowledged(Index(1), Index(1), Some(0), 0);
+        for n in 2..10 {
+            assert!(peer.may_send(Index(99), 1), "{n}");
             peer.sent(Index(n), 100, 0);
         }
-        assert!(!peer.may_send(Index(99), 100));
-        peer.acknowledged(Index(3), Index(3), Some(1), 1);
-        assert!(peer.may_send(Index(99), 100));
+    }
+
+    /// One line a window: what is durable, where the log ends, and whether the promise waits.
+    fn approach(steps: &[(u64, u64)]) -> Vec<bool> {
+        let mut peer = progress(1001);
+        let mut waits = Vec::new();
+        for (now, (durable, last)) in (0..).step_by(100).zip(steps) {
+            peer.mark(Index(*last), now);
+            peer.acknowledged(Index(*durable), Index(*durable), None, now);
+            waits.push(peer.is_approaching(Index(*last), now, 150, 100));
+        }
+        waits
+    }
+
+    #[test]
+    fn a_promise_waits_while_a_region_comes_nearer_and_no_longer() {
+        assert_eq!(approach(&[(1, 1000), (500, 1010), (1000, 1020)]), [true, true, false], "near: 1010 is not old yet");
+        assert_eq!(approach(&[(1, 1000), (111, 1100), (221, 1200)]), [true, false, false], "as fast as others write");
+        assert_eq!(approach(&[(1, 1000), (112, 1100), (223, 1200)]), [true, true, true], "a tenth faster");
+        assert_eq!(approach(&[(1, 1000), (1, 1000)]), [true, false], "it does not move");
+        assert_eq!(approach(&[(1000, 1000)]), [false], "it was there all along");
+    }
+
+    #[test]
+    fn marks_of_a_long_absence_stay_few() {
+        let mut peer = progress(1);
+        for n in 1..200_000 {
+            peer.mark(Index(n), n);
+        }
+        assert!(peer.marks.len() <= MARKS_MAX);
+        assert!(peer.is_behind(199_999, 199_000));
     }
 
     #[test]

@@ -178,6 +178,9 @@ impl Core {
                 if node.leases.release(from, message.boot, echo.is_some(), now) {
                     node.ack_due = true;
                 }
+                if let Role::Leader(leader) = &mut self.role {
+                    leader.review_engagement(node, fx);
+                }
             }
         }
     }

@@ -38,13 +38,14 @@ impl Engagement {
         self.base
     }
 
-    /// Looks after the regions, once a heartbeat.
+    /// Looks after the regions, once a heartbeat, and when one of them says that it stops.
     pub fn review<M: Machine>(&mut self, node: &mut Node, peers: &mut [Progress], fx: &mut Effects<'_, M>) {
         let now = node.clock();
         let well = peers.iter().filter(|peer| peer.kind == NodeKind::Region).all(|peer| {
             let Some(contact) = node.contact(peer.node) else { return false };
             let patience = Contact::patience(contact, node.timing());
-            !contact.is_silent(node.timing(), now) && !peer.is_behind(now, patience)
+            let stays = !node.leases.has_released(peer.node, contact.boot);
+            stays && !contact.is_silent(node.timing(), now) && !peer.is_behind(now, patience)
         });
         if !well {
             self.well_since = None;

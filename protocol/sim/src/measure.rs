@@ -25,10 +25,13 @@ pub enum Fault {
     HandOver,
     LeaderStops,
     FollowerStops,
+    /// An upgrade: a clean stop, and a start two seconds later.
+    LeaderUpgraded,
+    FollowerUpgraded,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 16] = [
+    pub const ALL: [Fault; 18] = [
         Fault::LeaderLost,
         Fault::FollowerLost,
         Fault::WitnessLost,
@@ -45,15 +48,17 @@ impl Fault {
         Fault::HandOver,
         Fault::LeaderStops,
         Fault::FollowerStops,
+        Fault::LeaderUpgraded,
+        Fault::FollowerUpgraded,
     ];
 
     /// The regions, of (leader, follower), that are to serve writes again within the bound while the fault lasts.
     fn serving(self) -> (bool, bool) {
         use Fault::*;
         match self {
-            LeaderLost | LeaderIsolated | LeaderStops => (false, true),
+            LeaderLost | LeaderIsolated | LeaderStops | LeaderUpgraded => (false, true),
             FollowerLost | RegionsCut | FollowerIsolated | LeaderToFollowerCut | FollowerToLeaderCut
-            | FollowerStops => (true, false),
+            | FollowerStops | FollowerUpgraded => (true, false),
             // the follower leads, and hears the former leader's proposals, who hears no verdict
             LeaderDeaf => (false, true),
             _ => (true, true),
@@ -99,9 +104,9 @@ impl Fault {
             // down for less than it takes to go on without it
             FollowerRestarts => (short() + 2 * h + 4 * rtt + slack, "0.3 s down + 2 H + 4 RTT"),
             WitnessLost => (2 * rtt + slack, "2 RTT"),
-            HandOver | LeaderStops => (6 * rtt + h + slack, "6 RTT + H"),
-            // its lease is released; the promise to it ends with that
-            FollowerStops => (short() + 2 * h + 4 * rtt + slack, "0.3 s + 2 H + 4 RTT"),
+            HandOver | LeaderStops | LeaderUpgraded => (4 * rtt + slack, "4 RTT"),
+            // its lease is released, and the promise to it ends with that; it acknowledges until the witness has the log
+            FollowerStops | FollowerUpgraded => (4 * rtt + slack, "4 RTT"),
         }
     }
 }
@@ -176,6 +181,8 @@ pub fn outage(seed: u64, fault: Fault) -> Result<Outage, Violation> {
         Fault::HandOver => world.act(Action::HandOver { to: follower }),
         Fault::LeaderStops => world.act(Action::Stop { node: leader, down_for: long }),
         Fault::FollowerStops => world.act(Action::Stop { node: follower, down_for: long }),
+        Fault::LeaderUpgraded => world.act(Action::Stop { node: leader, down_for: 2 * SECOND }),
+        Fault::FollowerUpgraded => world.act(Action::Stop { node: follower, down_for: 2 * SECOND }),
     }
     let lease_lapsed = match fault.cut_off(leader, follower) {
         Some(node) => Some(world.run_until_holds("lease lapses", 3 * SECOND, move |world| !world.has_lease(node))?),

@@ -519,7 +519,9 @@ impl World {
                 if self.nodes[node].core.is_some() && !self.nodes[node].stopped {
                     self.nodes[node].stopped = true;
                     self.step(node, Input::Stop);
-                    let at = self.time + 200 * MILLISECOND;
+                    // as the driver: it goes on acknowledging what was on its way
+                    let round_trip = 2 * self.network.link(node, 1 - node.min(1)).delay;
+                    let at = self.time + 4 * round_trip + 2 * self.settings.timing.heartbeat;
                     self.at(at, Happening::Exit { node, life, down_for });
                 }
             }

@@ -26,6 +26,33 @@ fn a_promise_answers_a_fresh_round_trip_and_no_other() {
     }
 }
 
+/// B is heard every 50 ms for `milliseconds`, durable up to `durable`; whether it was promised anything.
+fn is_promised(a: &mut Puppet, durable: u64, milliseconds: u64) -> bool {
+    a.promised(B);
+    for _ in 0..milliseconds / 50 {
+        a.hear(B, 2, beat(false, durable, 0b001));
+        a.wait(50);
+    }
+    !a.promised(B).is_empty()
+}
+
+#[test]
+fn a_region_that_returns_is_promised_nothing_until_it_is_near() {
+    let mut a = Puppet::leading(&[1, 1, 1, 1, 1]);
+    assert!(!is_promised(&mut a, 2, 500), "whatever is committed would wait for it");
+    assert!(!is_promised(&mut a, 4, 900));
+    assert!(is_promised(&mut a, 6, 100), "it has all");
+    assert!(is_promised(&mut a, 6, 500), "and keeps it");
+}
+
+#[test]
+fn a_region_that_comes_no_nearer_is_promised_something_all_the_same() {
+    let mut a = Puppet::leading(&[1, 1, 1, 1, 1]);
+    assert!(!is_promised(&mut a, 2, 900), "its first word was a step forward");
+    assert!(!is_promised(&mut a, 2, 900));
+    assert!(is_promised(&mut a, 2, 500), "from then on the others wait for it");
+}
+
 #[test]
 fn a_candidate_promises_nothing() {
     let mut b = Puppet::following(B, &[], 1);

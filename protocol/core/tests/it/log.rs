@@ -115,6 +115,28 @@ fn a_gap_is_rejected_with_what_finds_the_match() {
 }
 
 #[test]
+fn appends_out_of_order_are_taken_in_once_the_gap_is_filled() {
+    let mut b = Puppet::following(B, &[1], 1);
+    b.calls();
+    b.hear(A, 1, append((1, 3), &[1], 0, 0));
+    b.hear(A, 1, append((1, 2), &[1], 0, 0));
+    let rejects = b.sent(A).into_iter().filter(|body| matches!(body, Body::AppendReject { .. })).count();
+    assert_eq!((rejects, b.calls()), (2, vec![]), "what comes before may be lost, so the leader is told");
+    b.hear(A, 1, append((1, 1), &[1], 0, 0));
+    assert_eq!(b.calls(), ["received 1.2", "received 1.3", "received 1.4"]);
+    b.sync();
+    assert!(b.sent(A).contains(&ack(4, 0b001)));
+}
+
+#[test]
+fn what_came_early_is_forgotten_with_its_term() {
+    let mut b = Puppet::following(B, &[1], 1);
+    b.hear(A, 1, append((1, 2), &[1], 0, 0));
+    b.hear(A, 2, append((1, 1), &[2], 0, 0));
+    assert_eq!(b.core.read_view().last, Position::new(2, 2));
+}
+
+#[test]
 fn a_leader_finds_the_match_and_sends_from_there() {
     let mut a = Puppet::leading(&[1, 1, 2]);
     a.sent(B);

@@ -52,5 +52,5 @@ mutations! {
     count_older_terms in Storm: ["I1", "I2", "fatal"];
     rejection_believed_at_once in Deposed: ["refused"];
     id_taken_twice in Deposed: ["refused", "once", "resolved once"];
-    late_completion_counts in Storm: ["I1", "I2", "I3", "I4", "fatal"];
+    late_completion_counts in Storm: ["I1", "I2", "I3", "I4", "fatal", "apply"];
 }

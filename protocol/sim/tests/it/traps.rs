@@ -22,6 +22,34 @@ fn commits_since(world: &World, since: u64) -> usize {
     world.operations.values().filter(|op| op.fate == Fate::Committed && op.began >= since).count()
 }
 
+/// The longest that no write of the region was committed, since then.
+fn longest_stall(world: &World, region: usize, since: u64) -> u64 {
+    let writes = world.operations.values().filter(|op| op.region == region && op.fate == Fate::Committed);
+    let mut ends: Vec<u64> = writes.map(|op| op.ended).filter(|ended| *ended >= since).collect();
+    ends.extend([since, world.time]);
+    ends.sort_unstable();
+    ends.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
+}
+
+/// It catches up no faster than the others write, so it gets its lease only because they wait for it in the end.
+#[test]
+fn a_region_that_comes_no_nearer_gets_its_lease_all_the_same() {
+    let mut world = settled(Settings {
+        propose_every: 8 * MILLISECOND,
+        append_bytes_max: 1,
+        uncommitted_bytes_max: 20_000,
+        ..quiet()
+    });
+    let leader = world.leader().expect("there is one");
+    let other = 1 - leader;
+    world.act(Action::Crash { node: other, down_for: 10 * SECOND, reboot: true });
+    // each loss costs a round trip, and an append holds one entry
+    world.network.link(leader, other).loss = 150;
+    world.run_until(world.time + 12 * SECOND).expect("nothing is broken");
+    assert!(!world.has_lease(other), "it is far behind: {}", world.describe());
+    world.run_until_holds("lease", 60 * SECOND, |world| world.has_lease(other)).expect("writers wait for it");
+}
+
 const LINKS: [(usize, usize); 6] = [(A, B), (B, A), (A, W), (W, A), (B, W), (W, B)];
 
 /// Every set of dead directions, from a healthy start: wherever a region and another node hear each other, writes go on;
@@ -70,7 +98,10 @@ fn a_region_that_was_away_for_long_returns_from_the_log() {
     let missing = world.checker.exposed().0 - world.disk(other).durable.last().index.0;
     assert!(missing > 1000, "{missing} entries are missing");
     assert!(world.disk(W).durable.entries.len() as u64 >= missing, "the witness has a copy of each");
+    let since = world.time;
     world.run_until(world.time + 5 * SECOND).expect("nothing is broken");
+    let stalled = longest_stall(&world, leader, since);
+    assert!(stalled < 250 * MILLISECOND, "nobody waits for it: writes were away for {} ms", stalled / MILLISECOND);
     world.stop_clients();
     world.run_until_holds("returns", 5 * SECOND, World::is_settled).expect("it catches up");
     assert!(world.counts.loads > 0, "memory did not reach back");
