@@ -1,0 +1,5 @@
+mod brute;
+mod drawn;
+mod engine;
+mod large;
+mod transcripts;
