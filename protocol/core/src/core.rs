@@ -124,6 +124,7 @@ impl Core {
             heartbeat_due: now.boottime,
             beat: true,
             rotten_up_to,
+            whole_at: None,
             stopped: false,
             failed: false,
             unserved_since: Some(now.boottime),
@@ -319,12 +320,6 @@ impl Core {
             fx.out.push(Output::Prune { keep_from: base.index.next() });
         }
         node.ack_due |= node.disk.durable() > before || base.is_some();
-        if let Some(rotten) = node.rotten_up_to
-            && node.matched.min(node.disk.durable()) >= rotten
-        {
-            node.rotten_up_to = None;
-            fx.event(Event::Repaired { up_to: rotten });
-        }
         node.release(ticket, fx.out);
     }
 
@@ -445,6 +440,7 @@ impl Core {
                 withheld = leader.withheld(node);
             }
             Role::Follower { .. } => {
+                follower::review_rot(node, fx);
                 follower::infer_commit(node, fx);
                 node.offer_remote(fx.out);
                 node.persist(fx.out);

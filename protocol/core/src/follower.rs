@@ -142,6 +142,24 @@ pub(crate) fn leader_stands_at(node: &mut Node, durable: Index, commit: Index) {
     node.leader_commit = node.leader_commit.max(commit);
 }
 
+/// The leader of our term, knowing of our present start, says where its log ends. Whatever we acknowledged before and lost is in
+/// that log, if it may ever be committed: it was acknowledged to this leader, or before it was elected.
+pub(crate) fn leader_reaches(node: &mut Node, last: Index) {
+    if node.rotten_up_to.is_some() {
+        node.whole_at.get_or_insert(last);
+    }
+}
+
+/// Ends the rot once the log is whole again: beyond all that is lost, or up to where the leader's log ended since.
+pub(crate) fn review_rot<M: Machine>(node: &mut Node, fx: &mut Effects<'_, M>) {
+    let Some(rotten) = node.rotten_up_to else { return };
+    if node.matched.min(node.disk.durable()) >= node.whole_at.map_or(rotten, |whole| whole.min(rotten)) {
+        node.rotten_up_to = None;
+        node.ack_due = true;
+        fx.event(Event::Repaired { up_to: rotten });
+    }
+}
+
 /// Commits what the leader says is committed, and what both disks prove (F2).
 pub(crate) fn infer_commit<M: Machine>(node: &mut Node, fx: &mut Effects<'_, M>) {
     if node.leader.is_none() {

@@ -59,6 +59,8 @@ pub struct Sabotage {
     pub id_taken_twice: bool,
     /// A late fsync completion counts although the entry at its index was replaced since.
     pub late_completion_counts: bool,
+    /// A region relies on promises while its log is rotten.
+    pub rot_holds_leases: bool,
 }
 
 #[derive(Clone, Copy, Debug)]

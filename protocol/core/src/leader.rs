@@ -5,7 +5,7 @@
 //! - R3: a leader that has had no answer from anyone for as long as an election takes gives up leading, since nobody
 //!   else would start one while it is heard.
 //! - R4: a region without a promise gets one only once it is near our log's end, since from then on every commit waits for
-//!   it; or once it comes no nearer, since then only that wait lets it.
+//!   it; or once it comes no nearer, since then only that wait lets it. One that acknowledges nothing has none.
 use crate::codec::proposal_checksum;
 use crate::commit::{Voter, committable};
 use crate::contact::Contact;
@@ -403,11 +403,16 @@ impl Leader {
         let mut places = 0;
         for peer in self.peers.iter_mut().filter(|peer| peer.kind == NodeKind::Region) {
             let Some(contact) = node.contact(peer.node) else { continue };
+            let window = 20 * timing.heartbeat + 8 * contact.round_trip;
+            // what has acknowledged nothing for so long may be rotten, and then waits for an entry that waits for it
+            if peer.durable == Index(0) && now.saturating_sub(self.since) >= window {
+                places |= 1 << peer.place;
+                continue;
+            }
             if node.leases.is_promised(peer.node, contact.boot, now) || contact.is_silent(timing, now) {
                 peer.ends_approach();
                 continue;
             }
-            let window = 20 * timing.heartbeat + 8 * contact.round_trip;
             if peer.is_approaching(last, now, contact.patience(timing), window) {
                 places |= 1 << peer.place;
             }

@@ -12,6 +12,7 @@
 //! - P1: a promise made is forgotten only by time, by the holder's release, never by a change of term.
 //! - P2: a hold begins (or begins again after a lapse) only once the log holds the giver's last entry of when it promised.
 //! - P3: a promise to a former boot is worth nothing.
+//! - P4: so is one to a region whose log is rotten: what was exposed with its own copy, which is gone, no promise waited for.
 use crate::io::*;
 use crate::log::Log;
 use crate::message::*;

@@ -125,8 +125,8 @@ pub struct Heartbeat {
     pub received: Index,
     pub durable: Index,
     pub commit: Index,
-    /// The sender never asks for entries up to here again, in any term: committed and durable with it (a region), or at
-    /// or below its base (the witness).
+    /// The sender never asks for entries up to here again, in any term: committed, durable and applied with it (a region),
+    /// or at or below its base (the witness).
     pub settled: Index,
     /// The regions to which the sender has an unexpired promise now, a bit for each place in the roster.
     pub mask: u8,

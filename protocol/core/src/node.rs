@@ -88,6 +88,8 @@ pub(crate) struct Node {
     /// Heartbeats to all are due in this step.
     pub beat: bool,
     pub rotten_up_to: Option<Index>,
+    /// Where the leader's log ended when it first heard of our present start: with that the log is whole again, too.
+    pub whole_at: Option<Index>,
     pub stopped: bool,
     pub failed: bool,
     /// Since when a leader or a lease is missing.
@@ -174,6 +176,7 @@ impl Node {
         self.leader_durable = Index(0);
         self.leader_commit = Index(0);
         self.early.clear();
+        self.whole_at = None;
         self.ack_due = false;
         self.disk.set_hard_state(HardState { term, voted_for: None });
     }
@@ -271,10 +274,10 @@ impl Node {
         }
     }
 
-    /// We never ask anyone for entries up to here again.
+    /// We never ask anyone for entries up to here again. What is applied is not the journal's alone: it may rot.
     pub fn settled(&self) -> Index {
         match self.kind {
-            NodeKind::Region => self.commit.index.min(self.disk.durable()),
+            NodeKind::Region => self.commit.index.min(self.disk.durable()).min(self.applied),
             NodeKind::Witness => self.base_durable,
         }
     }

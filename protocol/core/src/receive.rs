@@ -46,6 +46,7 @@ impl Core {
         if let Some(promise) = &message.promise
             && kind == NodeKind::Region
             && !node.stopped
+            && (node.rotten_up_to.is_none() || node.config.sabotage.rot_holds_leases)
         {
             let timing = node.config.timing;
             node.leases.take(from, promise, boot, now, &timing);
@@ -54,8 +55,11 @@ impl Core {
         let stamp = (message.boot, message.token);
         match message.body {
             // from the leader of our term
-            Body::Heartbeat(Heartbeat { leads: true, durable, commit, .. }) => {
+            Body::Heartbeat(Heartbeat { leads: true, received, durable, commit, .. }) => {
                 if current && self.hear_leader(from, stamp, fx) {
+                    if echo.is_some() {
+                        follower::leader_reaches(&mut self.node, received);
+                    }
                     follower::leader_stands_at(&mut self.node, durable, commit);
                 }
             }

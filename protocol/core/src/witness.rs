@@ -5,7 +5,8 @@
 //!   one region missing:  W: base |=======================>  every entry above what that region has
 //! ```
 //!
-//! - W1: a base is committed, and on every region's disk in this term. So the witness lacks nothing that a region lacks.
+//! - W1: a base is committed, and on every region's disk in this term; or it is where our own log begins, which every region
+//!   has applied. So the witness lacks nothing that a region lacks.
 //! - W2: engaging costs only bytes, so it is done early (a silence of a few heartbeats) and undone late.
 use crate::contact::Contact;
 use crate::io::*;
@@ -80,6 +81,8 @@ impl Engagement {
         if let Some(base) = Self::safe_base(node, peers) {
             self.base = self.base.max(base);
         }
+        // every region has settled what we no longer have; a witness whose window rotted away begins there
+        self.base = self.base.max(node.log.base());
         let now = node.clock();
         for peer in peers.iter_mut().filter(|peer| peer.kind == NodeKind::Witness) {
             // where nothing is known in this term, a probe from where the term began finds out

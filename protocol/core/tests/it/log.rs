@@ -231,6 +231,42 @@ fn a_rotten_log_neither_votes_nor_acknowledges_until_it_is_repaired() {
     assert_eq!(b.commit(), 3);
 }
 
+/// B's journal is rotten up to 9; all that there is by now are three entries.
+fn rotten() -> Puppet {
+    let mut b = Puppet::new(config(B), Recovered { rotten_up_to: Some(Index(9)), ..journal(&[1]) });
+    b.hear(A, 2, append((1, 1), &[1, 2], 0, 3));
+    b.sync();
+    b.sent(A);
+    b
+}
+
+#[test]
+fn a_rotten_log_is_whole_again_where_the_leaders_ends() {
+    let mut b = rotten();
+    // the first message of a leader may be from before the rot: it knows of no start of ours
+    let mut old = b.message(A, 2, beat(true, 3, 0));
+    old.echo = Some((Boot(BOOT.0 - 1), 5));
+    b.step(Input::Receive(old));
+    assert!(!b.sent(A).iter().any(|body| matches!(body, Body::AppendAck { durable: Index(3), .. })));
+    b.hear(A, 2, beat(true, 3, 0));
+    assert!(b.sent(A).iter().any(|body| matches!(body, Body::AppendAck { durable: Index(3), .. })));
+    assert_eq!(b.commit(), 3);
+}
+
+#[test]
+fn a_rotten_region_relies_on_no_promise() {
+    let mut b = rotten();
+    let promise = |b: &mut Puppet| {
+        let mut message = b.message(A, 2, append((2, 3), &[], 0, 3));
+        message.promise = Some(Promise { length: 1000 * MS, last: Position::new(1, 1), boot: BOOT, token: b.now });
+        b.step(Input::Receive(message));
+        b.core.read_view().lease_until > b.now
+    };
+    assert!(!promise(&mut b), "an entry that was exposed with its own copy is not in its log any more");
+    b.hear(A, 2, beat(true, 3, 0));
+    assert!(promise(&mut b), "it is whole again");
+}
+
 #[test]
 fn what_left_memory_is_read_from_the_journal_for_a_region_that_returns() {
     let mut small = config(A);
