@@ -1,5 +1,5 @@
 //! What must hold after every step, whatever the faults. The names I1 to I6 are those of `docs/protocol.md`.
-use crate::disk::Image;
+use crate::image::Image;
 use crate::store::{Item, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use trivet_log::*;
@@ -33,12 +33,15 @@ pub struct Seen<'a> {
 pub struct OnDisk<'a> {
     pub image: &'a Image,
     pub applied: Index,
+    /// What it had, and rot took.
+    pub rotten: &'a [Position],
 }
 
 impl OnDisk<'_> {
     fn has(&self, position: Position) -> bool {
         position.index <= self.applied
             || self.image.entry(position.index).is_some_and(|entry| entry.position == position)
+            || self.rotten.contains(&position)
     }
 }
 
@@ -230,7 +233,7 @@ impl Checker {
         match missed {
             None => Ok(()),
             Some(index) => {
-                broken("I5", format!("a read of {key} at {} misses {}, exposed before", snapshot.0, index.0))
+                broken("I5 stale", format!("a read of {key} at {} misses {}, exposed before", snapshot.0, index.0))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Clients: they write keys through either region, and read them.
 use crate::check::Violation;
+use crate::history::Read;
 use crate::store::{AnyMachine, payload};
 use crate::world::*;
 use trivet_log::*;
@@ -31,7 +32,8 @@ impl World {
         }
         let padding = self.random.below(self.settings.payload as u64 * 2 + 1) as usize;
         let proposal = Proposal { id, snapshot, payload: payload(keys, padding) };
-        self.operations.insert(id, Operation { region, began: self.time, ended: 0, fate: Fate::Open });
+        let keys = keys.to_vec();
+        self.operations.insert(id, Operation { region, began: self.time, ended: 0, fate: Fate::Open, keys });
         self.step(region, Input::Propose(proposal));
         Some(id)
     }
@@ -111,12 +113,13 @@ impl World {
         }
         let mut results = Vec::new();
         let (time, checker) = (self.time, &self.checker);
-        let reads_done = &mut self.reads_done;
+        let (reads_done, history) = (&mut self.reads_done, &mut self.history);
         node.reads.retain(|read| match store.read(read.key, read.snapshot) {
             None => true,
             Some(seen) => {
                 results.push(checker.read(read.key, read.floor, read.snapshot, &seen));
                 reads_done.push(ReadDone { region, began: read.began, ended: time, served: true });
+                history.push(Read { key: read.key, began: read.began, ended: time, seen: store.ids_at(&seen) });
                 false
             }
         });

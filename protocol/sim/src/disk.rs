@@ -1,97 +1,44 @@
-//! A node's disk: what is on it for sure, and what was handed to it and may or may not survive a crash.
+//! A node's disk: the real journal, over the file layer's disk that forgets what was not synced, in memory.
+//!
+//! ```text
+//!   Journal -> FaultyFiles (a sync that fails, no room) -> VolatileFiles (loses, tears) -> MemoryFiles (rots)
+//! ```
+//! Beside it two images say what it must hold: what is durable for sure, and what was handed over. After a crash the journal
+//! must come back as the durable image with a prefix, frame by frame, of what was on its way; whatever rotted must be said.
+use crate::image::Image;
 use crate::random::Random;
 use std::collections::VecDeque;
+use std::sync::Arc;
+use trivet_files::{Fault, FaultKind, FaultyFiles, Files, MemoryFiles, Operation, VolatileFiles, VolatileOptions};
+use trivet_journal::{Identity, Journal, JournalConfig, JournalError, JournalReader, Start};
 use trivet_log::*;
 
-/// What a journal holds: hard state, the log above a base.
-#[derive(Clone, Debug, Default)]
-pub struct Image {
-    pub boot: Boot,
-    pub term: Term,
-    pub voted_for: Option<NodeId>,
-    pub base: Position,
-    /// Contiguous above the base.
-    pub entries: VecDeque<Entry>,
+/// Why the disk did not do what it was asked for.
+#[derive(Clone, Debug)]
+pub enum DiskError {
+    /// Nothing is lost and nothing was promised; there is no room.
+    Full,
+    /// A sync failed: what is on disk is in doubt.
+    Failed,
+    /// A rule is broken.
+    Broken(String),
 }
 
-impl Image {
-    pub fn last(&self) -> Position {
-        self.entries.back().map_or(self.base, |entry| entry.position)
-    }
-
-    pub fn entry(&self, index: Index) -> Option<&Entry> {
-        let at = index.0.checked_sub(self.base.index.0 + 1)?;
-        self.entries.get(at as usize)
-    }
-
-    fn cut(&mut self, last: Index) {
-        while self.entries.back().is_some_and(|entry| entry.index() > last) {
-            self.entries.pop_back();
+impl DiskError {
+    fn of(error: &JournalError) -> DiskError {
+        match () {
+            _ if error.is_disk_full() => DiskError::Full,
+            _ if error.is_final() => DiskError::Failed,
+            _ => DiskError::Broken(error.to_string()),
         }
-    }
-
-    fn rebase(&mut self, base: Position) {
-        let holds = self.entry(base.index).is_some_and(|entry| entry.position == base) || self.base == base;
-        match holds {
-            true => {
-                while self.entries.front().is_some_and(|entry| entry.index() <= base.index) {
-                    self.entries.pop_front();
-                }
-            }
-            false => self.entries.clear(),
-        }
-        self.base = base;
-    }
-
-    /// Writes a request, or (torn) only what comes first in it: `keep` of its entries, and no base.
-    fn write(&mut self, request: &Persist, keep: Option<usize>) -> Result<(), String> {
-        if let Some(HardState { term, voted_for }) = request.hard_state {
-            if term < self.term || (term == self.term && self.voted_for.is_some() && self.voted_for != voted_for) {
-                return Err(format!(
-                    "hard state goes from {:?} {:?} to {term:?} {voted_for:?}",
-                    self.term, self.voted_for
-                ));
-            }
-            (self.term, self.voted_for) = (term, voted_for);
-        }
-        if let Some(last) = request.truncate {
-            if last.index < self.base.index {
-                return Err(format!("cut to {last} below the base {}", self.base));
-            }
-            self.cut(last.index);
-            if self.last() != last {
-                return Err(format!("cut to {last}, but {} is there", self.last()));
-            }
-        }
-        for entry in request.entries.iter().take(keep.unwrap_or(usize::MAX)) {
-            if entry.index() != self.last().index.next() || entry.term() < self.last().term {
-                return Err(format!("{} is written after {}", entry.position, self.last()));
-            }
-            self.entries.push_back(entry.clone());
-        }
-        if let (Some(base), None) = (request.base, keep) {
-            if base.index < self.base.index {
-                return Err(format!("the base falls from {} to {base}", self.base));
-            }
-            self.rebase(base);
-        }
-        Ok(())
-    }
-
-    /// The first position of each term, from the base on.
-    pub fn term_starts(&self) -> Vec<Position> {
-        let mut starts = vec![self.base];
-        for entry in &self.entries {
-            if entry.term() > starts.last().expect("it begins with the base").term {
-                starts.push(entry.position);
-            }
-        }
-        starts
     }
 }
 
-#[derive(Clone, Debug, Default)]
 pub struct Disk {
+    config: JournalConfig,
+    memory: MemoryFiles,
+    /// While the node runs.
+    open: Option<Open>,
     /// On disk for sure.
     pub durable: Image,
     /// With everything that was handed over.
@@ -99,11 +46,109 @@ pub struct Disk {
     pending: VecDeque<Persist>,
     /// How many of the pending requests the running fsync covers.
     syncing: usize,
+    /// There is no room for a file to grow.
+    pub is_full: bool,
+    sync_fails: bool,
+    /// What rot took, until it is repaired: the other nodes' copies must do.
+    pub rotten: Vec<Position>,
+    /// Until a leader has repaired it.
+    pub is_rotten: bool,
+    /// Rot came since the last start.
+    has_rotted: bool,
+    /// At the last start there was more than what was durable for sure.
+    pub has_survivors: bool,
+}
+
+struct Open {
+    volatile: Arc<VolatileFiles>,
+    faulty: FaultyFiles,
+    journal: Journal,
+    reader: JournalReader,
 }
 
 impl Disk {
+    pub fn new(node: NodeId, segment_bytes: u64) -> Disk {
+        let identity = Identity { cluster: ClusterId(0x51), node };
+        Disk {
+            config: JournalConfig { segment_bytes, ..JournalConfig::new(identity, Start::Any) },
+            memory: MemoryFiles::new(),
+            open: None,
+            durable: Image::default(),
+            handed: Image::default(),
+            pending: VecDeque::new(),
+            syncing: 0,
+            is_full: false,
+            sync_fails: false,
+            rotten: Vec::new(),
+            is_rotten: false,
+            has_rotted: false,
+            has_survivors: false,
+        }
+    }
+
+    // ---- a start
+
+    fn open_over(&self, memory: &MemoryFiles) -> Result<(Open, Recovered), DiskError> {
+        let broken = |error: &dyn std::fmt::Display| DiskError::Broken(error.to_string());
+        let volatile = VolatileFiles::open(Arc::new(memory.clone()), VolatileOptions::default());
+        let volatile = Arc::new(volatile.map_err(|error| broken(&error))?);
+        let faulty = FaultyFiles::over(volatile.clone() as Arc<dyn Files>);
+        if self.is_full {
+            faulty.set_room(0);
+        }
+        let (journal, recovered) = Journal::open(Arc::new(faulty.clone()), self.config.clone(), Index(0))
+            .map_err(|error| DiskError::of(&error))?;
+        let reader = journal.reader();
+        Ok((Open { volatile, faulty, journal, reader }, recovered))
+    }
+
+    /// Opens the journal, and compares what it holds with what it must hold.
+    pub fn start(&mut self) -> Result<Recovered, DiskError> {
+        let (open, recovered) = self.open_over(&self.memory)?;
+        let found = Image::recovered(&recovered);
+        if !self.has_rotted {
+            self.compare(&found, &recovered).map_err(DiskError::Broken)?;
+        }
+        self.has_rotted = false;
+        self.has_survivors = found.last() > self.durable.last();
+        self.open = Some(open);
+        self.pending.clear();
+        self.syncing = 0;
+        self.durable = found.clone();
+        self.handed = found;
+        Ok(recovered)
+    }
+
+    /// The log is the durable one with a prefix of what was on its way, and so is the vote.
+    fn compare(&self, found: &Image, recovered: &Recovered) -> Result<(), String> {
+        let mut image = self.durable.clone();
+        let mut same = found.same_log(&image);
+        let mut votes = vec![(image.term, image.voted_for)];
+        for request in &self.pending {
+            image.write(request, |image| same |= found.same_log(image))?;
+            votes.push((image.term, image.voted_for));
+        }
+        if !same {
+            let (durable, handed) = (self.durable.last(), self.handed.last());
+            return Err(format!("a journal came back with {}, had {durable} and perhaps up to {handed}", found.last()));
+        }
+        if !votes.contains(&(found.term, found.voted_for)) {
+            return Err(format!("a journal came back with vote {:?} in {:?}", found.voted_for, found.term));
+        }
+        if found.boot <= self.durable.boot {
+            return Err("a start did not raise the boot number".into());
+        }
+        match recovered.rotten_up_to {
+            _ if self.is_rotten => Ok(()),
+            None => Ok(()),
+            Some(index) => Err(format!("a torn tail passes for rot up to {}", index.0)),
+        }
+    }
+
+    // ---- writing
+
     pub fn hand_over(&mut self, request: Persist) -> Result<(), String> {
-        self.handed.write(&request, None)?;
+        self.handed.write(&request, |_| {})?;
         self.pending.push_back(request);
         Ok(())
     }
@@ -117,47 +162,135 @@ impl Disk {
         starts
     }
 
-    /// The running fsync is done: the next request that it covers.
-    pub fn complete_synced(&mut self) -> Option<Result<Persist, String>> {
-        self.syncing = self.syncing.checked_sub(1)?;
-        Some(self.complete())
+    /// The running fsync is done: the requests that it covers are on disk.
+    pub fn finish_sync(&mut self) -> Result<Vec<Persist>, DiskError> {
+        let count = std::mem::take(&mut self.syncing);
+        let Some(open) = &mut self.open else { return Ok(Vec::new()) };
+        open.faulty.heal();
+        if std::mem::take(&mut self.sync_fails) {
+            open.faulty.inject(fault(1));
+        }
+        if self.is_full {
+            open.faulty.set_room(0);
+        }
+        let result = (|| {
+            for request in self.pending.iter().take(count) {
+                open.journal.apply(request)?;
+            }
+            open.journal.sync()
+        })();
+        if let Err(error) = result {
+            // what was applied is in the journal's memory, or on its way; nothing more follows
+            return Err(DiskError::of(&error));
+        }
+        let done: Vec<Persist> = self.pending.drain(..count).collect();
+        for request in &done {
+            self.durable.write(request, |_| {}).map_err(DiskError::Broken)?;
+        }
+        if self.durable.last() != open.journal.durable() {
+            let what = format!("the journal is durable to {}, not {}", open.journal.durable(), self.durable.last());
+            return Err(DiskError::Broken(what));
+        }
+        if open.journal.rotten_up_to().is_none() {
+            self.rotten.clear();
+            self.is_rotten = false;
+        }
+        Ok(done)
     }
 
-    /// The oldest request is done.
-    fn complete(&mut self) -> Result<Persist, String> {
-        let request = self.pending.pop_front().ok_or("a request is done that was not made")?;
-        self.durable.write(&request, None)?;
-        Ok(request)
+    /// The next sync says that it failed.
+    pub fn fail_next_sync(&mut self) {
+        self.sync_fails = true;
+    }
+
+    /// There is room, and syncs work.
+    pub fn heal(&mut self) {
+        self.is_full = false;
+        self.sync_fails = false;
+    }
+
+    /// Entries that the journal holds, as its reader gives them.
+    pub fn load(&self, from: Index, to: Index, bytes_max: usize) -> Result<Vec<Entry>, String> {
+        let open = self.open.as_ref().ok_or("a journal is read that is not open")?;
+        let entries = open.reader.read(from, to, bytes_max).map_err(|error| error.to_string())?;
+        match entries.iter().all(|entry| self.durable.entry(entry.index()) == Some(entry)) {
+            true => Ok(entries),
+            false => Err(format!("a journal reads {} to {} and gives other entries", from.0, to.0)),
+        }
     }
 
     /// Forgets what is below `keep_from`.
-    pub fn prune(&mut self, keep_from: Index) -> Result<(), String> {
+    pub fn prune(&mut self, keep_from: Index, is_region: bool) -> Result<(), DiskError> {
+        if let Some(open) = &mut self.open {
+            open.journal.prune(keep_from).map_err(|error| DiskError::of(&error))?;
+        }
         for image in [&mut self.durable, &mut self.handed] {
-            if keep_from <= image.base.index {
+            if !is_region || keep_from <= image.base.index {
                 continue;
             }
-            let last = image.entry(keep_from.previous()).ok_or("a prune goes beyond the log")?.position;
-            image.rebase(last);
+            let last = image.entry(keep_from.previous()).map(|entry| entry.position);
+            image.rebase(last.ok_or_else(|| DiskError::Broken("a prune goes beyond the log".into()))?);
         }
         Ok(())
     }
 
-    /// The power fails: of what was not synced some prefix is there, its last request perhaps torn.
+    // ---- faults
+
+    /// The power fails, perhaps in the middle of a sync: of what was not synced a part is there, torn and out of order.
     pub fn crash(&mut self, random: &mut Random) -> Result<(), String> {
-        let written = random.below(self.pending.len() as u64 + 1);
-        for _ in 0..written {
-            self.complete()?;
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        if self.syncing > 0 && random.chance(700) {
+            // a segment, the state, or a directory: any of the syncs may be the last
+            open.faulty.heal();
+            open.faulty.inject(fault(random.between(1, 3)));
+            for request in self.pending.iter().take(self.syncing) {
+                let _ = open.journal.apply(request);
+            }
+            let _ = open.journal.sync();
         }
-        if let Some(torn) = self.pending.pop_front()
-            && random.chance(500)
-        {
-            let keep = random.below(torn.entries.len() as u64 + 1) as usize;
-            let torn_base = Persist { base: None, ..torn };
-            self.durable.write(&torn_base, Some(keep))?;
-        }
-        self.pending.clear();
-        self.handed = self.durable.clone();
-        self.syncing = 0;
-        Ok(())
+        open.volatile.crash(random.draw()).map_err(|error| error.to_string())
     }
+
+    /// While the node is down some bytes of its last segment change. Entries up to `keep` must stay. False
+    /// if there was nothing to take, or the damage would not be one that a journal can come back from.
+    pub fn rot(&mut self, random: &mut Random, keep: Index) -> Result<bool, String> {
+        if self.open.is_some() || self.is_rotten || self.is_full {
+            return Ok(false);
+        }
+        let Ok((_, before)) = self.open_over(&self.memory.fork()) else { return Ok(false) };
+        let damaged = self.memory.fork();
+        let names = damaged.list().map_err(|error| error.to_string())?;
+        let segments: Vec<&String> = names.iter().filter(|name| name.starts_with("segment")).collect();
+        let Some(name) = segments.last() else { return Ok(false) };
+        let mut seed = random.clone();
+        damaged
+            .edit(name, |bytes| {
+                let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+                let at = seed.below(used as u64 + 1) as usize;
+                let until = (at + 16).min(bytes.len());
+                bytes[at..until].iter_mut().for_each(|byte| *byte ^= 0x5a);
+            })
+            .map_err(|error| error.to_string())?;
+        random.draw();
+        let Ok((_, after)) = self.open_over(&damaged.fork()) else { return Ok(false) };
+        let rotten = after.rotten_up_to.is_some();
+        // what is lost may be a cut, and then entries are back that were gone
+        let (before, after) = (Image::recovered(&before), Image::recovered(&after));
+        let lost = |entry: &&Entry| after.entry(entry.index()) != Some(entry);
+        let gone: Vec<Position> = before.entries.iter().filter(lost).map(|entry| entry.position).collect();
+        let keeps = after.last().index >= keep && gone.iter().all(|position| position.index > keep);
+        if gone.is_empty() || !rotten || !keeps {
+            return Ok(false);
+        }
+        self.rotten = gone;
+        self.is_rotten = true;
+        self.has_rotted = true;
+        self.memory = damaged;
+        Ok(true)
+    }
+}
+
+/// The `nth` sync from now on fails.
+fn fault(nth: u64) -> Fault {
+    Fault { operation: Operation::Sync, nth, times: 1, kind: FaultKind::Broken }
 }

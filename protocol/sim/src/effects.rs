@@ -1,6 +1,7 @@
 //! What a node's step asks of its world: messages, disk requests, loads, applying.
 use crate::check::Violation;
 use crate::describe::{body_name, describe_message, describe_output};
+use crate::disk::DiskError;
 use crate::network::NODES;
 use crate::store::AnyMachine;
 use crate::world::*;
@@ -30,9 +31,8 @@ impl World {
                 Output::ReadReady { id, position } => self.read_ready(place, id, position),
                 Output::Prune { keep_from } => {
                     self.counts.prunes += 1;
-                    if place != W {
-                        let result = self.nodes[place].disk.prune(keep_from);
-                        self.fail(result.map_err(|what| Violation { rule: "prune", what }));
+                    if let Err(error) = self.nodes[place].disk.prune(keep_from, place != W) {
+                        self.disk_error(place, error);
                     }
                 }
                 Output::Event(event) => self.event(place, event),
@@ -89,6 +89,9 @@ impl World {
 
     fn persist(&mut self, place: usize, request: Persist) {
         let node = &mut self.nodes[place];
+        if node.disk_is_lost {
+            return;
+        }
         let result = node.disk.hand_over(request);
         self.fail(result.map_err(|what| Violation { rule: "I6", what }));
         self.sync(place);
@@ -106,21 +109,15 @@ impl World {
     }
 
     pub(crate) fn disk_done(&mut self, place: usize) {
-        let mut tickets = Vec::new();
-        let mut looks_away = false;
-        while let Some(result) = self.nodes[place].disk.complete_synced() {
-            match result {
-                Ok(request) => {
-                    looks_away |= request.truncate.is_some() || request.base.is_some();
-                    tickets.push(request.ticket);
-                }
-                Err(what) => return self.fail(Err(Violation { rule: "I6", what })),
-            }
-        }
-        if looks_away {
+        let done = match self.nodes[place].disk.finish_sync() {
+            Ok(done) => done,
+            Err(error) => return self.disk_error(place, error),
+        };
+        if done.iter().any(|request| request.truncate.is_some() || request.base.is_some()) {
             self.check_copies();
         }
         self.sync(place);
+        let mut tickets: Vec<Ticket> = done.iter().map(|request| request.ticket).collect();
         // the last ticket covers the others; a journal may also tell each
         if self.random.chance(500) {
             tickets.drain(..tickets.len().saturating_sub(1));
@@ -133,26 +130,39 @@ impl World {
         }
     }
 
+    /// What a driver does: with a full disk it says goodbye, with a doubtful one nothing more; either way the process ends.
+    pub(crate) fn disk_error(&mut self, place: usize, error: DiskError) {
+        let down_for = 20 * MILLISECOND + self.random.below(200 * MILLISECOND);
+        match error {
+            DiskError::Broken(what) => {
+                self.fail(Err(Violation { rule: "journal", what: format!("{}: {what}", name(place)) }))
+            }
+            DiskError::Full => {
+                self.counts.disks_full += 1;
+                self.note(|| format!("{}'s disk is full", name(place)));
+                self.nodes[place].stopped = true;
+                self.nodes[place].disk_is_lost = true;
+                self.step(place, Input::Stop);
+                self.crash(place, down_for, false);
+            }
+            DiskError::Failed => {
+                self.counts.syncs_failed += 1;
+                self.note(|| format!("a sync of {} fails", name(place)));
+                self.crash(place, down_for, false);
+            }
+        }
+    }
+
     fn load(&mut self, place: usize, ticket: Ticket, from: Index, to: Index, bytes_max: usize) {
         self.counts.loads += 1;
         let node = &self.nodes[place];
-        let mut entries = Vec::new();
-        let mut bytes = 0;
-        let mut index = from;
-        while index <= to
-            && let Some(entry) = node.disk.handed.entry(index)
-        {
-            bytes += entry.weight();
-            if !entries.is_empty() && bytes > bytes_max {
-                break;
+        let entries = match node.disk.load(from, to, bytes_max) {
+            Ok(entries) => entries,
+            Err(what) => {
+                let what = format!("{} loads {} to {}: {what}", name(place), from.0, to.0);
+                return self.fail(Err(Violation { rule: "load", what }));
             }
-            entries.push(entry.clone());
-            index = index.next();
-        }
-        if entries.is_empty() {
-            let what = format!("{} loads {} to {}, which its journal has not", name(place), from.0, to.0);
-            return self.fail(Err(Violation { rule: "load", what }));
-        }
+        };
         let life = node.life;
         let at = self.time + self.random.between(MILLISECOND / 10, 3 * MILLISECOND);
         self.at(at, Happening::Loaded { node: place, life, ticket, entries });
@@ -205,6 +215,7 @@ impl World {
                 counts.lapses += 1;
                 self.last_event.insert((place, "lapses"), self.time);
             }
+            Event_::Repaired { .. } => counts.repairs += 1,
             Event_::Ignored { reason, .. } => {
                 let what = format!("{} finds a message wrong: {reason}", name(place));
                 self.fail(Err(Violation { rule: "ignored", what }));

@@ -14,6 +14,8 @@ pub struct Link {
     pub loss: u64,
     pub copies: u64,
     pub cut: bool,
+    /// What leaves before arrives no earlier.
+    pub clogged_until: u64,
     /// Messages of one class arrive in the order in which they left, as on a stream.
     pub ordered: bool,
     /// When the last message of each class arrives.
@@ -22,7 +24,7 @@ pub struct Link {
 
 impl Link {
     pub fn new(delay: u64) -> Link {
-        Link { delay, jitter: 0, loss: 0, copies: 0, cut: false, ordered: true, arrives: [0; 4] }
+        Link { delay, jitter: 0, loss: 0, copies: 0, cut: false, clogged_until: 0, ordered: true, arrives: [0; 4] }
     }
 }
 
@@ -72,7 +74,7 @@ impl Network {
         let mut arrivals = Vec::with_capacity(1);
         let copies = 1 + u64::from(random.chance(link.copies));
         for _ in 0..copies {
-            let mut at = now + link.delay + random.below(link.jitter + 1);
+            let mut at = now.max(link.clogged_until) + link.delay + random.below(link.jitter + 1);
             if link.ordered {
                 let last = &mut link.arrives[class as usize];
                 at = at.max(*last);

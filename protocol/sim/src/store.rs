@@ -116,6 +116,17 @@ impl Store {
         seen.last().is_none_or(|last| *last <= self.committed).then_some(seen)
     }
 
+    /// The ids of the records at these places: what a client sees in a key.
+    pub fn ids_at(&self, indexes: &[Index]) -> Vec<ProposalId> {
+        let record = |index: &Index| self.item(*index).and_then(|item| item.record.as_ref()).map(|record| record.id);
+        indexes.iter().filter_map(record).collect()
+    }
+
+    /// All of a key's writers.
+    pub fn list(&self, key: u8) -> Vec<ProposalId> {
+        self.ids_at(&self.writers[key as usize])
+    }
+
     fn push(&mut self, item: Item) {
         if let Some(record) = &item.record {
             for key in &record.keys {

@@ -1,14 +1,13 @@
 //! A swarm: each seed draws its own links, disks, clocks, load and mix of faults, runs under them for a while, and then must
 //! heal. (Groce et al., *Swarm Testing*, 2012: many lopsided mixes find more than one balanced mix.)
 use crate::check::Violation;
+use crate::faults::draw;
+use crate::mutation;
 use crate::network::NODES;
-use crate::random::Random;
 use crate::world::*;
+use std::time::{Duration, Instant};
 use trivet_log::*;
 
-/// How long the faults go on, at the default timing and at the quick one.
-const FAULTS_FOR: u64 = 8 * SECOND;
-const FAULTS_FOR_QUICK: u64 = 4 * SECOND;
 /// Within this after the last fault all nodes agree and both regions serve.
 pub const HEALS_WITHIN: u64 = 10 * SECOND;
 
@@ -21,6 +20,8 @@ pub struct Report {
     pub trace: Vec<String>,
     /// From the last fault until all was well.
     pub healed_in: u64,
+    /// Nanoseconds of the world's time.
+    pub simulated: u64,
 }
 
 /// What a seed draws from.
@@ -33,6 +34,35 @@ pub enum Profile {
     /// Leaders that are deposed while they still hold leases or proposals, and come back: the two ways to get there that
     /// chance alone seldom finds.
     Deposed,
+    /// Everything, and disks that rot, fill up, and fail to sync.
+    Disks,
+    /// Everything, and clocks beyond their bound, which jump too: strong reads may be stale, and nothing else may be wrong.
+    Clocks,
+}
+
+impl Profile {
+    pub const ALL: [Profile; 5] = [Profile::Any, Profile::Storm, Profile::Deposed, Profile::Disks, Profile::Clocks];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::Any => "any",
+            Profile::Storm => "storm",
+            Profile::Deposed => "deposed",
+            Profile::Disks => "disks",
+            Profile::Clocks => "clocks",
+        }
+    }
+
+    /// Where a swarm without a profile runs a seed.
+    pub fn of(seed: u64) -> Profile {
+        match seed % 10 {
+            0..=3 => Profile::Any,
+            4 | 5 => Profile::Storm,
+            6 => Profile::Deposed,
+            7 | 8 => Profile::Disks,
+            _ => Profile::Clocks,
+        }
+    }
 }
 
 /// Draws a world and its faults from `seed`, and runs them.
@@ -52,6 +82,7 @@ pub fn run(seed: u64, profile: Profile, sabotage: Sabotage, trace: bool) -> Repo
         violation,
         trace: std::mem::take(&mut world.trace),
         healed_in: result.unwrap_or(0),
+        simulated: world.time,
     }
 }
 
@@ -98,13 +129,13 @@ fn depose(world: &mut World) -> Result<(), Violation> {
 }
 
 fn live(world: &mut World) -> Result<u64, Violation> {
-    world.run_until(faults_for(world))?;
+    world.run_until(world.settings.faults_for)?;
     world.act(Action::HealAll);
     // nodes that are down or paused come back within 3 s by themselves
     let ready = |world: &World| (0..NODES).all(|node| world.is_up(node));
     world.run_until_holds("comes back", 6 * SECOND, ready)?;
     let healed_at = world.time;
-    world.run_until(world.time + faults_for(world) / 6)?;
+    world.run_until(world.time + world.settings.faults_for.min(8 * SECOND) / 6)?;
     world.stop_clients();
     world.run_until_holds("liveness", HEALS_WITHIN, World::is_settled)?;
     let healed_in = world.time - healed_at;
@@ -117,184 +148,98 @@ fn live(world: &mut World) -> Result<u64, Violation> {
         }
         world.run_until_holds("liveness", SECOND, World::is_settled)?;
     }
+    world.judge_history()?;
     Ok(healed_in)
 }
 
-fn faults_for(world: &World) -> u64 {
-    match world.settings.timing.heartbeat < Timing::default().heartbeat {
-        true => FAULTS_FOR_QUICK,
-        false => FAULTS_FOR,
+/// Which seeds to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub from: u64,
+    pub seeds: u64,
+    /// Stop after this much real time, if not done before.
+    pub within: Option<Duration>,
+    /// `None`: each seed has its own ([`Profile::of`]).
+    pub profile: Option<Profile>,
+    pub sabotage: Sabotage,
+    /// Go on after a failure.
+    pub all: bool,
+}
+
+/// A seed that broke a rule.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub seed: u64,
+    pub profile: Profile,
+    pub violation: Violation,
+}
+
+impl Failure {
+    pub fn replay(&self) -> String {
+        format!("trivet-sim --profile {} --seed {} --verbose", self.profile.name(), self.seed)
     }
 }
 
-/// Timing for many elections in a short time. Promises may outlast elections by far: safety is not to rest on which is
-/// longer.
-fn quick(random: &mut Random) -> Timing {
-    Timing {
-        heartbeat: 15 * MILLISECOND,
-        promise: *random.pick(&[100, 300, 1000, 1000]) * MILLISECOND,
-        election_min: 120 * MILLISECOND,
-        election_max: 200 * MILLISECOND,
-        engage_after: 45 * MILLISECOND,
-        propose_give_up: *random.pick(&[150, 400, 1500]) * MILLISECOND,
-        ..Timing::default()
+/// What a swarm came to.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    pub run: u64,
+    pub failures: Vec<Failure>,
+    pub counts: Counts,
+    /// Nanoseconds of the worlds' time, and how long that took.
+    pub simulated: u64,
+    pub elapsed: Duration,
+}
+
+impl Summary {
+    /// Simulated seconds in a real one.
+    pub fn speed(&self) -> f64 {
+        self.simulated as f64 / 1e9 / self.elapsed.as_secs_f64().max(1e-9)
     }
 }
 
-fn draw(seed: u64, profile: Profile, sabotage: Sabotage, trace: bool) -> World {
-    let mut random = Random::new(seed ^ 0x5eed);
-    let random = &mut random;
-    let storm = profile == Profile::Storm;
-    let is_quick = profile != Profile::Any || random.chance(500);
-    let timing = if is_quick { quick(random) } else { Timing::default() };
-    let round_trip = |random: &mut Random| match is_quick {
-        true => *random.pick(&[1, 2, 5, 10]) * MILLISECOND,
-        false => *random.pick(&[1, 5, 20, 60, 60, 100]) * MILLISECOND,
-    };
-    let mut clock = || {
-        let rate = *random.pick(&[0, 0, -10_000, 10_000, 5_000, -100]);
-        Clock { offset: random.below(1000) as i128 * SECOND as i128, rate }
-    };
-    let clocks = [clock(), clock(), clock()];
-    let payload = *random.pick(&[0, 100, 1000]);
-    let append_bytes_max = *random.pick(&[1 << 20, 1 << 20, 700 + 8 * payload, if is_quick { 1 } else { 1 << 20 }]);
-    let append_bytes_max = if storm && random.chance(500) { 1 } else { append_bytes_max };
-    let settings = Settings {
-        seed,
-        timing,
-        sabotage,
-        trace,
-        spite: if storm { *random.pick(&[100, 300, 500]) } else { *random.pick(&[0, 0, 50, 300]) },
-        round_trips: [round_trip(random), round_trip(random), round_trip(random)],
-        clocks,
-        fsync: *random.pick(&[
-            (MILLISECOND / 10, MILLISECOND),
-            (MILLISECOND, 4 * MILLISECOND),
-            (MILLISECOND, 40 * MILLISECOND),
-            (20 * MILLISECOND, 120 * MILLISECOND),
-        ]),
-        propose_every: *random.pick(if storm { &[15, 15, 40] } else { &[15, 40, 40, 150] }) * MILLISECOND,
-        keys: if profile == Profile::Any { 8 } else { *random.pick(&[2, 8, 64]) },
-        read_every: *random.pick(&[20, 60, 200]) * MILLISECOND,
-        payload,
-        append_bytes_max,
-        uncommitted_bytes_max: *random.pick(&[600, 4 << 20]),
-        cache_bytes_max: *random.pick(&[0, 2000, 4 << 20]),
-        reconnects: random.chance(500),
-        crash_at_output: *random.pick(&[0, 0, 200, 1000]),
-    };
-    let mut world = World::new(settings);
-    let loss = *random.pick(&[0, 0, 0, 1, 10, 100, 250]);
-    let copies = *random.pick(&[0, 0, 10, 200]);
-    let ordered = random.chance(500);
-    let jitter = *random.pick(&[0, 0, 1, if is_quick { 5 } else { 10 }, if is_quick { 10 } else { 80 }]) * MILLISECOND;
-    world.network.each(|link| {
-        link.loss = loss;
-        link.copies = copies;
-        link.ordered = ordered;
-        link.jitter = jitter;
-    });
-    if storm {
-        world.network.each(|link| link.loss = link.loss.min(10));
-        if random.chance(400) {
-            let range = (15 * MILLISECOND, 60 * MILLISECOND);
-            world.act_at(0, Action::Fsync { node: random.below(2) as usize, range });
+/// Runs one seed after the other; `each` hears of every one.
+pub fn run_all(plan: &Plan, mut each: impl FnMut(&Report)) -> Summary {
+    let begun = Instant::now();
+    let mut summary = Summary::default();
+    for seed in plan.from..plan.from.saturating_add(plan.seeds) {
+        if plan.within.is_some_and(|within| begun.elapsed() >= within) {
+            break;
+        }
+        let profile = plan.profile.unwrap_or_else(|| Profile::of(seed));
+        let report = run(seed, profile, plan.sabotage, false);
+        each(&report);
+        summary.run += 1;
+        summary.simulated += report.simulated;
+        summary.counts.add(&report.counts);
+        if let Some(violation) = report.violation {
+            summary.failures.push(Failure { seed, profile, violation });
+            if !plan.all {
+                break;
+            }
         }
     }
-    match profile {
-        Profile::Deposed => {
-            world.settings.spite = 0;
-            world.settings.crash_at_output = 0;
-            world.network.each(|link| (link.loss, link.copies, link.jitter) = (0, 200, 8 * MILLISECOND));
-        }
-        _ => draw_faults(random, &mut world),
-    }
-    world
+    summary.elapsed = begun.elapsed();
+    summary
 }
 
-fn draw_faults(random: &mut Random, world: &mut World) {
-    // which kinds there are in this run, and how often one comes
-    let cuts = random.chance(500);
-    let one_way = random.chance(400);
-    let crashes = random.chance(500);
-    let everyone = random.chance(150);
-    let pauses = random.chance(250);
-    let slow_disks = random.chance(250);
-    let hand_overs = random.chance(200);
-    let stops = random.chance(200);
-    let flaps = random.chance(200);
-    let mutes = random.chance(300);
-    let steps = random.chance(300);
-    let quick = 1 + u64::from(faults_for(world) == FAULTS_FOR_QUICK);
-    let mean = *random.pick(&[150, 400, 1000, 2500]) * MILLISECOND / quick;
-    let mut at = random.below(1500) * MILLISECOND;
-    let end = faults_for(world);
-    while at < end {
-        let node = random.below(NODES as u64) as usize;
-        let other = (node + 1 + random.below(2) as usize) % NODES;
-        let lasts = *random.pick(&[100, 300, 1000, 1500, 3000]) * MILLISECOND / quick;
-        let lasts = random.between(lasts / 2, lasts);
-        let ends = (at + lasts).min(end);
-        match random.below(12) {
-            0 | 1 if cuts => {
-                for (from, to) in [(node, other), (other, node)] {
-                    world.act_at(at, Action::Cut { from, to });
-                    world.act_at(ends, Action::Heal { from, to });
-                }
-            }
-            2 if one_way => {
-                world.act_at(at, Action::Cut { from: node, to: other });
-                world.act_at(ends, Action::Heal { from: node, to: other });
-            }
-            3 if crashes => {
-                let reboot = random.chance(300);
-                world.act_at(at, Action::Crash { node, down_for: lasts, reboot });
-            }
-            4 if everyone => {
-                for node in 0..NODES {
-                    let down_for = random.below(lasts);
-                    world.act_at(at, Action::Crash { node, down_for, reboot: random.chance(300) });
-                }
-            }
-            5 if pauses => world.act_at(at, Action::Pause { node, until: ends }),
-            6 if slow_disks => {
-                let range = (10 * MILLISECOND, *random.pick(&[50, 400, 1500]) * MILLISECOND);
-                world.act_at(at, Action::Fsync { node, range });
-                world.act_at(ends, Action::Fsync { node, range: world.settings.fsync });
-            }
-            7 if hand_overs => world.act_at(at, Action::HandOver { to: node % 2 }),
-            7 if stops => world.act_at(at, Action::Stop { node, down_for: lasts }),
-            8 if flaps => {
-                let mut flap = at;
-                while flap < ends {
-                    let (from, to) = (node, other);
-                    world.act_at(flap, Action::Cut { from, to });
-                    world.act_at(flap + 60 * MILLISECOND, Action::Heal { from, to });
-                    flap += 120 * MILLISECOND;
-                }
-            }
-            // it is not heard any more, though it hears; or hears nothing, though it is heard
-            9 | 10 if mutes => {
-                let deaf = random.chance(300);
-                for peer in (0..NODES).filter(|peer| *peer != node) {
-                    let (from, to) = if deaf { (peer, node) } else { (node, peer) };
-                    world.act_at(at, Action::Cut { from, to });
-                    world.act_at(ends, Action::Heal { from, to });
-                }
-            }
-            // one region is cut off from the other, then from the witness too
-            11 if steps => {
-                let region = node % 2;
-                let later = random.between(at, ends);
-                for (peer, since) in [(1 - region, at), (W, later)] {
-                    for (from, to) in [(region, peer), (peer, region)] {
-                        world.act_at(since, Action::Cut { from, to });
-                        world.act_at(ends, Action::Heal { from, to });
-                    }
-                }
-            }
-            _ => {}
-        }
-        at += random.between(mean / 4, mean * 7 / 4);
-    }
+/// A bug that was planted, and the seeds that found it.
+#[derive(Clone, Debug)]
+pub struct Planted {
+    pub name: &'static str,
+    pub meaning: &'static str,
+    pub seeds: u64,
+    pub found: u64,
+    pub first: Option<Failure>,
+}
+
+/// Plants each of the five bugs of [`mutation::PLANTED`] and counts who of the plan's seeds notices.
+pub fn planted(plan: &Plan) -> Vec<Planted> {
+    let bug = |(name, meaning): &(&'static str, &'static str)| {
+        let sabotage = mutation::named(name).expect("what is planted has a name");
+        let summary = run_all(&Plan { sabotage, all: true, ..*plan }, |_| {});
+        let found = summary.failures.len() as u64;
+        Planted { name, meaning, seeds: summary.run, found, first: summary.failures.into_iter().next() }
+    };
+    mutation::PLANTED.iter().map(bug).collect()
 }

@@ -37,20 +37,21 @@ macro_rules! mutations {
 }
 
 mutations! {
-    lease_unchecked in Storm: ["I3", "I5"];
+    lease_unchecked in Storm: ["I3", "I5", "I5 stale"];
     ack_before_fsync in Storm: ["I1", "I2", "I3", "I4", "fatal"];
-    gate_ignores_masks in Storm: ["I3", "I5"];
-    gate_ignores_own_mask in Storm: ["I3", "I5"];
-    gate_ignores_other_masks in Deposed: ["I3", "I5"];
+    gate_ignores_masks in Storm: ["I3", "I5", "I5 stale"];
+    gate_ignores_own_mask in Storm: ["I3", "I5", "I5 stale"];
+    gate_ignores_other_masks in Deposed: ["I3", "I5", "I5 stale"];
     no_adoption in Storm: ["I1", "I2", "I3", "I4", "I6", "fatal"];
     witness_votes_unsynced in Storm: ["one leader", "I1", "I2", "I3", "I4", "fatal"];
     infer_without_own_durable in Storm: ["I1", "I2", "I3", "I4", "fatal"];
     infer_without_leader_durable in Storm: ["I1", "I2", "I3", "I4", "fatal"];
-    promises_forgotten_at_restart in Storm: ["I3", "I5"];
+    promises_forgotten_at_restart in Storm: ["I3", "I5", "I5 stale"];
     base_needs_only_leader in Storm: ["I4", "I2", "I6", "prune", "fatal"];
-    lease_without_log in Storm: ["I3", "I5"];
+    lease_without_log in Storm: ["I3", "I5", "I5 stale"];
     count_older_terms in Storm: ["I1", "I2", "fatal"];
     rejection_believed_at_once in Deposed: ["refused"];
     id_taken_twice in Deposed: ["refused", "once", "resolved once"];
     late_completion_counts in Storm: ["I1", "I2", "I3", "I4", "fatal", "apply"];
+    rot_holds_leases in Disks: ["I3", "I5", "I5 stale"];
 }

@@ -177,13 +177,15 @@ fn everyone_torn_at_once_still_elects() {
     }
 }
 
-/// Seeds that found something once.
+/// Seeds that found something once. What a seed draws changes with the simulator; the situations above stay.
 #[test]
 fn seeds_that_failed_once() {
-    // 5066: reads above a cut must go down before new entries take the place
-    // 14, 132: slow catch-up with tiny appends
-    for seed in [14, 132, 5066] {
-        for profile in [Profile::Any, Profile::Storm] {
+    // in "any": a rotten region that relied on a promise (243, 490), that waited for an entry that waited for it (176),
+    // that had settled what it then lost (185); in "storm": a witness whose window rotted away (205)
+    let table =
+        [(Profile::Any, vec![176, 185, 243, 490]), (Profile::Storm, vec![205, 247]), (Profile::Clocks, vec![42])];
+    for (profile, seeds) in table {
+        for seed in seeds {
             let report = run(seed, profile, Sabotage::default(), false);
             assert_eq!(report.violation, None, "seed {seed} {profile:?}");
         }
