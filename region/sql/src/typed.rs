@@ -54,6 +54,11 @@ pub enum ExprKind {
     /// Another type with the same representation.
     Relabel(Box<Expr>),
     /// Apply this expression's type modifier.
+    /// A value of a domain's base type that has to meet the domain's conditions.
+    Domain {
+        operand: Box<Expr>,
+        rules: Arc<DomainRules>,
+    },
     Fit {
         operand: Box<Expr>,
         explicit: bool,
@@ -384,6 +389,17 @@ impl Query {
     }
 }
 
+/// What a domain asks of its values, those that it is made over included.
+#[derive(Clone, Debug)]
+pub struct DomainRules {
+    pub domain: Oid,
+    pub schema: String,
+    pub name: String,
+    pub not_null: bool,
+    /// By name, over the value (relation 0, column 0).
+    pub checks: Vec<(String, Expr)>,
+}
+
 /// INSERT, with values for every live column in table order.
 #[derive(Clone, Debug)]
 pub struct Insert {
@@ -462,12 +478,38 @@ pub struct Delete {
     pub view: Option<Arc<Table>>,
 }
 
+/// MERGE; relation 0 of `query` is the table, which the source is joined with.
+#[derive(Clone, Debug)]
+pub struct Merge {
+    pub table: Arc<Table>,
+    pub query: Query,
+    pub clauses: Vec<MergeClause>,
+    pub rules: TableRules,
+}
+
+#[derive(Clone, Debug)]
+pub struct MergeClause {
+    pub matched: bool,
+    pub condition: Option<Expr>,
+    pub action: MergeAction,
+}
+
+#[derive(Clone, Debug)]
+pub enum MergeAction {
+    Nothing,
+    Delete,
+    Update(Vec<(usize, Expr)>),
+    /// For each column of the table, over the query's row.
+    Insert(Vec<InsertValue>),
+}
+
 #[derive(Clone, Debug)]
 pub enum Statement {
     Query(Query),
     Insert(Box<Insert>),
     Update(Box<Update>),
     Delete(Box<Delete>),
+    Merge(Box<Merge>),
     /// Common table expressions, each over the ones before it, and the statement over them.
     With(Vec<Common>, Box<Statement>),
 }
@@ -503,6 +545,7 @@ impl Expr {
             Fit { operand, .. } | IsNull { operand, .. } | IsBoolean { operand, .. } | Field { operand, .. } => {
                 vec![operand]
             }
+            Domain { operand, .. } => vec![operand],
             Distinct { left, right, .. } | Quantified { left, right, .. } => vec![left, right],
             Case { branches, otherwise } => {
                 branches.iter().flat_map(|(when, then)| [when, then]).chain(otherwise.as_deref()).collect()
@@ -536,6 +579,7 @@ impl Expr {
             Fit { operand, .. } | IsNull { operand, .. } | IsBoolean { operand, .. } | Field { operand, .. } => {
                 vec![operand]
             }
+            Domain { operand, .. } => vec![operand],
             Distinct { left, right, .. } | Quantified { left, right, .. } => vec![left, right],
             Case { branches, otherwise } => {
                 branches.iter_mut().flat_map(|(when, then)| [when, then]).chain(otherwise.as_deref_mut()).collect()

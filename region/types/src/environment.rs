@@ -165,7 +165,7 @@ pub trait Environment: Send + Sync {
     fn spelled(&self, text: &str) -> String {
         let types = self.user_types();
         let name = |oid| {
-            let found = types.find(oid).map(|found| found.name.clone());
+            let found = types.name_of(oid).map(|(_, name)| name.to_owned());
             found.or_else(|| self.row_type(oid).map(|found| found.name.clone()))
         };
         crate::user::spelled(text, types, &name)

@@ -4,7 +4,8 @@
 //! NULL; those for which `text::input` knows a syntax can hold values.
 use crate::oid::{self, Oid};
 use crate::user::{
-    array_of_enum, array_of_row, enum_of_array, is_enum, is_enum_array, is_row, is_row_array, row_of_array, type_mark,
+    array_of_enum, array_of_row, enum_of_array, is_domain, is_enum, is_enum_array, is_row, is_row_array, row_of_array,
+    type_mark,
 };
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -31,7 +32,7 @@ pub struct TypeInfo {
     pub by_value: bool,
     pub category: Category,
     pub preferred: bool,
-    /// b base, p pseudo.
+    /// b base, p pseudo, e enum, c rows, d domain.
     pub kind: char,
     pub element: Oid,
     pub array: Oid,
@@ -195,8 +196,13 @@ static ROW: TypeInfo =
 static ROW_ARRAY: TypeInfo =
     t(0, "_row", -1, false, 'A', false, 'b', 0, 0, 'd', "array_in", "array_out", "array_recv", "array_send");
 
+/// The same of domains.
+static DOMAIN: TypeInfo =
+    t(0, "domain", -1, false, 'U', false, 'd', 0, 0, 'i', "domain_in", "domain_out", "domain_recv", "domain_send");
+
 pub fn type_info(oid: Oid) -> Option<&'static TypeInfo> {
     match oid {
+        oid if is_domain(oid) => Some(&DOMAIN),
         oid if is_enum(oid) => Some(&ENUM),
         oid if is_enum_array(oid) => Some(&ENUM_ARRAY),
         oid if is_row(oid) => Some(&ROW),
@@ -257,7 +263,7 @@ pub fn is_stringlike(oid: Oid) -> bool {
 /// SQL's name of a type, as error messages and `format_type` show it; `modifier` -1 shows none.
 /// A user's type is shown as a mark (`user`).
 pub fn display_name(oid: Oid, modifier: i32) -> String {
-    if is_enum(oid) || is_row(oid) {
+    if is_enum(oid) || is_row(oid) || is_domain(oid) {
         return type_mark(oid);
     }
     if is_enum_array(oid) || is_row_array(oid) {

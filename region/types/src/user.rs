@@ -1,4 +1,4 @@
-//! Types that users make: enums, and with each table the type of its rows.
+//! Types that users make: enums, domains, and with each table the type of its rows.
 //!
 //! What kind of type an OID is can be told from the OID alone, so that rows, keys, comparisons and overload resolution need no
 //! catalog:
@@ -9,9 +9,11 @@
 //!   5000_0000 + n    arrays of it
 //!   6000_0000 + n    the rows of a table or view
 //!   7000_0000 + n    arrays of them
+//!   8000_0000 + n    a domain
 //! ```
 //!
-//! An enum's value is its label's position on the type's axis, which nothing changes: a label that is added between two others
+//! A domain is a name for another type with conditions: its values are that type's, and nothing that computes with them sees the
+//! domain. An enum's value is its label's position on the type's axis, which nothing changes: a label that is added between two others
 //! gets a position between theirs. **Only what labels and types are called takes the catalog**, and whoever shows a value has an
 //! `Environment` that knows it. Where none is at hand (messages that name a type, stored expressions), the text has a mark in the
 //! name's place, `\u{1}t` OID `\u{1}` or `\u{1}e` OID `.` position `\u{1}`, which `spelled` replaces before anybody sees it.
@@ -25,6 +27,7 @@ const ENUM: u32 = 4 << 28;
 const ENUM_ARRAY: u32 = 5 << 28;
 const ROW: u32 = 6 << 28;
 const ROW_ARRAY: u32 = 7 << 28;
+const DOMAIN: u32 = 8 << 28;
 const KIND: u32 = 0xf << 28;
 
 /// Distance of labels that were not put between others.
@@ -65,6 +68,14 @@ pub(crate) fn array_of_row(oid: Oid) -> Oid {
 }
 pub(crate) fn row_of_array(oid: Oid) -> Oid {
     Oid(ROW | claim_of(oid).0)
+}
+/// The domain that goes with a claimed OID.
+pub fn domain_of_claim(claimed: Oid) -> Oid {
+    debug_assert!(claimed.0 < CLAIMED_OID_END, "an OID was claimed beyond its range");
+    Oid(DOMAIN | claimed.0)
+}
+pub fn is_domain(oid: Oid) -> bool {
+    oid.0 & KIND == DOMAIN
 }
 /// An enum, or arrays of one.
 pub fn is_user_type(oid: Oid) -> bool {
@@ -125,6 +136,36 @@ impl EnumType {
     }
 }
 
+/// A condition that a domain's values meet: SQL text over `VALUE`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DomainCheck {
+    pub oid: Oid,
+    pub name: String,
+    pub expression: String,
+    /// Not so after NOT VALID: values that were there may violate it.
+    pub validated: bool,
+}
+
+/// What the catalog knows of a domain.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DomainType {
+    pub oid: Oid,
+    pub schema: Oid,
+    pub schema_name: String,
+    pub name: String,
+    /// The type that it was declared over, which may be a domain.
+    pub over: Oid,
+    /// The type of its values, which is none.
+    pub base: Oid,
+    pub modifier: i32,
+    pub not_null: bool,
+    /// SQL text.
+    pub default: Option<String>,
+    /// By name.
+    pub checks: Vec<DomainCheck>,
+    pub collation: Option<Oid>,
+}
+
 /// What a statement knows of the rows of a relation that it names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RowType {
@@ -140,6 +181,7 @@ pub struct RowType {
 #[derive(Clone, Debug, Default)]
 pub struct UserTypes {
     pub enums: Vec<Arc<EnumType>>,
+    pub domains: Vec<Arc<DomainType>>,
 }
 
 static NONE: LazyLock<UserTypes> = LazyLock::new(UserTypes::default);
@@ -155,8 +197,27 @@ impl UserTypes {
         }
         self.enums.iter().find(|found| claim_of(found.oid) == claim_of(oid))
     }
-    pub fn named(&self, schema: Oid, name: &str) -> Option<&Arc<EnumType>> {
-        self.enums.iter().find(|found| found.schema == schema && found.name == name)
+    pub fn domain(&self, oid: Oid) -> Option<&Arc<DomainType>> {
+        if !is_domain(oid) {
+            return None;
+        }
+        self.domains.iter().find(|found| found.oid == oid)
+    }
+    /// Schema and name of a type, by its own OID or that of its arrays.
+    pub fn name_of(&self, oid: Oid) -> Option<(&str, &str)> {
+        let of_enum = self.find(oid).map(|found| (found.schema_name.as_str(), found.name.as_str()));
+        of_enum.or_else(|| self.domain(oid).map(|found| (found.schema_name.as_str(), found.name.as_str())))
+    }
+    /// Has a type of the schema this name?
+    pub fn is_taken(&self, schema: Oid, name: &str) -> bool {
+        self.enums.iter().any(|found| found.schema == schema && found.name == name)
+            || self.domains.iter().any(|found| found.schema == schema && found.name == name)
+    }
+    /// A type by schema and name.
+    pub fn named(&self, schema: &str, name: &str) -> Option<Oid> {
+        let of_enum = self.enums.iter().find(|found| found.name == name && found.schema_name == schema);
+        let domain = || self.domains.iter().find(|found| found.name == name && found.schema_name == schema);
+        of_enum.map(|found| found.oid).or_else(|| domain().map(|found| found.oid))
     }
     pub fn label(&self, value: EnumValue) -> Option<&str> {
         self.find(value.type_oid)?.label(value.position)
@@ -253,7 +314,7 @@ mod tests {
 
     #[test]
     fn marks_are_spelled() {
-        let types = UserTypes { enums: vec![Arc::new(mood(&[(LABEL_STEP, "it's")]))] };
+        let types = UserTypes { enums: vec![Arc::new(mood(&[(LABEL_STEP, "it's")]))], ..UserTypes::default() };
         let oid = types.enums[0].oid;
         let text = format!("'{}'::{}", label_mark(types.enums[0].value(LABEL_STEP)), type_mark(oid));
         let name = |oid| types.find(oid).map(|found| found.name.clone());

@@ -185,7 +185,8 @@ impl Analyzer<'_> {
             }
             "pg_typeof" if call.arguments.len() == 1 => {
                 let argument = self.expr(&call.arguments[0].value)?;
-                make(ExprKind::Constant(Datum::Oid(argument.type_oid.0)), oid::REGTYPE, place)
+                let shown = self.domain_of(&argument).unwrap_or(argument.type_oid);
+                make(ExprKind::Constant(Datum::Oid(shown.0)), oid::REGTYPE, place)
             }
             "array" if matches!(call.arguments.as_slice(), [tree::Argument { value, .. }] if matches!(value.kind, tree::ExprKind::ArrayQuery(_))) => {
                 self.expr(&call.arguments[0].value)?

@@ -3,14 +3,23 @@ use super::{Analyzer, at};
 use crate::parser::tree::TypeName;
 use crate::typed::{Expr, ExprKind};
 use trivet_types::registry::{CastContext, Coercion, coercion};
-use trivet_types::user::marked_type;
+use trivet_types::user::{is_domain, marked_type};
 use trivet_types::{
     Datum, Environment, Oid, PgError, PgResult, array_of, canonical_name, category, display_name, element_of, is_array,
     is_preferred, modifier, oid, sqlstate, text, type_by_name,
 };
 
-/// A type's OID and modifier by the name in a statement.
+/// A type's OID and modifier by the name in a statement, where a domain's conditions would not be looked at.
 pub fn resolve_type_name(name: &TypeName, environment: &dyn Environment) -> PgResult<(Oid, i32)> {
+    let (type_oid, modifier) = resolve_any_type(name, environment)?;
+    if is_domain(type_oid) {
+        return Err(at(name.place, PgError::unsupported(format!("domain \"{}\" in this place", name.name))));
+    }
+    Ok((type_oid, modifier))
+}
+
+/// The same, of domains as well.
+pub(super) fn resolve_any_type(name: &TypeName, environment: &dyn Environment) -> PgResult<(Oid, i32)> {
     let shown = || match &name.schema {
         Some(schema) => format!("{schema}.{}", name.name),
         None => name.name.clone(),
@@ -30,6 +39,9 @@ pub fn resolve_type_name(name: &TypeName, environment: &dyn Environment) -> PgRe
         if !name.modifiers.is_empty() {
             let message = format!("type modifier is not allowed for type \"{}\"", name.name);
             return Err(at(name.place, PgError::new(sqlstate::SYNTAX_ERROR, message)));
+        }
+        if name.array && is_domain(found) {
+            return Err(at(name.place, PgError::unsupported("an array of a domain")));
         }
         return Ok((if name.array { array_of(found).ok_or_else(undefined)? } else { found }, -1));
     };

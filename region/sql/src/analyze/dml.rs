@@ -24,7 +24,11 @@ impl Analyzer<'_> {
     }
 
     /// A statement with the tables of its WITH in sight.
-    fn under_with<T>(&mut self, with: &Option<tree::With>, work: impl FnOnce(&mut Self) -> PgResult<T>) -> PgResult<T> {
+    pub(super) fn under_with<T>(
+        &mut self,
+        with: &Option<tree::With>,
+        work: impl FnOnce(&mut Self) -> PgResult<T>,
+    ) -> PgResult<T> {
         let common = self.common.len();
         let result = self.with(with).and_then(|()| work(self));
         self.common.truncate(common);
@@ -58,7 +62,8 @@ impl Analyzer<'_> {
                         modifier: source_column.modifier,
                         place: source_column.place,
                     };
-                    InsertValue::Expr(assign(self, value, column.type_oid, column.modifier, &column.name)?)
+                    let value = assign(self, value, column.type_oid, column.modifier, &column.name)?;
+                    InsertValue::Expr(self.to_column(&table, position, value)?)
                 }
                 None if column.generated.is_some() => InsertValue::Null,
                 None => InsertValue::Expr(self.default_of(&table, position)?),
@@ -80,7 +85,7 @@ impl Analyzer<'_> {
         Ok(rules)
     }
 
-    fn insert_columns(&self, changed: &Changed, names: &[tree::Name]) -> PgResult<Vec<usize>> {
+    pub(super) fn insert_columns(&self, changed: &Changed, names: &[tree::Name]) -> PgResult<Vec<usize>> {
         if names.is_empty() {
             return Ok(changed.insertable());
         }
@@ -168,7 +173,7 @@ impl Analyzer<'_> {
         Ok((query, width))
     }
 
-    fn insert_row(
+    pub(super) fn insert_row(
         &mut self,
         table: &Arc<Table>,
         columns: &[usize],
@@ -280,6 +285,7 @@ impl Analyzer<'_> {
                 let position = self.column_position(table, name)?;
                 if !assignment.path.is_empty() {
                     let value = self.assigned_part(table, position, assignment, &mut result)?;
+                    let value = self.to_column(table, position, value)?;
                     result.push((position, value));
                     continue;
                 }
@@ -299,9 +305,13 @@ impl Analyzer<'_> {
                     },
                     Assigned::Tree(value) => {
                         let value = self.expr(value)?;
-                        assign(self, value, column.type_oid, column.modifier, &column.name)?
+                        let value = assign(self, value, column.type_oid, column.modifier, &column.name)?;
+                        self.to_column(table, position, value)?
                     }
-                    Assigned::Typed(value) => assign(self, value, column.type_oid, column.modifier, &column.name)?,
+                    Assigned::Typed(value) => {
+                        let value = assign(self, value, column.type_oid, column.modifier, &column.name)?;
+                        self.to_column(table, position, value)?
+                    }
                 };
                 result.push((position, value));
             }

@@ -1,6 +1,6 @@
 //! Expressions.
 use super::scope::find_column;
-use super::{Analyzer, at, resolve_type_name};
+use super::{Analyzer, ResolvedType, at, resolve_type};
 use crate::parser::tree::{self, IsTest, Literal, Place};
 use crate::planted::{self, Bug};
 use crate::typed::{Expr, ExprKind, RowOperator, Subquery, SubqueryKind};
@@ -588,7 +588,21 @@ impl Analyzer<'_> {
     }
 
     fn cast(&mut self, operand: &tree::Expr, to: &tree::TypeName, place: Place) -> PgResult<Expr> {
-        let (target, modifier) = resolve_type_name(to, self.environment)?;
+        let ResolvedType { type_oid, modifier, domain } = resolve_type(to, self.environment)?;
+        let value = self.cast_to(operand, (type_oid, modifier), to, place)?;
+        match domain {
+            Some(domain) => self.to_domain(value, &domain),
+            None => Ok(value),
+        }
+    }
+
+    fn cast_to(
+        &mut self,
+        operand: &tree::Expr,
+        (target, modifier): (Oid, i32),
+        to: &tree::TypeName,
+        place: Place,
+    ) -> PgResult<Expr> {
         if trivet_types::user::is_row(target)
             && let Some(items) = row_items(operand)
         {

@@ -24,6 +24,7 @@ pub fn same_expr(left: &Expr, right: &Expr) -> bool {
             procedure.oid == other.oid && all == other_all
         }
         (Fit { explicit, .. }, Fit { explicit: other, .. }) => explicit == other,
+        (Domain { rules, .. }, Domain { rules: other, .. }) => rules.domain == other.domain,
         (IsNull { negated, .. }, IsNull { negated: other, .. }) => negated == other,
         (Distinct { negated, .. }, Distinct { negated: other, .. }) => negated == other,
         (IsBoolean { value, negated, .. }, IsBoolean { value: v, negated: n, .. }) => (value, negated) == (v, n),

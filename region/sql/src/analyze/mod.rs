@@ -9,9 +9,11 @@ mod composite;
 mod conflict;
 mod deparse;
 mod dml;
+mod domain;
 mod expr;
 mod from;
 mod group;
+mod merge;
 mod names;
 mod print;
 mod query;
@@ -29,6 +31,7 @@ mod with;
 pub use coerce::{assign, common_type, resolve_type_name};
 pub use composite::row_types;
 pub use deparse::{Names, expr_text, query_text};
+pub use domain::{ResolvedType, resolve_type};
 pub use group::{GROUPED_ROW, same_expr};
 pub use names::{
     Mentioned, RelationNames, is_user_type_name, mentioned, mentioned_in, mentioned_in_query, regclass_name,
@@ -185,6 +188,7 @@ impl<'a> Analyzer<'a> {
             }
             tree::Statement::Insert(insert) => Ok(Statement::Insert(Box::new(self.insert(insert)?))),
             tree::Statement::Update(update) => Ok(Statement::Update(Box::new(self.update(update)?))),
+            tree::Statement::Merge(merge) => Ok(Statement::Merge(Box::new(self.merge(merge)?))),
             tree::Statement::Delete(delete) => Ok(Statement::Delete(Box::new(self.delete(delete)?))),
             _ => Err(PgError::internal("only queries and data changes are analyzed")),
         }

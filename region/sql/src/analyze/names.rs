@@ -164,6 +164,22 @@ impl Collector {
                 self.exprs(&update.filter);
                 self.targets(&update.returning);
             }
+            Statement::Merge(merge) => {
+                self.with(&merge.with);
+                self.name(&merge.table);
+                merge.source.iter().for_each(|table| self.table(table));
+                self.expr(&merge.condition);
+                for clause in &merge.clauses {
+                    self.exprs(&clause.condition);
+                    match &clause.action {
+                        MergeAction::Update(assignments) => {
+                            assignments.iter().for_each(|assignment| self.expr(&assignment.value));
+                        }
+                        MergeAction::Insert { values, .. } => self.exprs(values.iter().flatten()),
+                        MergeAction::Nothing | MergeAction::Delete => {}
+                    }
+                }
+            }
             Statement::Delete(delete) => {
                 self.with(&delete.with);
                 self.name(&delete.table);

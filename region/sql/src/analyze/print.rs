@@ -42,6 +42,12 @@ pub fn print_names(
         ExprKind::ConvertElements(operand) | ExprKind::Relabel(operand) => {
             format!("({})::{}", print(operand), display_name(expr.type_oid, expr.modifier))
         }
+        ExprKind::Domain { operand, rules } => match &operand.kind {
+            ExprKind::Constant(Datum::Text(literal)) => {
+                format!("{}::{}", quoted_literal(literal).trim_start(), display_name(rules.domain, -1))
+            }
+            _ => format!("({})::{}", print(operand), display_name(rules.domain, -1)),
+        },
         // A constant's length is applied again where it is stored.
         ExprKind::Fit { operand, .. } if matches!(operand.kind, ExprKind::Constant(_)) => print(operand),
         ExprKind::Fit { operand, .. } => {

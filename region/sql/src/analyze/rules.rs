@@ -6,6 +6,7 @@ use crate::parser::tree;
 use crate::typed::{Expr, ExprKind, IndexRule, TableRules};
 use std::sync::Arc;
 use trivet_types::registry::registry;
+use trivet_types::user::DomainType;
 use trivet_types::{Datum, Oid, PgError, PgResult, oid, sqlstate};
 
 /// `nextval(regclass)`
@@ -13,7 +14,7 @@ const NEXTVAL: Oid = Oid(1574);
 
 impl Analyzer<'_> {
     /// The tree of a stored expression.
-    fn stored(&self, text: &str) -> PgResult<tree::Expr> {
+    pub(super) fn stored(&self, text: &str) -> PgResult<tree::Expr> {
         let parsed = crate::parser::parse(&format!("SELECT {text}"))?;
         let broken = || PgError::internal(format!("a stored expression is not one: {text}"));
         let Some(tree::Statement::Query(query)) = parsed.into_iter().next().map(|parsed| parsed.statement) else {
@@ -27,8 +28,8 @@ impl Analyzer<'_> {
     }
 
     /// A column's default, in its type.
-    pub fn default_of(&mut self, table: &Table, column: usize) -> PgResult<Expr> {
-        let column = &table.columns[column];
+    pub fn default_of(&mut self, table: &Table, at: usize) -> PgResult<Expr> {
+        let column = &table.columns[at];
         if let Some(identity) = column.identity {
             let procedure = registry().procedure(NEXTVAL).ok_or_else(|| PgError::internal("there is no nextval"))?;
             let sequence = Expr::constant(Datum::Oid(identity.sequence.0), oid::REGCLASS);
@@ -36,9 +37,21 @@ impl Analyzer<'_> {
             let next = Expr { kind: call, ..Expr::constant(Datum::Null, oid::INT8) };
             return assign(self, next, column.type_oid, column.modifier, &column.name);
         }
-        let Some(text) = &column.default else { return Ok(Expr::constant(Datum::Null, column.type_oid)) };
+        let value = match (&column.default, table.domain_of(at)) {
+            (Some(text), _) => {
+                let expr = self.stored(text)?;
+                self.standalone(&expr, column.type_oid, column.modifier, &column.name)?
+            }
+            (None, Some(domain)) => self.domain_default(domain)?,
+            (None, None) => return Ok(Expr::constant(Datum::Null, column.type_oid)),
+        };
+        self.to_column(table, at, value)
+    }
+
+    /// A domain's condition, as it is stored.
+    pub fn stored_condition(&mut self, domain: &DomainType, text: &str) -> PgResult<Expr> {
         let expr = self.stored(text)?;
-        self.standalone(&expr, column.type_oid, column.modifier, &column.name)
+        self.over_value(domain, &expr)
     }
 
     /// A stored default, as it is before it is the column's type.
@@ -130,6 +143,7 @@ impl Analyzer<'_> {
             let Some(text) = &column.generated else { continue };
             let expr = self.stored_over(table, text)?;
             let expr = assign(self, expr, column.type_oid, column.modifier, &column.name)?;
+            let expr = self.to_column(table, at, expr)?;
             rules.generated.push((at, expr));
         }
         for (at, index) in table.indexes.iter().enumerate() {

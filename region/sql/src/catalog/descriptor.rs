@@ -289,9 +289,19 @@ pub struct Table {
     /// Rows as of the last ANALYZE; negative: never.
     pub row_estimate: f32,
     pub comments: Vec<Comment>,
+    /// Columns of a domain, with it; their type is the domain's base. Rows that were stored before there were domains end before this.
+    pub domains: Vec<(usize, Oid)>,
 }
 
 impl Table {
+    pub fn domain_of(&self, column: usize) -> Option<Oid> {
+        self.domains.iter().find(|(at, _)| *at == column).map(|(_, domain)| *domain)
+    }
+    /// The column is of this domain, or of none.
+    pub fn set_domain(&mut self, column: usize, domain: Option<Oid>) {
+        self.domains.retain(|(at, _)| *at != column);
+        self.domains.extend(domain.map(|domain| (column, domain)));
+    }
     /// Live columns with their positions.
     pub fn live_columns(&self) -> impl Iterator<Item = (usize, &Column)> {
         self.columns.iter().enumerate().filter(|(_, column)| !column.dropped)
@@ -444,7 +454,10 @@ pub fn encode_table(table: &Table) -> Bytes {
     encode(table.stamp, table)
 }
 pub fn decode_table(bytes: &[u8]) -> Result<Table, DescriptorError> {
-    decode_row(bytes)
+    // An older row lacks its last list: an empty one is a zero, which a newer row does not read.
+    let mut body = body(bytes)?.to_vec();
+    body.push(0);
+    Ok(postcard::from_bytes(&body)?)
 }
 pub fn encode_schema(stamp: u64, schema: &Schema) -> Bytes {
     encode(stamp, schema)

@@ -11,6 +11,7 @@
 //!   01 08                              -> nothing: its stamp changes with every change of a type
 //!   01 08  oid (4), as it was claimed  -> a type that a user made
 //!   01 09                              -> the database
+//!   01 0a  oid (4), as it was claimed  -> a domain
 //! ```
 use crate::layout::{CATALOG_SPACE, prefix_end};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -26,6 +27,7 @@ const SEQUENCE_EPOCH: u8 = 6;
 const SEQUENCE_STATE: u8 = 7;
 const TYPE: u8 = 8;
 const DATABASE: u8 = 9;
+const DOMAIN: u8 = 10;
 
 fn key(kind: u8, rest: &[&[u8]]) -> Bytes {
     let mut key = BytesMut::with_capacity(2 + rest.iter().map(|part| part.len()).sum::<usize>());
@@ -91,6 +93,12 @@ pub fn types_stamp_key() -> Bytes {
 /// All types, without the stamp's row.
 pub fn type_range() -> KeyRange {
     KeyRange { start: crate::layout::after(&types_stamp_key()), ..range(TYPE) }
+}
+pub fn domain_key(claimed: Oid) -> Bytes {
+    key(DOMAIN, &[&claimed.0.to_be_bytes()])
+}
+pub fn domain_range() -> KeyRange {
+    range(DOMAIN)
 }
 pub fn sequence_state_range() -> KeyRange {
     range(SEQUENCE_STATE)

@@ -8,6 +8,7 @@
 //! The built-in database, schemas and role are not stored: an empty store is a working cluster.
 mod database;
 mod descriptor;
+mod domain;
 mod keys;
 mod privilege;
 mod reader;
@@ -22,10 +23,11 @@ pub use descriptor::{
     ViewReference, decode_name, decode_row, decode_schema, decode_table, encode_name, encode_row, encode_schema,
     encode_table, stamp_of,
 };
+pub use domain::StoredDomain;
 pub use keys::{
-    claim_key, claim_range, database_key, descriptor_key, descriptor_range, name_key, role_key, role_range,
-    roles_stamp_key, schema_key, schema_range, sequence_epoch_key, sequence_state_key, sequence_state_range, type_key,
-    type_range, types_stamp_key,
+    claim_key, claim_range, database_key, descriptor_key, descriptor_range, domain_key, domain_range, name_key,
+    role_key, role_range, roles_stamp_key, schema_key, schema_range, sequence_epoch_key, sequence_state_key,
+    sequence_state_range, type_key, type_range, types_stamp_key,
 };
 pub use privilege::{AclItem, DATABASE_OWNER_ROLE, Membership, PUBLIC_GRANTEE, Privileges, Role, Roles, default_acl};
 pub(crate) use reader::damaged;

@@ -290,10 +290,11 @@ impl Definer<'_> {
             return Err(PgError::new(sqlstate::DUPLICATE_COLUMN, message));
         }
         let table_name = table.name.clone();
-        let (column, numbering) = self.column(&table_name, definition).await?;
+        let (column, domain, numbering) = self.column(&table_name, definition).await?;
         let not_null = column.not_null;
         let at = table.columns.len();
         table.columns.push(column);
+        table.set_domain(at, domain);
         check_names(&table.columns)?;
         let generated = definition.constraints.iter().find_map(|constraint| match &constraint.kind {
             ColumnConstraintKind::Generated(value) => Some(value),

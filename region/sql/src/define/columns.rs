@@ -1,6 +1,6 @@
 //! Columns of a table to be: types, defaults, NOT NULL, serial and identity, generated columns.
 use super::Definer;
-use crate::analyze::{Analyzer, ParameterTypes, Relations, mentioned_in, print_expr, resolve_type_name};
+use crate::analyze::{Analyzer, ParameterTypes, Relations, ResolvedType, mentioned_in, print_expr, resolve_type};
 use crate::catalog::{Column, Identity, Table};
 use crate::parser::tree::{self, ColumnConstraintKind, ColumnDefinition, Name, SequenceOption};
 use crate::typed::{Expr, ExprKind};
@@ -26,12 +26,12 @@ fn serial_type(name: &str) -> Option<Oid> {
 }
 
 impl Definer<'_> {
-    /// A column with its type and default. What needs the table comes later (`finish_column`).
+    /// A column with its type and default, and the domain that its type is. What needs the table comes later (`finish_column`).
     pub(super) async fn column(
         &mut self,
         table: &str,
         definition: &ColumnDefinition,
-    ) -> PgResult<(Column, Option<Numbering>)> {
+    ) -> PgResult<(Column, Option<Oid>, Option<Numbering>)> {
         if let Some(collation) = &definition.collation {
             if !matches!(collation.last(), "C" | "POSIX" | "default" | "ucs_basic") {
                 return Err(PgError::unsupported(format!("collation \"{}\"", collation.last())));
@@ -39,15 +39,19 @@ impl Definer<'_> {
         }
         let name = &definition.name.text;
         let serial = serial_type(&definition.data_type.name).filter(|_| definition.data_type.schema.is_none());
-        let (type_oid, modifier) = match serial {
+        let (type_oid, modifier, domain) = match serial {
             Some(_) if definition.data_type.array => {
                 return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, "array of serial is not implemented"));
             }
-            Some(type_oid) => (type_oid, -1),
-            None => resolve_type_name(&definition.data_type, self.environment)?,
+            Some(type_oid) => (type_oid, -1, None),
+            None => {
+                let ResolvedType { type_oid, modifier, domain } =
+                    resolve_type(&definition.data_type, self.environment)?;
+                (type_oid, modifier, domain.map(|domain| domain.oid))
+            }
         };
         refuse_pseudo_type(name, type_oid)?;
-        self.share_type(type_oid).await?;
+        self.share_type(domain.unwrap_or(type_oid)).await?;
         let mut column = Column {
             name: name.clone(),
             type_oid,
@@ -127,7 +131,7 @@ impl Definer<'_> {
             (_, true, true) => Err(both("default and generation expression")),
             (Some(_), _, true) => Err(both("identity and generation expression")),
             _ if said_null && column.not_null => Err(conflicting(table, name)),
-            _ => Ok((column, numbering)),
+            _ => Ok((column, domain, numbering)),
         }
     }
 

@@ -39,6 +39,7 @@ impl Definer<'_> {
             options: vec![],
             row_estimate: -1.0,
             comments: vec![],
+            domains: vec![],
         }
     }
 
@@ -91,9 +92,10 @@ impl Definer<'_> {
                 after.push(self.like(&mut table, of, *options, &mut numberings).await?);
             }
             if let Some(definition) = create.columns.get(at) {
-                let (column, numbering) = self.column(create.name.last(), definition).await?;
+                let (column, domain, numbering) = self.column(create.name.last(), definition).await?;
                 let position = table.columns.len();
                 table.columns.push(column);
+                table.set_domain(position, domain);
                 numberings.extend(numbering.map(|numbering| (position, numbering)));
             }
         }

@@ -1,9 +1,13 @@
 //! What depends on what, and how PostgreSQL names it. Looked up in the whole catalog, which is small.
-use crate::catalog::{CatalogSnapshot, RelationKind, Table};
+use crate::catalog::{CatalogSnapshot, Column, RelationKind, Table};
 use std::collections::HashSet;
 use trivet_types::functions::string::quote_identifier;
-use trivet_types::user::{claim_of, is_user_type, marked_types};
-use trivet_types::{Oid, PgError, PgResult, Severity, sqlstate};
+use trivet_types::user::{claim_of, is_domain, is_user_type, marked_types};
+use trivet_types::{Oid, PgError, PgResult, Severity, is_array, sqlstate};
+
+fn is_user_made(type_oid: Oid) -> bool {
+    is_user_type(type_oid) || is_domain(type_oid)
+}
 
 /// Something that can be dropped.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -65,21 +69,14 @@ impl Object {
             Object::Schema(oid) => format!("schema {}", snapshot.schema_name(oid).unwrap_or_default()),
             Object::Relation(oid) => of(oid),
             Object::Type(oid) => {
-                let Some(found) = snapshot.user_type(oid).map(|found| &found.definition) else {
+                let Some((schema, name)) = snapshot.user_types.name_of(oid) else {
                     return format!("type {oid}");
                 };
-                let named = |schema: &String| {
-                    let types = snapshot.types.iter().map(|found| &found.definition);
-                    types.clone().find(|other| other.name == found.name && other.schema_name == *schema)
-                };
-                let visible = path.iter().find_map(named).is_some_and(|first| first.oid == found.oid);
-                let brackets = if oid == found.oid { "" } else { "[]" };
-                let name = format!("{}{brackets}", quote_identifier(&found.name));
-                if visible {
-                    format!("type {name}")
-                } else {
-                    format!("type {}.{name}", quote_identifier(&found.schema_name))
-                }
+                let first = path.iter().find_map(|schema| snapshot.user_types.named(schema, name));
+                let visible = first.is_some_and(|first| claim_of(first) == claim_of(oid));
+                let brackets = if is_array(oid) { "[]" } else { "" };
+                let name = format!("{}{brackets}", quote_identifier(name));
+                if visible { format!("type {name}") } else { format!("type {}.{name}", quote_identifier(schema)) }
             }
             Object::Column(table, at) => format!("column {} of {}", column_name(snapshot, table, at), of(table)),
             Object::Default(table, at) => {
@@ -106,6 +103,16 @@ impl Object {
         if let Object::Schema(schema) = self {
             for stored in snapshot.types.iter().filter(|stored| stored.definition.schema == schema) {
                 found.push((claim_of(stored.definition.oid), Object::Type(stored.definition.oid), self, false));
+            }
+        }
+        for domain in snapshot.domains.iter().map(|stored| &stored.definition) {
+            let depends = match self {
+                Object::Schema(schema) => domain.schema == schema,
+                Object::Type(oid) => claim_of(domain.over) == claim_of(oid) && is_user_made(domain.over),
+                _ => false,
+            };
+            if depends {
+                found.push((claim_of(domain.oid), Object::Type(domain.oid), self, false));
             }
         }
         found.sort_by_key(|(oid, ..)| std::cmp::Reverse(*oid));
@@ -196,8 +203,12 @@ fn of_type(user_type: Object, oid: Oid, table: &Table, found: &mut Vec<(Oid, Obj
         // An array is of a type of its own.
         found.push((table.oid, Object::Column(table.oid, at), Object::Type(column.type_oid), false));
     }
+    for (at, _) in table.domains.iter().filter(|(_, domain)| *domain == oid) {
+        found.push((table.oid, Object::Column(table.oid, *at), user_type, false));
+    }
     let mut push = |at: Oid, object: Object| found.push((at, object, user_type, false));
-    for (at, column) in table.live_columns().filter(|(_, column)| !is_of(column.type_oid)) {
+    let of_it = |at: usize, column: &Column| is_of(column.type_oid) || table.domain_of(at) == Some(oid);
+    for (at, column) in table.live_columns().filter(|(at, column)| !of_it(*at, column)) {
         if column.generated.as_deref().is_some_and(names) {
             push(table.oid, Object::Column(table.oid, at));
         } else if column.default.as_deref().is_some_and(names) {

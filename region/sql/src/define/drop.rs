@@ -29,7 +29,7 @@ impl Definer<'_> {
                     }
                     continue;
                 }
-                ObjectKind::Type => self.type_to_change(name).await?.map(|stored| Object::Type(stored.definition.oid)),
+                ObjectKind::Type | ObjectKind::Domain => self.type_to_drop(kind, name).await?,
                 other => return Err(PgError::unsupported(format!("DROP {}", other.word().to_uppercase()))),
             };
             match found {
@@ -43,7 +43,8 @@ impl Definer<'_> {
     }
 
     fn missing(&mut self, kind: ObjectKind, name: &QualifiedName, if_exists: bool) -> PgResult<()> {
-        let message = format!("{} \"{}\" does not exist", kind.word(), name.shown());
+        let word = if kind == ObjectKind::Domain { "type" } else { kind.word() };
+        let message = format!("{word} \"{}\" does not exist", name.shown());
         if if_exists {
             self.skipping(message);
             return Ok(());
@@ -93,6 +94,8 @@ impl Definer<'_> {
         let mut roots: Vec<Object> = tables.map(|table| Object::Relation(table.oid)).collect();
         let types = snapshot.types.iter().filter(|found| found.owner == role);
         roots.extend(types.map(|found| Object::Type(found.definition.oid)));
+        let domains = snapshot.domains.iter().filter(|found| found.owner == role);
+        roots.extend(domains.map(|found| Object::Type(found.definition.oid)));
         let schemas = snapshot.schemas.iter().filter(|schema| schema.owner == role);
         roots.extend(schemas.map(|schema| Object::Schema(schema.oid)));
         for root in &roots {
@@ -301,6 +304,7 @@ fn drop_column(table: &mut Table, at: usize) {
     column.name = format!("........pg.dropped.{}........", at + 1);
     let number = i16::try_from(at + 1).unwrap_or(i16::MAX);
     table.comments.retain(|comment| comment.object.is_valid() || comment.column != number);
+    table.set_domain(at, None);
 }
 
 fn missing_code(kind: ObjectKind) -> SqlState {

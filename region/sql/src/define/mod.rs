@@ -17,6 +17,7 @@ mod columns;
 mod constraint;
 mod create;
 mod depend;
+mod domain;
 mod drop;
 mod foreign;
 mod grant;
@@ -149,6 +150,15 @@ async fn run_definition(definer: &mut Definer<'_>, definition: &Definition) -> P
             definer.alter_enum(name, change).await?;
             "ALTER TYPE"
         }
+        Definition::CreateDomain(create) => {
+            // PostgreSQL looks at its parts when their text is no longer at hand.
+            definer.create_domain(create).await.map_err(placeless)?;
+            "CREATE DOMAIN"
+        }
+        Definition::AlterDomain { name, change } => {
+            definer.alter_domain(name, change).await.map_err(placeless)?;
+            "ALTER DOMAIN"
+        }
         Definition::CreateRole { name, user, options } => {
             definer.create_role(name, *user, options).await?;
             "CREATE ROLE"
@@ -197,6 +207,11 @@ async fn run_definition(definer: &mut Definer<'_>, definition: &Definition) -> P
         },
     };
     Ok(tag.to_owned())
+}
+
+fn placeless(mut error: Box<PgError>) -> Box<PgError> {
+    error.position = None;
+    error
 }
 
 const OID_TRIES: usize = 1024;

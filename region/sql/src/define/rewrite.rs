@@ -4,7 +4,7 @@ use super::Definer;
 use super::alter::column_at;
 use super::columns::{least_volatility, print_over, refuse_subqueries};
 use super::index::ROWS_A_STEP;
-use crate::analyze::{Analyzer, ParameterTypes, Relations, assign, resolve_type_name};
+use crate::analyze::{Analyzer, ParameterTypes, Relations, ResolvedType, assign, resolve_type};
 use crate::catalog::Table;
 use crate::execute::{DefaultValue, stored_row};
 use crate::layout::{after, encode_row, index_range, row_id_of, row_key, table_range};
@@ -44,7 +44,7 @@ impl Definer<'_> {
             ColumnConstraintKind::Default(value) => Some(value),
             _ => None,
         });
-        if let Some(value) = given {
+        if let Some(value) = given.filter(|_| table.domain_of(at).is_none()) {
             let Some(typed) = self.typed_default(&column, value).await? else { return Ok(()) };
             if least_volatility(&typed) != Volatility::Volatile {
                 let datum = match &typed.kind {
@@ -58,7 +58,7 @@ impl Definer<'_> {
                 }
                 return Ok(());
             }
-        } else if column.identity.is_none() && column.default.is_none() {
+        } else if column.identity.is_none() && column.default.is_none() && table.domain_of(at).is_none() {
             return Ok(());
         }
         if empty {
@@ -77,9 +77,9 @@ impl Definer<'_> {
         using: Option<&tree::Expr>,
     ) -> PgResult<()> {
         let at = column_at(table, name)?;
-        let (type_oid, modifier) = resolve_type_name(data_type, self.environment)?;
+        let ResolvedType { type_oid, modifier, domain } = resolve_type(data_type, self.environment)?;
         super::columns::refuse_pseudo_type(&name.text, type_oid)?;
-        self.share_type(type_oid).await?;
+        self.share_type(domain.as_ref().map_or(type_oid, |domain| domain.oid)).await?;
         let column = table.columns[at].clone();
         if column.generated.is_some() && using.is_some() {
             let message = "cannot specify USING when altering type of generated column";
@@ -93,7 +93,10 @@ impl Definer<'_> {
         let old = Arc::new(table.clone());
         let relations = Relations::new();
         let mut analyzer = Analyzer::new(&relations, self.environment, ParameterTypes::default());
-        let shown = display_name(type_oid, modifier);
+        let shown = match &domain {
+            Some(domain) => display_name(domain.oid, -1),
+            None => display_name(type_oid, modifier),
+        };
         let value = match using {
             Some(using) => {
                 let typed = analyzer.over_row(&old, using, "transform expressions")?;
@@ -121,6 +124,10 @@ impl Definer<'_> {
             };
             PgError::new(sqlstate::DATATYPE_MISMATCH, message).hint(hint)
         })?;
+        let converted = match &domain {
+            Some(domain) => analyzer.to_domain(converted, domain)?,
+            None => converted,
+        };
         let default = match &column.default {
             None => None,
             Some(text) => {
@@ -144,6 +151,7 @@ impl Definer<'_> {
         table.columns[at].type_oid = type_oid;
         table.columns[at].modifier = modifier;
         table.columns[at].default = default;
+        table.set_domain(at, domain.map(|domain| domain.oid));
         self.renew_references(table, at).await?;
         if same_bytes && !self.changes_order(&old, at, type_oid) {
             return Ok(());

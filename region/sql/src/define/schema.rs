@@ -130,6 +130,7 @@ impl Definer<'_> {
                 schema.name.clone_from(&to.text);
                 self.store_schema(&schema);
                 self.types_move(schema.oid, &to.text).await?;
+                self.domains_move(schema.oid, &to.text).await?;
                 // Descriptors carry their schema's name.
                 let snapshot = self.snapshot().await?;
                 let inside: Vec<Oid> =
@@ -185,6 +186,7 @@ impl Definer<'_> {
                 Ok(())
             }
             ObjectKind::Type => self.comment_on_type(name, text).await,
+            ObjectKind::Domain => self.comment_on_domain(name, text).await,
             ObjectKind::Role => {
                 let mut role = self.locked_role(name.last()).await?.ok_or_else(|| no_such_role(name.last()))?;
                 role.comment = text;

@@ -3,12 +3,13 @@
 //! A type's row is locked and changed like a table's descriptor; what comes to use the type locks it KEY SHARE, so that it cannot be
 //! dropped meanwhile. A label's position never changes: rows keep theirs whatever is added or renamed (`trivet_types::user`).
 use super::access::denied;
+use super::depend::Object;
 use super::schema::no_such_schema;
 use super::{Definer, already_exists};
-use crate::catalog::{ObjectClass, Privileges, RelationKind, StoredType, type_key, types_stamp_key};
-use crate::parser::tree::{EnumChange, QualifiedName, RoleName};
+use crate::catalog::{AclItem, ObjectClass, Privileges, RelationKind, StoredType, type_key, types_stamp_key};
+use crate::parser::tree::{EnumChange, ObjectKind, QualifiedName, RoleName};
 use trivet_txn::{LockStrength, LockWait, Locked, WriteKind};
-use trivet_types::user::{CLAIMED_OID_END, Label, claim_of, enum_of_claim, is_user_type};
+use trivet_types::user::{CLAIMED_OID_END, Label, claim_of, enum_of_claim, is_domain, is_user_type};
 use trivet_types::{EnumType, Oid, PgError, PgResult, sqlstate};
 
 /// A label is a `name`.
@@ -18,7 +19,7 @@ pub(super) fn no_such_type(name: &QualifiedName) -> Box<PgError> {
     PgError::new(sqlstate::UNDEFINED_OBJECT, format!("type \"{}\" does not exist", name.shown()))
 }
 
-fn type_exists(name: &str) -> Box<PgError> {
+pub(super) fn type_exists(name: &str) -> Box<PgError> {
     PgError::new(sqlstate::DUPLICATE_OBJECT, format!("type \"{name}\" already exists"))
 }
 
@@ -79,22 +80,19 @@ impl Definer<'_> {
     }
 
     /// Plans that rely on types are made anew.
-    fn types_changed(&mut self) {
+    pub(super) fn types_changed(&mut self) {
         let stamp = self.stamp();
         self.transaction.put(types_stamp_key(), crate::catalog::encode_row(stamp, &()), WriteKind::NoKeyUpdate);
     }
 
     /// The type that a name stands for.
-    async fn find_type(&mut self, name: &QualifiedName) -> PgResult<Option<Oid>> {
+    pub(super) async fn find_type(&mut self, name: &QualifiedName) -> PgResult<Option<Oid>> {
         let types = self.catalog().user_types().await?;
         let path = match name.schema() {
             Some(schema) => vec![schema.to_owned()],
             None => self.search_path.to_vec(),
         };
-        let named = |schema: &String| {
-            types.enums.iter().find(|found| found.name == name.last() && found.schema_name == *schema)
-        };
-        Ok(path.iter().find_map(named).map(|found| found.oid))
+        Ok(path.iter().find_map(|schema| types.named(schema, name.last())))
     }
 
     async fn lock_type(&mut self, oid: Oid, strength: LockStrength) -> PgResult<Option<StoredType>> {
@@ -106,11 +104,15 @@ impl Definer<'_> {
 
     /// Something comes to be of a type: if a user made it, it must stay.
     pub(super) async fn share_type(&mut self, type_oid: Oid) -> PgResult<()> {
-        if !is_user_type(type_oid) {
+        if is_domain(type_oid) {
+            if let Some(stored) = self.lock_domain(type_oid, LockStrength::KeyShare).await? {
+                return self.check_type_usage(stored.owner, stored.acl.as_deref(), &stored.definition.name).await;
+            }
+        } else if !is_user_type(type_oid) {
             return Ok(());
         }
         if let Some(stored) = self.lock_type(type_oid, LockStrength::KeyShare).await? {
-            return self.check_type_usage(&stored).await;
+            return self.check_type_usage(stored.owner, stored.acl.as_deref(), &stored.definition.name).await;
         }
         let message = format!("type \"{}\" does not exist", trivet_types::display_name(type_oid, -1));
         Err(PgError::new(sqlstate::UNDEFINED_OBJECT, message))
@@ -119,11 +121,25 @@ impl Definer<'_> {
     /// A type that a statement names, locked; 42704, 42501.
     pub(super) async fn type_to_change(&mut self, name: &QualifiedName) -> PgResult<Option<StoredType>> {
         let Some(oid) = self.find_type(name).await? else { return Ok(None) };
+        if is_domain(oid) {
+            let message = format!("\"{}\" is not an enum", name.shown());
+            return Err(PgError::new(sqlstate::WRONG_OBJECT_TYPE, message));
+        }
         let Some(stored) = self.lock_type(oid, LockStrength::Update).await? else { return Ok(None) };
         if !self.owns(stored.owner).await? {
             return Err(denied(format!("must be owner of type {}", stored.definition.name)));
         }
         Ok(Some(stored))
+    }
+
+    /// DROP TYPE takes domains, too.
+    pub(super) async fn type_to_drop(&mut self, kind: ObjectKind, name: &QualifiedName) -> PgResult<Option<Object>> {
+        let domain = kind == ObjectKind::Domain || self.find_type(name).await?.is_some_and(is_domain);
+        let oid = match domain {
+            true => self.domain_to_change(name).await?.map(|stored| stored.definition.oid),
+            false => self.type_to_change(name).await?.map(|stored| stored.definition.oid),
+        };
+        Ok(oid.map(Object::Type))
     }
 
     /// A type that a statement grants something on, locked.
@@ -141,14 +157,14 @@ impl Definer<'_> {
     }
 
     /// 42501 unless the current role may use a type that a user made.
-    async fn check_type_usage(&mut self, stored: &StoredType) -> PgResult<()> {
-        let Some(acl) = &stored.acl else { return Ok(()) };
+    async fn check_type_usage(&mut self, owner: Oid, acl: Option<&[AclItem]>, name: &str) -> PgResult<()> {
+        let Some(acl) = acl else { return Ok(()) };
         let role = self.current_role().await?;
         let usage = Privileges::USAGE;
-        if self.roles().await?.granted(role.oid, stored.owner, acl, usage) == usage {
+        if self.roles().await?.granted(role.oid, owner, acl, usage) == usage {
             return Ok(());
         }
-        Err(denied(format!("permission denied for type {}", stored.definition.name)))
+        Err(denied(format!("permission denied for type {name}")))
     }
 
     pub(super) async fn alter_enum(&mut self, name: &QualifiedName, change: &EnumChange) -> PgResult<()> {
@@ -241,6 +257,9 @@ impl Definer<'_> {
     }
 
     pub(super) async fn remove_type(&mut self, oid: Oid) -> PgResult<()> {
+        if is_domain(oid) {
+            return self.remove_domain(oid).await;
+        }
         let Some(stored) = self.lock_type(oid, LockStrength::Update).await? else { return Ok(()) };
         self.free_name(stored.definition.schema, &stored.definition.name).await?;
         self.free_oid(claim_of(oid)).await?;
@@ -252,9 +271,9 @@ impl Definer<'_> {
     /// What to say of a relation's name that is taken: a type's name is one of the relations', too.
     pub(super) async fn name_is_taken(&mut self, schema: Oid, name: &str) -> PgResult<Box<PgError>> {
         let types = self.catalog().user_types().await?;
-        Ok(match types.named(schema, name) {
-            None => already_exists(name),
-            Some(_) => type_exists(name).hint(
+        Ok(match types.is_taken(schema, name) {
+            false => already_exists(name),
+            true => type_exists(name).hint(
                 "A relation has an associated type of the same name, so you must use a name that doesn't conflict \
                  with any existing type.",
             ),

@@ -5,6 +5,7 @@ use super::common::{CommonScan, RecursiveOperator, WorkingScan};
 use super::distinct::{Distinct, Unique};
 use super::join::{HashJoin, MergeJoin, NestedLoop};
 use super::lock::LockOperator;
+use super::merge::MergeOperator;
 use super::rows::{FunctionOperator, FunctionsOperator, ValuesOperator, VirtualOperator};
 use super::scan::ScanOperator;
 use super::set::SetOperator;
@@ -79,6 +80,7 @@ fn unwatched(node: &Node, watch: Option<&Arc<Watch>>) -> Box<dyn Operator> {
             let gathers = update.joined || !reads_forward(input);
             Box::new(UpdateOperator::new(operator(input), Arc::clone(update), gathers))
         }
+        Node::Merge { input, merge } => Box::new(MergeOperator::new(operator(input), Arc::clone(merge))),
         Node::Delete { input, delete } => {
             let gathers = delete.joined || !reads_forward(input);
             Box::new(DeleteOperator::new(operator(input), Arc::clone(delete), gathers))

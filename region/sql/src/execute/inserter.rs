@@ -45,7 +45,10 @@ impl RowInserter {
         for (at, column) in table.columns.iter().enumerate() {
             sources.push(match positions.iter().position(|position| *position == at) {
                 Some(given) => Source::Given(given),
-                None if column.dropped || (column.default.is_none() && column.identity.is_none()) => Source::Null,
+                None if column.dropped || column.generated.is_some() => Source::Null,
+                None if column.default.is_none() && column.identity.is_none() && table.domain_of(at).is_none() => {
+                    Source::Null
+                }
                 None => Source::Default(DefaultValue::of(&table, at, &*environment)?),
             });
         }

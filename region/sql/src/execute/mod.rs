@@ -24,6 +24,7 @@ mod inserter;
 mod join;
 mod lock;
 mod memory;
+mod merge;
 mod rows;
 mod scan;
 mod set;

@@ -42,7 +42,6 @@ fn refuse_kind(verb: &str, rest: &Cursor<'_, '_>) -> PgResult<()> {
         "conversion",
         "database",
         "default",
-        "domain",
         "event",
         "extension",
         "foreign",
@@ -118,6 +117,17 @@ fn create(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Statement>> {
         "schema" => {
             rest.at += 1;
             create_schema(rest).map(Some)
+        }
+        "domain" => {
+            rest.at += 1;
+            let name = rest.qualified_name()?;
+            rest.eat("as");
+            let named = Name { text: name.last().to_owned(), place: name.place() };
+            let ColumnDefinition { data_type, constraints, collation, .. } = table::column_of(rest, named)?;
+            if let Some(collation) = collation.filter(|name| !matches!(name.last(), "C" | "POSIX" | "default")) {
+                return Err(PgError::unsupported(format!("collation \"{}\"", collation.last())));
+            }
+            Ok(Some(definition(Definition::CreateDomain(CreateDomain { name, data_type, constraints }))))
         }
         "type" => {
             rest.at += 1;
@@ -346,6 +356,7 @@ fn alter(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
             Ok(definition(Definition::AlterSchema { name, change }))
         }
         "type" => alter_type(rest),
+        "domain" => alter_domain(rest),
         "role" | "user" | "group" => roles::alter(rest, word == "group"),
         _ => {
             rest.at -= 1;
@@ -383,6 +394,44 @@ fn alter_type(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     Ok(definition(Definition::AlterEnum { name, change }))
 }
 
+fn alter_domain(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
+    let name = rest.qualified_name()?;
+    let change = if rest.eat_words(&["set", "default"]) {
+        DomainChange::SetDefault(table::default_expression(rest)?)
+    } else if rest.eat_words(&["drop", "default"]) {
+        DomainChange::DropDefault
+    } else if rest.eat_words(&["set", "not", "null"]) {
+        DomainChange::SetNotNull
+    } else if rest.eat_words(&["drop", "not", "null"]) {
+        DomainChange::DropNotNull
+    } else if rest.eat("add") {
+        let place = rest.place();
+        let name = if rest.eat("constraint") { Some(rest.name()?) } else { None };
+        let kind = table::column_constraint(rest)?;
+        DomainChange::Add(ColumnConstraint { name, kind, place }, rest.eat_words(&["not", "valid"]))
+    } else if rest.eat_words(&["drop", "constraint"]) {
+        let if_exists = rest.eat_words(&["if", "exists"]);
+        let name = rest.name()?;
+        rest.cascades();
+        DomainChange::DropConstraint { name, if_exists }
+    } else if rest.eat_words(&["rename", "constraint"]) {
+        let from = rest.name()?;
+        rest.expect("to")?;
+        DomainChange::RenameConstraint { from, to: rest.name()? }
+    } else if rest.eat_words(&["validate", "constraint"]) {
+        DomainChange::Validate(rest.name()?)
+    } else if rest.eat_words(&["owner", "to"]) {
+        DomainChange::Owner(roles::role_name(rest)?)
+    } else if rest.eat_words(&["rename", "to"]) {
+        DomainChange::Rename(rest.name()?)
+    } else if rest.eat_words(&["set", "schema"]) {
+        DomainChange::Schema(rest.name()?)
+    } else {
+        return Err(rest.error());
+    };
+    Ok(definition(Definition::AlterDomain { name, change }))
+}
+
 fn drop(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     if rest.eat_words(&["owned", "by"]) {
         let roles = roles::role_names(rest)?;
@@ -401,6 +450,7 @@ fn drop(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
         "sequence" => ObjectKind::Sequence,
         "schema" => ObjectKind::Schema,
         "type" => ObjectKind::Type,
+        "domain" => ObjectKind::Domain,
         "role" | "user" | "group" => ObjectKind::Role,
         _ => {
             refuse_kind("DROP", rest)?;
@@ -434,6 +484,7 @@ fn comment(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
         "database" => ObjectKind::Database,
         "role" => ObjectKind::Role,
         "type" => ObjectKind::Type,
+        "domain" => ObjectKind::Domain,
         "constraint" => ObjectKind::Constraint,
         _ => {
             refuse_kind("COMMENT ON", rest)?;

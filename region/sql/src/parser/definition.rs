@@ -1,5 +1,5 @@
 //! What definitions say that the rest of the tree does not need: sequences, roles, grants, types, referential actions.
-use super::tree::{Name, QualifiedName, Timing, TypeName};
+use super::tree::{ColumnConstraint, Expr, Name, QualifiedName, Timing, TypeName};
 use crate::catalog::ObjectClass;
 
 /// Statements that only the catalog knows.
@@ -28,6 +28,11 @@ pub enum Definition {
     AlterEnum {
         name: QualifiedName,
         change: EnumChange,
+    },
+    CreateDomain(CreateDomain),
+    AlterDomain {
+        name: QualifiedName,
+        change: DomainChange,
     },
     CreateRole {
         name: Name,
@@ -90,6 +95,35 @@ pub enum EnumChange {
     },
     Rename(Name),
     Owner(RoleName),
+    Schema(Name),
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct CreateDomain {
+    pub name: QualifiedName,
+    pub data_type: TypeName,
+    pub constraints: Vec<ColumnConstraint>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum DomainChange {
+    SetDefault(Expr),
+    DropDefault,
+    SetNotNull,
+    DropNotNull,
+    /// True: NOT VALID.
+    Add(ColumnConstraint, bool),
+    DropConstraint {
+        name: Name,
+        if_exists: bool,
+    },
+    RenameConstraint {
+        from: Name,
+        to: Name,
+    },
+    Validate(Name),
+    Owner(RoleName),
+    Rename(Name),
     Schema(Name),
 }
 

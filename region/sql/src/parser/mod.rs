@@ -13,6 +13,7 @@ mod dialect;
 mod error;
 mod keywords;
 mod lexical;
+mod merge;
 mod place;
 mod places;
 mod rewrite;
@@ -162,7 +163,7 @@ fn parse_tokens(source: &Source<'_>, tokens: Vec<TokenWithSpan>) -> PgResult<Vec
 }
 
 /// The words that begin a statement of PostgreSQL's which nothing here reads: refused by name.
-const UNREAD_STATEMENTS: &[&str] = &["call", "cluster", "do", "import", "load", "merge", "reindex", "security"];
+const UNREAD_STATEMENTS: &[&str] = &["call", "cluster", "do", "import", "load", "security"];
 /// The words that begin a statement which the library reads. Anything else is a syntax error at its first token.
 const LIBRARY_STATEMENTS: &[&str] = &[
     "alter", "comment", "create", "delete", "drop", "grant", "insert", "revoke", "select", "table", "truncate",
@@ -181,6 +182,9 @@ fn parse_one(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statemen
     if let (true, Some(second)) = (begins_as(&["delete"]), tokens.get(1).filter(|second| !places::is(second, "from"))) {
         return Err(source.syntax_error(second));
     }
+    if let Some(statement) = read_merge(source, tokens)? {
+        return Ok(statement);
+    }
     match utility::parse(source, tokens)? {
         None if !begins_as(LIBRARY_STATEMENTS) && tokens[0].token != Token::LParen => {
             Err(source.syntax_error(&tokens[0]))
@@ -188,6 +192,36 @@ fn parse_one(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statemen
         Some(statement) => Ok(statement),
         None => parse_with_library(source, tokens),
     }
+}
+
+/// MERGE, perhaps behind a WITH.
+fn read_merge(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Option<Statement>> {
+    if places::is(&tokens[0], "merge") {
+        let mut rest = cursor::Cursor { source, tokens, at: 1 };
+        return merge::merge(&mut rest, None).map(Some);
+    }
+    if !places::is(&tokens[0], "with") {
+        return Ok(None);
+    }
+    let mut depth = 0usize;
+    let starts = |(_, token): &(usize, &TokenWithSpan)| {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && places::is(token, "merge")
+    };
+    let Some((at, _)) = tokens.iter().enumerate().find(starts) else { return Ok(None) };
+    if !tokens.get(at + 1).is_some_and(|next| places::is(next, "into")) {
+        return Ok(None);
+    }
+    // The list of WITH is read as a query's.
+    let mut query = tokens[..at].to_vec();
+    query.extend(["SELECT", "NULL"].map(|word| TokenWithSpan::new(Token::make_keyword(word), tokens[at].span)));
+    let with = parse_query(source, &query)?.with;
+    let mut rest = cursor::Cursor { source, tokens, at: at + 1 };
+    merge::merge(&mut rest, with).map(Some)
 }
 
 fn parse_with_library(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statement> {

@@ -222,6 +222,11 @@ fn begins_constraint(item: &Cursor<'_, '_>) -> bool {
 /// `a numeric(10,2) COLLATE "C" CONSTRAINT x NOT NULL DEFAULT 1 ...`
 pub(super) fn column(item: &mut Cursor<'_, '_>) -> PgResult<ColumnDefinition> {
     let name = item.name()?;
+    column_of(item, name)
+}
+
+/// What stands behind a column's name, or a domain's.
+pub(super) fn column_of(item: &mut Cursor<'_, '_>, name: Name) -> PgResult<ColumnDefinition> {
     let data_type = item.type_name()?;
     let mut column = ColumnDefinition { name, data_type, collation: None, constraints: vec![] };
     while !item.at_end() {
@@ -247,7 +252,7 @@ pub(super) fn column(item: &mut Cursor<'_, '_>) -> PgResult<ColumnDefinition> {
     Ok(column)
 }
 
-fn column_constraint(item: &mut Cursor<'_, '_>) -> PgResult<ColumnConstraintKind> {
+pub(super) fn column_constraint(item: &mut Cursor<'_, '_>) -> PgResult<ColumnConstraintKind> {
     use ColumnConstraintKind as K;
     if item.eat_words(&["not", "null"]) {
         return Ok(K::NotNull);
@@ -302,7 +307,7 @@ fn identity_options(item: &mut Cursor<'_, '_>) -> PgResult<Vec<SequenceOption>> 
 }
 
 /// A default ends where the next constraint begins: what may stand there without parentheses has no NOT NULL in it.
-fn default_expression(item: &mut Cursor<'_, '_>) -> PgResult<Expr> {
+pub(super) fn default_expression(item: &mut Cursor<'_, '_>) -> PgResult<Expr> {
     let start = item.at;
     let (mut depth, mut cases) = (0usize, 0usize);
     while let Some(token) = item.peek(0) {

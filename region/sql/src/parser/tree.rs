@@ -426,6 +426,7 @@ pub enum Statement {
     Query(Query),
     Insert(Insert),
     Update(Update),
+    Merge(Box<Merge>),
     Delete(Delete),
     Copy(Copy),
     CreateTable(CreateTable),
@@ -544,6 +545,12 @@ pub enum Statement {
         moves: bool,
     },
     CloseCursor(Option<Name>),
+    /// Entries of an index are never out of order here.
+    Reindex {
+        /// Of a relation; else of all.
+        relation: Option<QualifiedName>,
+        index: bool,
+    },
     Vacuum {
         tables: Vec<AnalyzedTable>,
         analyze: bool,
@@ -627,6 +634,7 @@ pub enum ObjectKind {
     Schema,
     Column,
     Type,
+    Domain,
     Database,
     Role,
     Constraint,
@@ -643,6 +651,7 @@ impl ObjectKind {
             ObjectKind::Schema => "schema",
             ObjectKind::Column => "column",
             ObjectKind::Type => "type",
+            ObjectKind::Domain => "domain",
             ObjectKind::Database => "database",
             ObjectKind::Role => "role",
             ObjectKind::Constraint => "constraint",
@@ -732,6 +741,37 @@ pub struct Delete {
     pub using: Vec<TableExpr>,
     pub filter: Option<Expr>,
     pub returning: Vec<Target>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Merge {
+    pub with: Option<With>,
+    pub table: QualifiedName,
+    pub alias: Option<Name>,
+    pub source: Vec<TableExpr>,
+    pub condition: Expr,
+    pub clauses: Vec<MergeClause>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct MergeClause {
+    pub place: Place,
+    pub matched: bool,
+    pub condition: Option<Expr>,
+    pub action: MergeAction,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum MergeAction {
+    Nothing,
+    Delete,
+    Update(Vec<Assignment>),
+    Insert {
+        columns: Vec<Name>,
+        overriding_system: Option<bool>,
+        /// `None`: DEFAULT VALUES.
+        values: Option<Vec<Expr>>,
+    },
 }
 
 #[derive(Clone, PartialEq, Debug)]

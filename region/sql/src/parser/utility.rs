@@ -48,6 +48,7 @@ pub(super) fn parse(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<O
         "move" => fetch(rest, true)?,
         "close" => Statement::CloseCursor(if rest.eat("all") { None } else { Some(rest.name()?) }),
         "vacuum" => vacuum(rest)?,
+        "reindex" => reindex(rest)?,
         "analyze" | "analyse" => analyze(rest)?,
         "checkpoint" => Statement::Checkpoint,
         "lock" => lock(rest)?,
@@ -71,6 +72,23 @@ pub(super) fn parse(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<O
     };
     cursor.end()?;
     Ok(Some(statement))
+}
+
+fn reindex(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
+    if rest.peek_is(&Token::LParen) {
+        rest.parenthesized()?;
+    }
+    let kind = rest.keyword().ok_or_else(|| rest.error())?;
+    let (of_relation, index) = match kind.as_str() {
+        "index" => (true, true),
+        "table" => (true, false),
+        "schema" | "database" | "system" => (false, false),
+        _ => return Err(rest.error()),
+    };
+    rest.at += 1;
+    rest.eat("concurrently");
+    let name = rest.qualified_name()?;
+    Ok(Statement::Reindex { relation: of_relation.then_some(name), index })
 }
 
 fn begin(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {

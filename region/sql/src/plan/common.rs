@@ -84,6 +84,7 @@ impl Planner {
             Statement::Insert(insert) => self.insert(insert),
             Statement::Update(update) => self.update(update),
             Statement::Delete(delete) => self.delete(delete),
+            Statement::Merge(merge) => self.merge(merge),
             Statement::Query(query) => self.subquery(query),
             Statement::With(..) => Err(PgError::internal("WITH stands outside of a statement")),
         }

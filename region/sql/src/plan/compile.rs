@@ -1,4 +1,5 @@
 //! Typed expressions to compiled ones: every column finds its slot, or becomes a request to a row further out.
+use super::domain::CompiledDomain;
 use super::expr::{Compiled, ElementWay};
 use super::membership::Membership;
 use super::node::{Node, Subplan, SubplanKind};
@@ -251,6 +252,9 @@ impl Planner {
                 Compiled::ConvertElements { operand: boxed(self, operand)?, source, target, way }
             }
             ExprKind::Relabel(operand) => return self.compile(operand, layout, compilation),
+            ExprKind::Domain { operand, rules } => {
+                Compiled::Domain { operand: boxed(self, operand)?, domain: Arc::new(CompiledDomain::of(rules)?) }
+            }
             ExprKind::Fit { operand, explicit } => Compiled::Fit {
                 operand: boxed(self, operand)?,
                 target: expr.type_oid,

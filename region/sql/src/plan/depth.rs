@@ -1,5 +1,6 @@
 //! How deep operators stand in operators when a plan runs: each is asked from within the one above it, on one stack.
 use super::node::{CommonPlan, Node, Subplan};
+use std::sync::Arc;
 
 /// As many as run on a thread's usual stack of 2 MB, by a wide margin.
 const OPERATORS_MAX: usize = 450;
@@ -26,6 +27,11 @@ impl Depths<'_> {
             Node::Insert { insert, .. } => {
                 let update = insert.conflict.as_ref().and_then(|conflict| conflict.update.as_ref());
                 update.map_or(0, |update| self.of_all(&update.subplans))
+            }
+            Node::Merge { merge, .. } => {
+                let of = |clause: &super::MergeClauseNode| [Arc::clone(&clause.asks), Arc::clone(&clause.computes)];
+                let all: Vec<_> = merge.clauses.iter().flat_map(of).collect();
+                all.iter().map(|subplans| self.of_all(subplans)).max().unwrap_or(0)
             }
             _ => 0,
         };

@@ -97,9 +97,6 @@ fn write(shown: &Shown, indent: usize, depth: usize, options: &ExplainOptions, l
     }
     if options.analyze {
         first.push(' ');
-        if !options.costs {
-            first.push(' ');
-        }
         match &shown.found {
             Some(found) if found.loops > 0 => {
                 let each = |time: std::time::Duration| time.as_secs_f64() * 1000.0 / found.loops as f64;
@@ -677,6 +674,7 @@ impl<'p> Explainer<'p> {
                 self.over(node, "LockRows", input, |of, _| Estimate { total: of.total + of.rows * cost::FETCH, ..of })
             }
             Node::Insert { input, insert } => self.change(node, "Insert", &insert.table, input),
+            Node::Merge { input, merge } => self.change(node, "Merge", &merge.table, input),
             Node::Update { input, update } => self.change(node, "Update", &update.table, input),
             Node::Delete { input, delete } => self.change(node, "Delete", &delete.table, input),
         }

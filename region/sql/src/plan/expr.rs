@@ -1,4 +1,5 @@
 //! Compiled expressions: names are slots, functions are pointers. Evaluation neither waits nor looks anything up.
+use super::domain::CompiledDomain;
 use super::membership::Membership;
 use crate::planted::{self, Bug};
 use std::sync::Arc;
@@ -46,6 +47,11 @@ pub enum Compiled {
         target: Oid,
         modifier: i32,
         strictness: Strictness,
+    },
+    /// Only values that are the domain's.
+    Domain {
+        operand: Box<Compiled>,
+        domain: Arc<CompiledDomain>,
     },
     And(Vec<Compiled>),
     Or(Vec<Compiled>),
@@ -140,6 +146,10 @@ impl Compiled {
                 } else {
                     modifier::apply(*target, *modifier, value, *strictness)
                 };
+            }
+            Compiled::Domain { operand, domain } => {
+                let value = operand.eval(context, row)?;
+                return domain.checked(context.environment, value);
             }
             Compiled::And(terms) => return all_terms(terms, false, context, row),
             Compiled::Or(terms) => return all_terms(terms, true, context, row),

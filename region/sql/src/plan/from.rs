@@ -209,6 +209,12 @@ impl Planner {
         let has_subquery = join.matching.iter().any(|condition| condition.has_subquery);
         let hashable =
             join.matching.iter().any(|condition| hash_sides(condition, &left.layout, join.members).is_some());
+        let of_columns =
+            |condition: &Condition| condition.expr.any(&mut |part| matches!(part.kind, ExprKind::Column { up: 0, .. }));
+        if join.kind == JoinKind::Full && !hashable && join.matching.iter().any(of_columns) {
+            let message = "FULL JOIN is only supported with merge-joinable or hash-joinable join conditions";
+            return Err(PgError::new(trivet_types::sqlstate::FEATURE_NOT_SUPPORTED, message));
+        }
         let method = match method {
             _ if has_subquery => Method::Nested,
             _ if needs_left => Method::Lookup,

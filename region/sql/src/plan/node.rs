@@ -66,6 +66,7 @@ pub enum Command {
     Select,
     Insert,
     Update,
+    Merge,
     Delete,
 }
 
@@ -373,6 +374,10 @@ pub enum Node {
         input: Box<Node>,
         delete: Arc<DeleteNode>,
     },
+    Merge {
+        input: Box<Node>,
+        merge: Arc<MergeNode>,
+    },
 }
 
 impl Plan {
@@ -387,6 +392,7 @@ impl Plan {
                 }
                 Node::Update { update, .. } => return Some((&update.table, Written::Changed)),
                 Node::Delete { delete, .. } => return Some((&delete.table, Written::Deleted)),
+                Node::Merge { merge, .. } => return Some((&merge.table, Written::Changed)),
                 Node::Project { input, .. } | Node::Apply { input, .. } | Node::Cut { input, .. } => node = input,
                 _ => return None,
             }
@@ -428,7 +434,8 @@ impl Node {
             | Node::Lock { input, .. }
             | Node::Insert { input, .. }
             | Node::Update { input, .. }
-            | Node::Delete { input, .. } => vec![input],
+            | Node::Delete { input, .. }
+            | Node::Merge { input, .. } => vec![input],
             Node::NestedLoop { left, right, .. } => vec![left, right],
             Node::HashJoin { left, right, .. } | Node::MergeJoin { left, right, .. } => vec![left, right],
             Node::Set { left, right, .. } => vec![left, right],
@@ -488,6 +495,40 @@ pub struct UpdateNode {
     pub changes_key: bool,
     /// More than the target table takes part: a row may be met twice.
     pub joined: bool,
+}
+
+/// The target's row, or NULLs, is at `offset` of the input row.
+#[derive(Debug)]
+pub struct MergeNode {
+    pub table: Arc<Table>,
+    pub offset: usize,
+    pub rules: super::TableRules,
+    /// What pairs the rows, to look at a newer version of the target's again.
+    pub recheck: Option<Compiled>,
+    pub clauses: Vec<MergeClauseNode>,
+}
+
+#[derive(Debug)]
+pub struct MergeClauseNode {
+    pub matched: bool,
+    pub condition: Option<Compiled>,
+    /// What the condition needs of subqueries: further slots.
+    pub asks: Arc<Vec<Subplan>>,
+    pub work: MergeWork,
+    /// What the work needs of them.
+    pub computes: Arc<Vec<Subplan>>,
+}
+
+#[derive(Debug)]
+pub enum MergeWork {
+    Nothing,
+    Delete,
+    Update {
+        assignments: Vec<(usize, Compiled)>,
+        changes_key: bool,
+    },
+    /// One per stored column.
+    Insert(Vec<Compiled>),
 }
 
 #[derive(Debug)]

@@ -49,10 +49,10 @@ pub struct Planner {
     pub(super) wanted_order: Option<Vec<(usize, bool)>>,
     pub(super) is_ordered: bool,
     /// Per query being planned: which columns of which relation anybody reads.
-    needed: Vec<Vec<Vec<bool>>>,
+    pub(super) needed: Vec<Vec<Vec<bool>>>,
     /// A call that moves a sequence.
     pub(super) advances: Option<&'static str>,
-    reads_beside_writes: bool,
+    pub(super) reads_beside_writes: bool,
 }
 
 /// What a plan is made by, besides its statement.
@@ -104,6 +104,7 @@ pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>, 
             let columns = delete.returning.as_ref().map(|targets| result_columns(targets.iter()));
             (root, columns.clone().unwrap_or_default(), columns.is_some(), Command::Delete, true)
         }
+        Statement::Merge(merge) => (planner.merge(merge)?, Vec::new(), false, Command::Merge, true),
         Statement::With(..) => return Err(PgError::internal("WITH stands outside of a statement")),
     };
     if super::depth::is_too_deep(&root, &planner.commons) {
@@ -209,7 +210,7 @@ impl Planner {
         self.needed.last().and_then(|needed| needed.get(relation)).cloned().unwrap_or_else(|| vec![true; count])
     }
 
-    fn note_needed(&mut self, query: &Query, more: &[&Expr]) {
+    pub(super) fn note_needed(&mut self, query: &Query, more: &[&Expr]) {
         let mut needed: Vec<Vec<bool>> =
             query.relations.iter().map(|relation| vec![false; relation.columns.len()]).collect();
         let mut visit = |relation: usize, column: usize| {
@@ -260,7 +261,7 @@ impl Planner {
                     (part.node, part.layout) = self.grouping(part.node, part.layout, grouping, rows)?;
                 }
                 if !query.windows.is_empty() {
-                    (part.node, part.layout) = self.windows(part.node, part.layout, &query.windows)?;
+                    (part.node, part.layout) = self.windows(part.node, part.layout, query)?;
                 }
                 if !query.locks.is_empty() {
                     return self.locked_select(query, part.node, part.layout, filter.as_ref(), is_ordered);
@@ -594,7 +595,7 @@ impl Planner {
         Ok(compiled)
     }
 
-    fn rules(&mut self, rules: &typed::TableRules) -> PgResult<super::TableRules> {
+    pub(super) fn rules(&mut self, rules: &typed::TableRules) -> PgResult<super::TableRules> {
         let row = Layout::of_relation(0, usize::MAX / 2);
         let mut compiled = super::TableRules { checks: self.checks(&rules.checks)?, ..super::TableRules::default() };
         for (column, value) in &rules.generated {

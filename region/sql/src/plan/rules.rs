@@ -4,6 +4,7 @@ use super::node::CheckExpr;
 use crate::analyze::{Analyzer, ParameterTypes, Relations};
 use crate::catalog::{Index, Table};
 use crate::layout::{EntryKey, RowId, entry_key};
+use crate::typed::{Expr, ExprKind};
 use std::sync::Arc;
 use trivet_types::{Datum, Environment, PgResult};
 
@@ -57,6 +58,18 @@ impl TableRules {
             .pop()
             .map(|check| check.expr)
             .ok_or_else(|| trivet_types::PgError::internal("a condition without a plan"))
+    }
+
+    /// What a value for a column passes by if the column is of a domain: over a row that has nothing but the value.
+    pub fn domain(table: &Table, column: usize, environment: &dyn Environment) -> PgResult<Option<Compiled>> {
+        if table.domain_of(column).is_none() {
+            return Ok(None);
+        }
+        let relations = Relations::new();
+        let mut analyzer = Analyzer::new(&relations, environment, ParameterTypes::none());
+        let kind = ExprKind::Column { up: 0, relation: 0, column: 0 };
+        let value = Expr { kind, ..Expr::constant(Datum::Null, table.columns[column].type_oid) };
+        super::planner::plan_row_expr(&analyzer.to_column(table, column, value)?).map(Some)
     }
 
     /// Fills in the generated columns.

@@ -3,9 +3,9 @@ use super::compile::Layout;
 use super::node::*;
 use super::planner::Planner;
 use crate::analyze::{FRAME_ROW, same_expr};
-use crate::typed::{self, Expr, WindowCall, WindowSpec};
+use crate::typed::{self, Body, Expr, Query, WindowCall, WindowSpec};
 use std::sync::Arc;
-use trivet_types::registry::{Body, Procedure};
+use trivet_types::registry::{Body as ProcedureBody, Procedure};
 use trivet_types::{PgResult, oid};
 
 /// Are the rows where the first argument is NULL none of the aggregate's business?
@@ -14,9 +14,10 @@ pub(super) fn skips_null(procedure: &Procedure, star: bool) -> bool {
 }
 
 impl Planner {
-    pub(super) fn windows(&mut self, node: Node, mut layout: Layout, calls: &[WindowCall]) -> PgResult<(Node, Layout)> {
+    pub(super) fn windows(&mut self, node: Node, mut layout: Layout, query: &Query) -> PgResult<(Node, Layout)> {
+        let calls = query.windows.as_slice();
         layout.windows = vec![None; calls.len()];
-        let mut left: Vec<usize> = (0..calls.len()).collect();
+        let mut left = in_turn(query);
         let mut node = node;
         while let Some(first) = left.first().copied() {
             let (same, rest): (Vec<usize>, Vec<usize>) =
@@ -53,7 +54,7 @@ impl Planner {
                     arguments: compiled,
                     argument_types: call.argument_types.clone(),
                     filter,
-                    skips_null: matches!(call.procedure.body, Body::Aggregate(_))
+                    skips_null: matches!(call.procedure.body, ProcedureBody::Aggregate(_))
                         && skips_null(call.procedure, call.star),
                     frame: self.frame(&call.window)?,
                 });
@@ -91,6 +92,39 @@ impl Planner {
         let (start, end) = (bound(&spec.frame.start)?, bound(&spec.frame.end)?);
         Ok(FrameNode { unit: spec.frame.unit, start, end, exclude: spec.frame.exclude })
     }
+}
+
+/// PostgreSQL's order of windows, which rows without ORDER BY are left in: the last is that whose keys a query names first.
+fn in_turn(query: &Query) -> Vec<usize> {
+    let mut named: Vec<&Expr> = query.sort.iter().map(|key| &query.targets[key.target].expr).collect();
+    if let Body::Select { grouping: Some(grouping), .. } = &query.body {
+        named.extend(&grouping.keys);
+    }
+    for call in &query.windows {
+        for expr in call.window.order.iter().map(|(expr, _, _)| expr).chain(&call.window.partition) {
+            if !named.iter().any(|known| same_expr(known, expr)) {
+                named.push(expr);
+            }
+        }
+    }
+    let place = |expr: &Expr| named.iter().position(|known| same_expr(known, expr)).unwrap_or(named.len());
+    let keys = |call: &WindowCall| -> Vec<(usize, bool, bool)> {
+        let mut keys: Vec<_> = call.window.partition.iter().map(|expr| (place(expr), false, false)).collect();
+        for (expr, descending, nulls_first) in &call.window.order {
+            if !keys.iter().any(|(known, ..)| *known == place(expr)) {
+                keys.push((place(expr), *descending, *nulls_first));
+            }
+        }
+        keys
+    };
+    let mut all: Vec<usize> = (0..query.windows.len()).collect();
+    let keys: Vec<_> = query.windows.iter().map(keys).collect();
+    all.sort_by(|left, right| {
+        let (left, right) = (&keys[*left], &keys[*right]);
+        let differing = left.iter().zip(right).find(|(left, right)| left != right);
+        differing.map_or(right.len().cmp(&left.len()), |(left, right)| right.cmp(left))
+    });
+    all
 }
 
 /// The same rows in the same order; frames may differ. A subquery is like no other, not even like itself.

@@ -8,7 +8,7 @@ use crate::catalog::{
 };
 use crate::parser::tree::SetValue;
 use crate::plan::{Related, RelatedTables, RowChange, used_columns};
-use crate::typed::{self, Query, RelationSource, Statement};
+use crate::typed::{self, MergeAction, Query, RelationSource, Statement};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use trivet_txn::LockStrength;
@@ -49,6 +49,19 @@ fn changes(statement: &Statement) -> Vec<(Arc<Table>, RowChange)> {
             vec![(Arc::clone(&update.table), RowChange::Update(columns))]
         }
         Statement::Delete(delete) => vec![(Arc::clone(&delete.table), RowChange::Delete)],
+        Statement::Merge(merge) => {
+            let change = |clause: &typed::MergeClause| match &clause.action {
+                MergeAction::Nothing => None,
+                MergeAction::Delete => Some(RowChange::Delete),
+                MergeAction::Insert(_) => Some(RowChange::Insert),
+                MergeAction::Update(assignments) => {
+                    let mut columns: Vec<usize> = assignments.iter().map(|(column, _)| *column).collect();
+                    columns.extend(generated(&merge.table));
+                    Some(RowChange::Update(columns))
+                }
+            };
+            merge.clauses.iter().filter_map(change).map(|change| (Arc::clone(&merge.table), change)).collect()
+        }
         Statement::With(commons, statement) => {
             let parts = commons.iter().filter_map(changed_by).chain([&**statement]);
             parts.flat_map(changes).collect()
@@ -130,6 +143,23 @@ fn needs_of(statement: &Statement) -> Vec<Need> {
             };
             let writes = update.assignments.iter().map(|(column, _)| *column).collect();
             target(&update.table, &update.view, Some(&update.query), Privileges::UPDATE, reads, writes);
+        }
+        Statement::Merge(merge) => {
+            let mut privileges = Privileges::SELECT;
+            let mut writes = Vec::new();
+            for clause in &merge.clauses {
+                match &clause.action {
+                    MergeAction::Nothing => {}
+                    MergeAction::Delete => privileges = privileges.with(Privileges::DELETE),
+                    MergeAction::Insert(_) => privileges = privileges.with(Privileges::INSERT),
+                    MergeAction::Update(assignments) => {
+                        privileges = privileges.with(Privileges::UPDATE);
+                        writes.extend(assignments.iter().map(|(column, _)| *column));
+                    }
+                }
+            }
+            needs.push(changing(&merge.table, &None, privileges, writes));
+            read_by(&merge.query, &mut needs);
         }
         Statement::Delete(delete) => {
             let reads = delete.returning.is_some() || uses(&delete.query, &delete.table);
@@ -226,6 +256,14 @@ fn reads_of(statement: &Statement, reads: &mut Reads) {
             let table = |relation: usize| tables.get(relation).copied().flatten();
             of_exprs(update.assignments.iter().map(|(_, value)| value), reads, &table);
             of_exprs(returned(&update.returning).iter(), reads, &table);
+        }
+        Statement::Merge(merge) => {
+            of_query(&merge.query, reads);
+            let tables = of_relations(&merge.query);
+            for clause in &merge.clauses {
+                let table = |relation: usize| tables.get(relation).copied().flatten();
+                of_exprs(clause.exprs().into_iter(), reads, &table);
+            }
         }
         Statement::Delete(delete) => {
             of_query(&delete.query, reads);
@@ -423,6 +461,7 @@ fn views_of(statement: &Statement, views: &mut Vec<Oid>) {
         Statement::Insert(insert) => views_in(&insert.source, views),
         Statement::Update(update) => views_in(&update.query, views),
         Statement::Delete(delete) => views_in(&delete.query, views),
+        Statement::Merge(merge) => views_in(&merge.query, views),
         Statement::With(commons, statement) => {
             for common in commons.iter().filter(|common| !common.of_view) {
                 common.queries().into_iter().for_each(|query| views_in(query, views));

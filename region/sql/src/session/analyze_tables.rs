@@ -5,10 +5,10 @@
 use super::connection::SqlSession;
 use super::engine::SqlEngine;
 use super::environment::search_path;
-use crate::catalog::{Catalog, CatalogSnapshot, Table};
+use crate::catalog::{Catalog, CatalogSnapshot, Found, Table};
 use crate::execute::stored_row;
 use crate::layout::{after, table_range};
-use crate::parser::tree::{AnalyzedTable, Name};
+use crate::parser::tree::{AnalyzedTable, Name, QualifiedName};
 use crate::statistics::{Believed, Collector, Counts, Expected, TableStatistics};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,6 +69,28 @@ fn wanted(table: &Table, columns: &[Name]) -> PgResult<Vec<bool>> {
 }
 
 impl SqlSession {
+    /// REINDEX has nothing to do: only what it names has to be there.
+    pub(super) async fn check_reindex(&mut self, relation: Option<&QualifiedName>, index: bool) -> PgResult<()> {
+        let Some(name) = relation else { return Ok(()) };
+        let engine = Arc::clone(&self.engine);
+        let path = search_path(&self.settings, &self.current_user());
+        let active = self.open();
+        active.transaction.statement().await?;
+        let mut catalog = Catalog::new(&mut *active.transaction, &engine.descriptors, &path);
+        let wrong =
+            |what: &str| PgError::new(sqlstate::WRONG_OBJECT_TYPE, format!("\"{}\" is not {what}", name.last()));
+        match catalog.relation(name.schema(), name.last()).await? {
+            None => {
+                let message = format!("relation \"{}\" does not exist", name.shown());
+                Err(PgError::new(sqlstate::UNDEFINED_TABLE, message))
+            }
+            Some(Found::Index(..)) if index => Ok(()),
+            Some(_) if index => Err(wrong("an index")),
+            Some(Found::Table(_)) => Ok(()),
+            Some(_) => Err(wrong("a table or materialized view")),
+        }
+    }
+
     /// The tables that are named, or all. Without `analyze`, only look whether they are there.
     pub(super) async fn analyze_tables(
         &mut self,

@@ -333,7 +333,11 @@ impl SqlSession {
 
     async fn statement(&mut self, parsed: &Parsed, alone: bool, client: &mut dyn Client) -> PgResult<()> {
         match &parsed.statement {
-            Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
+            Statement::Query(_)
+            | Statement::Insert(_)
+            | Statement::Update(_)
+            | Statement::Delete(_)
+            | Statement::Merge(_) => {
                 let prepared = self.prepare(&Arc::new(parsed.clone()), None).await?;
                 let mut portal = Portal::new(Arc::new(prepared), Vec::new(), vec![]);
                 self.change_first(&mut portal).await?;
@@ -352,7 +356,11 @@ impl SqlSession {
 /// Statements of which a second run, after the first was rolled back whole, shows the client the same as one run.
 fn is_repeatable(statement: &Statement) -> bool {
     match statement {
-        Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => true,
+        Statement::Query(_)
+        | Statement::Insert(_)
+        | Statement::Update(_)
+        | Statement::Delete(_)
+        | Statement::Merge(_) => true,
         Statement::Explain { .. } | Statement::Execute { .. } => true,
         Statement::Copy(copy) => !copy.from_client,
         other => crate::define::is_definition(other),

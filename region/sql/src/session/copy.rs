@@ -10,6 +10,7 @@ use crate::copy::{
 use crate::execute::RowInserter;
 use crate::parser::Parsed;
 use crate::parser::tree::{self, CopySource, Statement};
+use crate::plan::Compiled;
 use crate::statistics::Written;
 use std::sync::Arc;
 use trivet_gateway::{Client, Format};
@@ -138,6 +139,8 @@ async fn from_client(
     if let Some(filter) = filter {
         inserter.filter(crate::plan::TableRules::condition(&table, filter, &*environment)?);
     }
+    let domains = positions.iter().map(|at| crate::plan::TableRules::domain(&table, *at, &*environment));
+    let target = Target { table: &table, positions: &positions, domains: domains.collect::<PgResult<_>>()? };
     let binary = options.format == CopyFormat::Binary;
     client.copy_in_start(if binary { Format::Binary } else { Format::Text }, positions.len()).await?;
 
@@ -159,7 +162,7 @@ async fn from_client(
             }
         }
         loop {
-            let row = reader.next_row(&table, &positions, &*environment);
+            let row = reader.next_row(&target, &*environment);
             let row = row.map_err(|error| in_line(error, &table, reader.line()))?;
             let found = row.is_some();
             if let Some(row) = row {
@@ -224,12 +227,8 @@ impl Reader {
     }
 
     /// One row's values for the named columns, in their order.
-    fn next_row(
-        &mut self,
-        table: &Table,
-        positions: &[usize],
-        environment: &dyn Environment,
-    ) -> PgResult<Option<Vec<Datum>>> {
+    fn next_row(&mut self, target: &Target<'_>, environment: &dyn Environment) -> PgResult<Option<Vec<Datum>>> {
+        let (table, positions) = (target.table, target.positions);
         match self {
             Reader::Text { rows, fields, forced } => {
                 if !rows.next_row(fields)? {
@@ -242,31 +241,49 @@ impl Reader {
                         return Ok(None);
                     }
                 }
-                text_row(table, positions, fields, forced, environment, rows).map(Some)
+                text_row(target, fields, forced, environment, rows).map(Some)
             }
             Reader::Binary(rows) => match rows.next_row(positions.len())? {
-                Some(fields) => binary_row(table, positions, fields, environment, rows.line()).map(Some),
+                Some(fields) => binary_row(target, fields, environment, rows.line()).map(Some),
                 None => Ok(None),
             },
         }
     }
 }
 
+/// Where the rows of a COPY go.
+struct Target<'a> {
+    table: &'a Table,
+    positions: &'a [usize],
+    /// Of each column, what its domain asks.
+    domains: Vec<Option<Compiled>>,
+}
+
+impl Target<'_> {
+    fn checked(&self, at: usize, value: Datum, environment: &dyn Environment) -> PgResult<Datum> {
+        match &self.domains[at] {
+            Some(domain) => domain.evaluate_row(environment, &[value]),
+            None => Ok(value),
+        }
+    }
+}
+
 fn binary_row(
-    table: &Table,
-    positions: &[usize],
+    target: &Target<'_>,
     fields: Vec<Option<bytes::Bytes>>,
     environment: &dyn Environment,
     line: u64,
 ) -> PgResult<Vec<Datum>> {
+    let (table, positions) = (target.table, target.positions);
     let mut values = Vec::with_capacity(positions.len());
-    for (position, field) in positions.iter().zip(fields) {
+    for (at, (position, field)) in positions.iter().zip(fields).enumerate() {
         let column = &table.columns[*position];
         let read = |given| {
             let value = trivet_types::binary::input(column.type_oid, given, environment)?;
             modifier::apply(column.type_oid, column.modifier, value, modifier::Strictness::Assignment)
         };
-        values.push(field.map_or(Ok(Datum::Null), read).map_err(|mut error| {
+        let value = field.map_or(Ok(Datum::Null), read).and_then(|value| target.checked(at, value, environment));
+        values.push(value.map_err(|mut error| {
             error.context = Some(format!("COPY {}, line {line}, column {}", table.name, column.name));
             error
         })?);
@@ -275,13 +292,13 @@ fn binary_row(
 }
 
 fn text_row(
-    table: &Table,
-    positions: &[usize],
+    target: &Target<'_>,
     fields: &Fields,
     forced: &Forced,
     environment: &dyn Environment,
     reader: &RowReader,
 ) -> PgResult<Vec<Datum>> {
+    let (table, positions) = (target.table, target.positions);
     let line = reader.line();
     if fields.count() > positions.len() {
         let error = PgError::new(sqlstate::BAD_COPY_FILE_FORMAT, "extra data after last expected column");
@@ -300,8 +317,15 @@ fn text_row(
             field => field,
         };
         values.push(match field {
-            None => Datum::Null,
-            Some(given) => text::input(column.type_oid, column.modifier, given, environment).map_err(|mut error| {
+            None => target.checked(at, Datum::Null, environment).map_err(|mut error| {
+                error.context = Some(format!("COPY {}, line {line}, column {}: null input", table.name, column.name));
+                error
+            })?,
+            Some(given) => {
+                let read = text::input(column.type_oid, column.modifier, given, environment);
+                read.and_then(|value| target.checked(at, value, environment))
+            }
+            .map_err(|mut error| {
                 let shown: String = given.chars().take(CONTEXT_CHARACTERS).collect();
                 error.context = Some(format!("COPY {}, line {line}, column {}: \"{shown}\"", table.name, column.name));
                 error

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use trivet_gateway::{CancelReason, CancelToken};
-use trivet_types::user::{RowType, row_of_claim};
+use trivet_types::user::{RowType, claim_of, row_of_claim};
 use trivet_types::{
     Array, Datum, Environment, FormatSettings, Oid, PgError, PgResult, Random, SystemCall, UserTypes, oid, sqlstate,
 };
@@ -70,7 +70,18 @@ impl SessionEnvironment {
         match name.to_ascii_lowercase().as_str() {
             "transaction_isolation" => Ok(self.isolation.to_owned()),
             "transaction_read_only" => Ok(if self.read_only { "on" } else { "off" }.to_owned()),
-            _ => self.settings.show(name),
+            _ => {
+                let changes = self.changes.lock();
+                if changes.is_empty() {
+                    return self.settings.show(name);
+                }
+                // What the statement itself has set.
+                let mut changed = (*self.settings).clone();
+                for (name, value, local) in changes.iter() {
+                    changed.set(name, std::slice::from_ref(value), *local)?;
+                }
+                changed.show(name)
+            }
         }
     }
 
@@ -114,13 +125,11 @@ pub(super) fn spelled(text: &str, types: &UserTypes, rows: &[RowType], path: &dy
             let visible = path().contains(&row.schema_name);
             return Some(if visible { name } else { format!("{}.{name}", quoted(&row.schema_name)) });
         }
-        let wanted = types.find(oid)?;
-        let named = |schema: &String| {
-            types.enums.iter().find(|found| found.name == wanted.name && found.schema_name == *schema)
-        };
-        let visible = path().iter().find_map(named).is_some_and(|found| found.oid == wanted.oid);
-        let name = quoted(&wanted.name);
-        Some(if visible { name } else { format!("{}.{name}", quoted(&wanted.schema_name)) })
+        let (schema, name) = types.name_of(oid)?;
+        let found = path().iter().find_map(|schema| types.named(schema, name));
+        let visible = found.is_some_and(|found| claim_of(found) == claim_of(oid));
+        let name = quoted(name);
+        Some(if visible { name } else { format!("{}.{name}", quoted(schema)) })
     })
 }
 
@@ -169,13 +178,11 @@ impl Environment for SessionEnvironment {
         }
     }
     fn type_named(&self, schema: Option<&str>, name: &str) -> Option<Oid> {
-        let types = &self.user_types().enums;
-        let named = |schema: &str| types.iter().find(|found| found.name == name && found.schema_name == schema);
+        let types = self.user_types();
         match schema {
-            Some(schema) => named(schema),
-            None => self.path().iter().find_map(|schema| named(schema)),
+            Some(schema) => types.named(schema, name),
+            None => self.path().iter().find_map(|schema| types.named(schema, name)),
         }
-        .map(|found| found.oid)
         .or_else(|| self.row_named(schema, name))
     }
     fn row_type(&self, oid: Oid) -> Option<&RowType> {

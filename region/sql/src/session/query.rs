@@ -283,7 +283,11 @@ impl SqlSession {
             Box::pin(self.enter_past(parsed)).await?;
         }
         let kind = match &parsed.statement {
-            Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
+            Statement::Query(_)
+            | Statement::Insert(_)
+            | Statement::Update(_)
+            | Statement::Delete(_)
+            | Statement::Merge(_) => {
                 let cancel = self.startup.cancel.clone();
                 PreparedKind::Planned(SqlSession::cancellable(&cancel, self.plan(parsed, given_types, None)).await?)
             }
@@ -801,7 +805,11 @@ impl SqlSession {
     ) -> PgResult<(Arc<Prepared>, Arc<Plan>)> {
         if !matches!(
             parsed.statement,
-            Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_)
+            Statement::Query(_)
+                | Statement::Insert(_)
+                | Statement::Update(_)
+                | Statement::Delete(_)
+                | Statement::Merge(_)
         ) {
             return Err(PgError::unsupported("EXPLAIN of a statement without a plan"));
         }
@@ -859,6 +867,7 @@ fn command_word(command: Command) -> &'static str {
         Command::Select => "SELECT FOR UPDATE",
         Command::Insert => "INSERT",
         Command::Update => "UPDATE",
+        Command::Merge => "MERGE",
         Command::Delete => "DELETE",
     }
 }
@@ -870,6 +879,7 @@ fn tag(portal: &Portal, shown: u64) -> String {
         Command::Select => format!("SELECT {shown}"),
         Command::Insert => format!("INSERT 0 {affected}"),
         Command::Update => format!("UPDATE {affected}"),
+        Command::Merge => format!("MERGE {affected}"),
         Command::Delete => format!("DELETE {affected}"),
     }
 }

@@ -88,6 +88,10 @@ impl SqlSession {
             Statement::Explain { statement, analyze, verbose, options } => {
                 return self.explain(statement, (*analyze, *verbose), options, client).await;
             }
+            Statement::Reindex { relation, index } => {
+                self.check_reindex(relation.as_ref(), *index).await?;
+                "REINDEX".into()
+            }
             Statement::Vacuum { tables, analyze } => {
                 if !alone || self.block.is_explicit() {
                     let message = "VACUUM cannot run inside a transaction block";

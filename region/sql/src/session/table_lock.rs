@@ -87,6 +87,7 @@ pub(super) async fn no_such_table(catalog: &mut Catalog<'_>, name: &QualifiedNam
 pub(super) fn held_by(plan: &Plan) -> Vec<(Oid, LockStrength)> {
     fn visit(node: &Node, held: &mut Vec<(Oid, LockStrength)>) {
         match node {
+            Node::Merge { merge, .. } => held.push((merge.table.oid, CHANGES)),
             Node::Insert { insert, .. } => held.push((insert.table.oid, CHANGES)),
             Node::Update { update, .. } => held.push((update.table.oid, CHANGES)),
             Node::Delete { delete, .. } => held.push((delete.table.oid, CHANGES)),

@@ -124,7 +124,11 @@ pub fn constraint_definition(reader: &Reader<'_>, oid: Oid, pretty: bool) -> Opt
             return foreign_key_definition(reader, table, key);
         }
     }
-    None
+    let mut domains = reader.catalog.domains.iter().map(|stored| &stored.definition);
+    let (domain, check) =
+        domains.find_map(|domain| Some((domain, domain.checks.iter().find(|check| check.oid == oid)?)))?;
+    let not_valid = if check.validated { "" } else { " NOT VALID" };
+    Some(format!("CHECK ({}){not_valid}", reader.condition(domain, &check.expression, pretty)))
 }
 
 fn foreign_key_definition(reader: &Reader<'_>, table: &Table, key: &ForeignKey) -> Option<String> {

@@ -4,7 +4,7 @@ use super::rows::{SessionFacts, row};
 use super::{Reader, VirtualTable};
 use crate::catalog::{CatalogSnapshot, CheckOption, Column, ConstraintKind, ReferentialAction, RelationKind, Table};
 use trivet_types::functions::string::quote_identifier;
-use trivet_types::{Datum, display_name, oid};
+use trivet_types::{Datum, Oid, display_name, oid};
 
 type Rows = Vec<Vec<Datum>>;
 
@@ -18,7 +18,14 @@ pub(super) fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot, facts: &S
         "key_column_usage" => view.key_column_usage(),
         "referential_constraints" => view.referential_constraints(),
         "constraint_column_usage" => view.constraint_column_usage(),
-        "check_constraints" => view.check_constraints(),
+        "check_constraints" => {
+            let mut rows = view.check_constraints();
+            rows.extend(view.conditions_of_domains());
+            rows
+        }
+        "domains" => view.domains(),
+        "domain_constraints" => view.domain_constraints(),
+        "column_domain_usage" => view.column_domain_usage(),
         "views" => view.views(),
         "sequences" => view.sequences(),
         "information_schema_catalog_name" => vec![row(table, &[("catalog_name", view.database())])],
@@ -46,7 +53,7 @@ impl Information<'_> {
         row(self.table, values)
     }
 
-    fn reader(&self) -> Reader<'_> {
+    pub(super) fn reader(&self) -> Reader<'_> {
         Reader::new(self.catalog, self.facts.path())
     }
 
@@ -107,35 +114,6 @@ impl Information<'_> {
     }
 
     fn column(&self, of: &Table, at: usize, column: &Column) -> Vec<Datum> {
-        let (precision, radix, scale) = match column.type_oid {
-            oid::INT2 => (Some(16), Some(2), Some(0)),
-            oid::INT4 => (Some(32), Some(2), Some(0)),
-            oid::INT8 => (Some(64), Some(2), Some(0)),
-            oid::FLOAT4 => (Some(24), Some(2), None),
-            oid::FLOAT8 => (Some(53), Some(2), None),
-            oid::NUMERIC if column.modifier >= 4 => {
-                let (precision, scale) = trivet_types::numeric::split_modifier(column.modifier);
-                (Some(precision), Some(10), Some(scale))
-            }
-            oid::NUMERIC => (None, Some(10), None),
-            _ => (None, None, None),
-        };
-        let is_text = matches!(column.type_oid, oid::VARCHAR | oid::BPCHAR);
-        let length = (is_text && column.modifier >= 4).then_some(column.modifier - 4);
-        // Without a length: as many bytes as a value may have.
-        let octets = match column.type_oid {
-            oid::TEXT => Some(1 << 30),
-            oid::VARCHAR if length.is_none() => Some(1 << 30),
-            _ => length.map(|length| length.saturating_mul(4)),
-        };
-        let fractions = match column.type_oid {
-            oid::DATE => Some(0),
-            oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::TIMETZ | oid::INTERVAL if column.modifier < 0 => {
-                Some(6)
-            }
-            oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::TIMETZ => Some(column.modifier),
-            _ => None,
-        };
         let user_type = self.catalog.user_type(column.type_oid).map(|stored| &stored.definition);
         let udt_name = match user_type {
             Some(of) if of.oid == column.type_oid => Some(of.name.clone()),
@@ -150,28 +128,28 @@ impl Information<'_> {
                 None => display_name(column.type_oid, -1),
             }
         };
+        let domain = of.domain_of(at).and_then(|oid| self.catalog.user_types.domain(oid));
+        let of_domain = |value: &str| Datum::from(domain.map(|_| value.to_owned()));
         let named = |text: &str| self.reader().expression(of.oid, text, false);
         let sequence = column.identity.and_then(|identity| self.catalog.table(identity.sequence)?.sequence());
         let number = |value: Option<i64>| Datum::from(value.map(|value| value.to_string()));
-        self.row(&[
+        let mut values = measures(column.type_oid, column.modifier);
+        values.extend([
             ("table_catalog", self.database()),
             ("table_schema", of.schema_name.as_str().into()),
             ("table_name", of.name.as_str().into()),
             ("column_name", column.name.as_str().into()),
             ("ordinal_position", Datum::Int4(at as i32 + 1)),
             ("column_default", column.default.as_deref().map(named).into()),
-            ("is_nullable", yes_no(!column.not_null)),
+            ("is_nullable", yes_no(!column.not_null && !domain.is_some_and(|domain| domain.not_null))),
             ("data_type", data_type.into()),
-            ("character_maximum_length", length.into()),
-            ("character_octet_length", octets.into()),
-            ("numeric_precision", precision.into()),
-            ("numeric_precision_radix", radix.into()),
-            ("numeric_scale", scale.into()),
-            ("datetime_precision", fractions.into()),
             ("udt_catalog", self.database()),
             ("udt_schema", user_type.map_or("pg_catalog", |of| &of.schema_name).into()),
             ("udt_name", udt_name.into()),
             ("dtd_identifier", (at as i32 + 1).to_string().into()),
+            ("domain_catalog", of_domain(&self.facts.database)),
+            ("domain_schema", domain.map(|domain| domain.schema_name.clone()).into()),
+            ("domain_name", domain.map(|domain| domain.name.clone()).into()),
             ("is_self_referencing", yes_no(false)),
             ("is_identity", yes_no(column.identity.is_some())),
             (
@@ -186,7 +164,8 @@ impl Information<'_> {
             ("is_generated", if column.generated.is_some() { "ALWAYS" } else { "NEVER" }.into()),
             ("generation_expression", column.generated.as_deref().map(named).into()),
             ("is_updatable", yes_no(of.is_table())),
-        ])
+        ]);
+        self.row(&values)
     }
 
     /// Where a constraint is, as every view about constraints begins.
@@ -406,4 +385,43 @@ impl Information<'_> {
         }
         rows
     }
+}
+
+/// Lengths and digits of a type.
+pub(super) fn measures(type_oid: Oid, modifier: i32) -> Vec<(&'static str, Datum)> {
+    let (precision, radix, scale) = match type_oid {
+        oid::INT2 => (Some(16), Some(2), Some(0)),
+        oid::INT4 => (Some(32), Some(2), Some(0)),
+        oid::INT8 => (Some(64), Some(2), Some(0)),
+        oid::FLOAT4 => (Some(24), Some(2), None),
+        oid::FLOAT8 => (Some(53), Some(2), None),
+        oid::NUMERIC if modifier >= 4 => {
+            let (precision, scale) = trivet_types::numeric::split_modifier(modifier);
+            (Some(precision), Some(10), Some(scale))
+        }
+        oid::NUMERIC => (None, Some(10), None),
+        _ => (None, None, None),
+    };
+    let is_text = matches!(type_oid, oid::VARCHAR | oid::BPCHAR);
+    let length = (is_text && modifier >= 4).then_some(modifier - 4);
+    // Without a length: as many bytes as a value may have.
+    let octets = match type_oid {
+        oid::TEXT => Some(1 << 30),
+        oid::VARCHAR if length.is_none() => Some(1 << 30),
+        _ => length.map(|length| length.saturating_mul(4)),
+    };
+    let fractions = match type_oid {
+        oid::DATE => Some(0),
+        oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::TIMETZ | oid::INTERVAL if modifier < 0 => Some(6),
+        oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::TIMETZ => Some(modifier),
+        _ => None,
+    };
+    vec![
+        ("character_maximum_length", length.into()),
+        ("character_octet_length", octets.into()),
+        ("numeric_precision", precision.into()),
+        ("numeric_precision_radix", radix.into()),
+        ("numeric_scale", scale.into()),
+        ("datetime_precision", fractions.into()),
+    ]
 }

@@ -1,5 +1,6 @@
 //! `pg_catalog` and `information_schema`: virtual tables, computed from the registry and the catalog when they are read.
 mod definition;
+mod domains;
 mod information;
 mod more_tables;
 mod operator_class;

@@ -5,7 +5,7 @@ use crate::catalog::{CatalogSnapshot, Table};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use trivet_types::functions::string::quote_identifier;
-use trivet_types::user::RowType;
+use trivet_types::user::{DomainType, RowType};
 use trivet_types::{Datum, Environment, FormatSettings, Oid, PgError, PgResult, SystemCall, UserTypes};
 
 pub struct Reader<'a> {
@@ -62,12 +62,35 @@ impl<'a> Reader<'a> {
         self.spelled(&shown)
     }
 
+    /// A domain's condition.
+    pub fn condition(&self, domain: &DomainType, text: &str, pretty: bool) -> String {
+        let relations = Relations::new();
+        let mut analyzer = Analyzer::new(&relations, self, ParameterTypes::default());
+        let typed = analyzer.stored_condition(domain, text).ok();
+        let shown = typed.and_then(|typed| expr_text(&typed, Oid(0), &DomainNames, self, pretty));
+        let shown = shown.map(|shown| shown.replace(VALUE, "VALUE"));
+        self.spelled(&shown.unwrap_or_else(|| text.to_owned()))
+    }
+
     fn analyzed(&self, relation: Oid, text: &str, pretty: bool) -> Option<String> {
         let table = self.catalog.table(relation)?;
         let relations = Relations::new();
         let mut analyzer = Analyzer::new(&relations, self, ParameterTypes::default());
         let typed = analyzer.stored_over(table, text).ok()?;
         expr_text(&typed, relation, self, self, pretty)
+    }
+}
+
+/// A domain's value has a name that is no column's, nor is quoted.
+const VALUE: &str = "trivet_value_of_domain";
+struct DomainNames;
+
+impl Names for DomainNames {
+    fn relation(&self, _relation: Oid) -> Option<String> {
+        None
+    }
+    fn column(&self, _relation: Oid, _column: usize) -> Option<String> {
+        Some(VALUE.to_owned())
     }
 }
 
@@ -124,11 +147,10 @@ impl Environment for Reader<'_> {
         &self.catalog.user_types
     }
     fn type_named(&self, schema: Option<&str>, name: &str) -> Option<Oid> {
-        let types = &self.catalog.user_types.enums;
-        let named = |schema: &str| types.iter().find(|found| found.name == name && found.schema_name == schema);
+        let types = &self.catalog.user_types;
         let found = match schema {
-            Some(schema) => named(schema),
-            None => self.path.iter().find_map(|schema| named(schema)),
+            Some(schema) => types.named(schema, name),
+            None => self.path.iter().find_map(|schema| types.named(schema, name)),
         };
         let row = || {
             let row = |schema: &str| self.rows().iter().find(|row| row.name == name && row.schema_name == schema);
@@ -137,7 +159,7 @@ impl Environment for Reader<'_> {
                 None => self.path.iter().find_map(|schema| row(schema)),
             }
         };
-        found.map(|found| found.oid).or_else(|| row().map(|row| row.oid))
+        found.or_else(|| row().map(|row| row.oid))
     }
     fn row_type(&self, oid: Oid) -> Option<&RowType> {
         self.rows().iter().find(|row| row.oid == oid)
@@ -145,13 +167,11 @@ impl Environment for Reader<'_> {
     fn spelled(&self, text: &str) -> String {
         let types = self.user_types();
         trivet_types::user::spelled(text, types, &|oid| {
-            let (schema, name) = match types.find(oid) {
-                Some(found) => (&found.schema_name, &found.name),
-                None => self.row_type(oid).map(|row| (&row.schema_name, &row.name))?,
-            };
+            let row = || self.row_type(oid).map(|row| (row.schema_name.as_str(), row.name.as_str()));
+            let (schema, name) = types.name_of(oid).or_else(row)?;
             let visible = self.path.iter().find(|schema| self.type_named(Some(schema), name).is_some());
             let name = quote_identifier(name);
-            Some(match visible == Some(schema) {
+            Some(match visible.is_some_and(|visible| visible == schema) {
                 true => name.to_string(),
                 false => format!("{}.{name}", quote_identifier(schema)),
             })

@@ -3,7 +3,7 @@ use super::rows::{SessionFacts, attribute_number, character, int2s, oids, row};
 use super::{Reader, VirtualTable, definition, operator_class};
 use crate::catalog::{
     AclItem, BTREE, CatalogSnapshot, CheckOption, Column, ConstraintKind, HEAP, Index, IndexState, POSTGRES_ROLE,
-    ReferentialAction, RelationBody, RelationKind, Roles, StoredType, Table, builtin_schema_row,
+    ReferentialAction, RelationBody, RelationKind, Roles, StoredDomain, StoredType, Table, builtin_schema_row,
 };
 use trivet_types::registry::registry;
 use trivet_types::{Array, Datum, Oid, TYPES, oid};
@@ -271,7 +271,9 @@ fn attributes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
         for (at, column) in of.columns.iter().enumerate() {
             let name =
                 if column.dropped { format!("........pg.dropped.{}........", at + 1) } else { column.name.clone() };
-            let type_oid = if column.dropped { Oid(0) } else { column.type_oid };
+            let domain = of.domain_of(at);
+            let type_oid = if column.dropped { Oid(0) } else { domain.unwrap_or(column.type_oid) };
+            let modifier = if domain.is_some() { -1 } else { column.modifier };
             let identity = column.identity.map(|identity| if identity.always { 'a' } else { 'd' });
             let mut extra = vec![
                 ("attnotnull", Datum::Bool(column.not_null)),
@@ -281,11 +283,17 @@ fn attributes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
                 ("atthasmissing", Datum::Bool(column.missing.is_some())),
             ];
             extra.extend(identity.map(|letter| ("attidentity", character(letter))));
-            extra.extend(column.collation.map(|collation| ("attcollation", collation.into())));
+            if let Some(collation) = column.collation {
+                extra.retain(|(name, _)| *name != "attcollation");
+                extra.push(("attcollation", collation.into()));
+            }
             if column.generated.is_some() {
                 extra.push(("attgenerated", character('s')));
             }
-            rows.push(attribute(table, of.oid, at, &name, type_oid, column.modifier, &extra));
+            if domain.is_some() {
+                extra.extend(as_base(column.type_oid));
+            }
+            rows.push(attribute(table, of.oid, at, &name, type_oid, modifier, &extra));
         }
         for index in &of.indexes {
             for (at, key) in index.keys.iter().enumerate() {
@@ -380,6 +388,9 @@ fn types(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
     for of in catalog.tables.iter().filter(|of| of.row_type.is_valid()) {
         rows.extend(row_types(table, of, &procedure));
     }
+    for stored in &catalog.domains {
+        rows.push(domain_type(table, stored, catalog, &procedure));
+    }
     for stored in &catalog.types {
         rows.extend(user_types(table, stored, &catalog.roles, &procedure));
     }
@@ -467,6 +478,59 @@ fn user_types(table: &VirtualTable, stored: &StoredType, roles: &Roles, procedur
             ))
         })
         .collect()
+}
+
+/// How a column of a domain is stored: as its base type is.
+fn as_base(base: Oid) -> Vec<(&'static str, Datum)> {
+    let info = trivet_types::type_info(base);
+    vec![
+        ("attlen", Datum::Int2(info.map_or(-1, |info| info.length))),
+        ("attndims", Datum::Int4(i32::from(trivet_types::is_array(base)))),
+        ("attbyval", Datum::Bool(info.is_some_and(|info| info.by_value))),
+        ("attalign", character(info.map_or('i', |info| info.align))),
+        ("attstorage", character(storage(base))),
+        ("attcollation", collation(base).into()),
+    ]
+}
+
+fn domain_type(
+    table: &VirtualTable,
+    stored: &StoredDomain,
+    catalog: &CatalogSnapshot,
+    procedure: &dyn Fn(&str) -> Datum,
+) -> Vec<Datum> {
+    let definition = &stored.definition;
+    let info = trivet_types::type_info(definition.base).unwrap_or(&TYPES[0]);
+    let modifier = if definition.over == definition.base { definition.modifier } else { -1 };
+    row(
+        table,
+        &[
+            ("oid", definition.oid.into()),
+            ("typname", definition.name.as_str().into()),
+            ("typnamespace", definition.schema.into()),
+            ("typowner", stored.owner.into()),
+            ("typlen", Datum::Int2(info.length)),
+            ("typbyval", Datum::Bool(info.by_value)),
+            ("typtype", character('d')),
+            ("typcategory", character(info.category.0)),
+            ("typisdefined", Datum::Bool(true)),
+            ("typdelim", character(',')),
+            ("typinput", procedure("domain_in")),
+            ("typoutput", procedure(info.output)),
+            ("typreceive", procedure("domain_recv")),
+            ("typsend", procedure(info.send)),
+            ("typalign", character(info.align)),
+            ("typstorage", character(storage(definition.base))),
+            ("typnotnull", Datum::Bool(definition.not_null)),
+            ("typbasetype", definition.over.into()),
+            ("typtypmod", Datum::Int4(modifier)),
+            ("typndims", Datum::Int4(i32::from(trivet_types::is_array(definition.base)))),
+            ("typcollation", collation(definition.base).into()),
+            ("typdefaultbin", definition.default.as_deref().into()),
+            ("typdefault", definition.default.as_deref().into()),
+            ("typacl", acl(stored.acl.as_deref(), &catalog.roles)),
+        ],
+    )
 }
 
 /// Labels have no identity of their own; any number does that stays with the label.
@@ -619,6 +683,27 @@ fn constraints(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
                 values.push(("confdelsetcols", numbers(key.set_columns.iter().copied())));
             }
             rows.push(row(table, &values));
+        }
+    }
+    for domain in catalog.domains.iter().map(|stored| &stored.definition) {
+        for check in &domain.checks {
+            rows.push(row(
+                table,
+                &[
+                    ("oid", check.oid.into()),
+                    ("conname", check.name.as_str().into()),
+                    ("connamespace", domain.schema.into()),
+                    ("contype", character('c')),
+                    ("convalidated", Datum::Bool(check.validated)),
+                    ("contypid", domain.oid.into()),
+                    ("confupdtype", character(' ')),
+                    ("confdeltype", character(' ')),
+                    ("confmatchtype", character(' ')),
+                    ("conislocal", Datum::Bool(true)),
+                    ("connoinherit", Datum::Bool(false)),
+                    ("conbin", check.expression.as_str().into()),
+                ],
+            ));
         }
     }
     rows
@@ -803,6 +888,11 @@ fn descriptions(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
         }
     }
     for stored in &catalog.types {
+        if let Some(comment) = &stored.comment {
+            push(stored.definition.oid, PG_TYPE, 0, comment);
+        }
+    }
+    for stored in &catalog.domains {
         if let Some(comment) = &stored.comment {
             push(stored.definition.oid, PG_TYPE, 0, comment);
         }

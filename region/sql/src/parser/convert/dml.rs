@@ -81,7 +81,7 @@ impl Converter<'_> {
         Ok(ConflictKey::Expression(self.expr(expr)?))
     }
 
-    fn assignments(&mut self, assignments: Vec<ast::Assignment>) -> PgResult<Vec<Assignment>> {
+    pub fn assignments(&mut self, assignments: Vec<ast::Assignment>) -> PgResult<Vec<Assignment>> {
         assignments.into_iter().map(|assignment| self.assignment(assignment)).collect()
     }
 

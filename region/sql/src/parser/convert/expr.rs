@@ -162,7 +162,11 @@ impl Converter<'_> {
             E::Interval(interval) => self.interval(interval)?,
             E::AtTimeZone { timestamp, time_zone } => self.call("timezone", vec![*time_zone, *timestamp])?,
             E::Extract { field, expr, .. } => {
-                let field = string(field.to_string().trim_matches('\'').to_ascii_lowercase());
+                let field = match field {
+                    // As a name in quotes, too.
+                    ast::DateTimeField::Custom(name) => string(name.value.to_ascii_lowercase()),
+                    word => string(word.to_string().trim_matches('\'').to_ascii_lowercase()),
+                };
                 let value = self.expr(*expr)?;
                 built_in("extract", vec![field, value])
             }

@@ -1,0 +1,27 @@
+-- what people try: quoted fields of EXTRACT, settings of one statement, windows without ORDER BY, FULL JOIN by other than equality
+select extract("month" from date '2024-05-06'), extract('day' from date '2024-05-06');
+select set_config('foo.bar', 'x', false), current_setting('foo.bar'), current_setting('nope.nope', true);
+select current_setting('foo.bar');
+select set_config('work_mem', '8MB', true), current_setting('work_mem');
+select x, sum(x) over (order by x range between unbounded preceding and 1 following), nth_value(x, 2) over (order by x), cume_dist() over (order by x), dense_rank() over (order by x % 2) from generate_series(1, 4) x;
+select x, rank() over (order by x % 3 desc), row_number() over (order by x desc) from generate_series(1, 7) x;
+select x, sum(x) over (partition by x % 2), count(*) over (), max(x) over (partition by x % 3 order by x) from generate_series(1, 7) x;
+select x % 2, count(*), rank() over (order by count(*), x % 2), sum(count(*)) over () from generate_series(1, 7) x group by 1;
+create table l (id int, v text);
+create table r (id int, w text);
+insert into l values (1, 'a'), (2, 'b');
+insert into r values (2, 'x'), (3, 'y');
+select * from l full join r on l.id > r.id;
+select * from l full join r on l.id = r.id and l.v < r.w order by l.id, r.id;
+select * from l full join r on l.id = r.id or l.v = r.w;
+select count(*) from l full join r on true;
+explain (analyze, costs off, timing off, summary off) select count(*) from l;
+create index l_id on l (id);
+reindex table l;
+reindex index l_id;
+reindex index l;
+reindex table nope;
+reindex index concurrently l_id;
+reindex (verbose) table l_id;
+reindex schema public;
+reindex l;
