@@ -77,6 +77,11 @@ pub enum Command {
     Bench(BenchArguments),
     /// The same statements here and on PostgreSQL 15, and every difference
     Compat(CompatArguments),
+    /// Look for what is wrong without a cluster: seeds of the simulator, states of the model, a recorded history
+    Verify {
+        #[command(subcommand)]
+        what: Verify,
+    },
     /// Ends a private testbed when its drill is gone
     #[command(hide = true)]
     Guard { root: PathBuf },
@@ -311,6 +316,15 @@ pub struct DrillArguments {
     /// Write the full result here
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Keep each drill's result and histories in this folder, and a page with pictures: report.html
+    #[arg(long, value_name = "FOLDER")]
+    pub report: Option<PathBuf>,
+    /// Go on with the run in the folder: what is finished there is not done again
+    #[arg(long, requires = "report")]
+    pub resume: bool,
+    /// Each so many times
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
     /// Distances as of `up`, of a testbed that the drill starts for itself [default: 60ms]
     #[arg(long, visible_alias = "profile", value_parser = distances::parse)]
     pub rtt: Option<Distances>,
@@ -366,6 +380,30 @@ impl ValueEnum for DrillChoice {
             }
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verify {
+    /// The real log core under faults drawn from seeds, such as --seeds 500 --from 1 --minutes 10 (`verify sim --help`)
+    #[command(disable_help_flag = true)]
+    Sim {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<String>,
+    },
+    /// Every order of events of the log's rules up to a bound, such as --bound small (`verify model --help`)
+    #[command(disable_help_flag = true)]
+    Model {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<String>,
+    },
+    /// A recorded history (EDN, as drills keep it and Elle reads it) under an isolation level
+    History {
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        /// snapshot-isolation, strict-snapshot-isolation, serializability or strict-serializability
+        #[arg(long, default_value = "strict-snapshot-isolation", value_parser = parse_level)]
+        level: trivet_history::Level,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -506,6 +544,12 @@ fn parse_named_host(text: &str) -> Result<NamedHost, String> {
     }
 }
 
+fn parse_level(text: &str) -> Result<trivet_history::Level, String> {
+    let levels = trivet_history::Level::ALL;
+    let names = levels.map(trivet_history::Level::name).join(", ");
+    levels.into_iter().find(|level| level.name() == text).ok_or(format!("there are {names}"))
+}
+
 fn parse_rounds(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(rounds @ 1..=100) => Ok(rounds),
@@ -545,6 +589,11 @@ mod tests {
             panic!("not a drill")
         };
         assert_eq!((drill.drill, drill.sabotage), (DrillChoice::All, Some(Sabotage::SkipFsync)));
+        let line = "trivet verify sim --seeds 10 --from 3 --minutes 2";
+        let Command::Verify { what: Verify::Sim { arguments } } = parse(line).expect("it reads").command else {
+            panic!("not a simulation")
+        };
+        assert_eq!(arguments, ["--seeds", "10", "--from", "3", "--minutes", "2"]);
         let Command::Up(up) = parse("trivet up --auth scram").expect("it reads").command else { panic!("not up") };
         assert_eq!(up.auth, Auth::Scram);
         let init = "trivet cluster init /tmp/x --region A=10.0.0.1 --region B=b.example.org --witness W=::1";
@@ -567,6 +616,9 @@ mod tests {
             "trivet drill",
             "trivet drill nothing",
             "trivet drill all --seconds 1",
+            "trivet drill all --resume",
+            "trivet verify history",
+            "trivet verify history x.edn --level read-committed",
             "trivet up --profile nowhere/my.toml",
             "trivet up --net carrier-pigeon",
             "trivet exec A",

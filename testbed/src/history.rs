@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use trivet_history::MicroOperation;
 
 /// Microseconds since the history began.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize)]
@@ -107,16 +108,80 @@ impl Operation {
     }
 }
 
+/// A piece of one of the transactional workloads ([`crate::load`]), each with a checker of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Deed {
+    /// One client has one deed under way, and after one of unknown fate goes on under a new number.
+    pub process: u64,
+    pub region: Place,
+    pub what: What,
+    pub begun: Moment,
+    pub ended: Moment,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum What {
+    /// Appends to lists and reads of them, in one REPEATABLE READ transaction. Reads are filled in if it is done.
+    Lists(Vec<MicroOperation>),
+    /// Writes of registers and reads of them, in one SERIALIZABLE transaction.
+    Cells(Vec<MicroOperation>),
+    /// Three neighbours of the ring change places.
+    Turn,
+    /// The whole ring as (place, next place).
+    Walk(Vec<(i32, i32)>),
+    /// A row with a name that others want too. Not won: it was told that the name is taken.
+    Claim { id: i64, name: i64, won: bool },
+    /// A row that others refer to.
+    Parent { id: i64 },
+    /// A row that refers to a parent. Not done: it was told that there is no such parent.
+    Adopt { child: i64, parent: i64, done: bool },
+    /// Not done: it was told that there are children, or found nothing.
+    Orphan { parent: i64, done: bool },
+    /// A value of a sequence.
+    Draw { value: i64 },
+    /// A row of the table whose columns and indexes change.
+    Mark { id: i64 },
+    /// A look for such a row by what may be an index, after it was acknowledged.
+    Find { id: i64, found: bool },
+    /// A column or an index comes or goes.
+    Define { statement: String },
+}
+
+impl What {
+    /// Of all workloads, so that one that did nothing is noticed.
+    pub const KINDS: [&str; 12] =
+        ["lists", "cells", "turn", "walk", "claim", "parent", "adopt", "orphan", "draw", "mark", "find", "define"];
+
+    pub fn kind(&self) -> &'static str {
+        match self {
+            What::Lists(_) => "lists",
+            What::Cells(_) => "cells",
+            What::Turn => "turn",
+            What::Walk(_) => "walk",
+            What::Claim { .. } => "claim",
+            What::Parent { .. } => "parent",
+            What::Adopt { .. } => "adopt",
+            What::Orphan { .. } => "orphan",
+            What::Draw { .. } => "draw",
+            What::Mark { .. } => "mark",
+            What::Find { .. } => "find",
+            What::Define { .. } => "define",
+        }
+    }
+}
+
 /// Shared by all clients.
 #[derive(Clone, Debug)]
 pub struct History {
     origin: Instant,
     operations: Arc<Mutex<Vec<Operation>>>,
+    deeds: Arc<Mutex<Vec<Deed>>>,
 }
 
 impl History {
     pub fn begin() -> History {
-        History { origin: Instant::now(), operations: Arc::default() }
+        History { origin: Instant::now(), operations: Arc::default(), deeds: Arc::default() }
     }
 
     pub fn now(&self) -> Moment {
@@ -125,6 +190,14 @@ impl History {
 
     pub fn record(&self, operation: Operation) {
         self.operations.lock().push(operation);
+    }
+
+    pub fn record_deed(&self, deed: Deed) {
+        self.deeds.lock().push(deed);
+    }
+
+    pub fn deeds(&self) -> Vec<Deed> {
+        self.deeds.lock().clone()
     }
 
     /// Looks at what is recorded so far.

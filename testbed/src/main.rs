@@ -87,6 +87,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Drill(arguments) => return commands::drill::drill(data, arguments).await,
         Command::Bench(arguments) => commands::bench::bench(data, arguments).await?,
         Command::Compat(arguments) => return commands::compat::compat(arguments).await,
+        Command::Verify { what } => return commands::verify::verify(what),
         Command::Guard { root } => private::guard(&root).await?,
     }
     Ok(true)

@@ -2,6 +2,7 @@
 //!
 //! A [`Testbed`] holds no process handles. What runs is in the state file, so any `trivet` command can work on a
 //! testbed that another one started, and a start that is interrupted leaves nothing that `down` cannot find.
+use crate::drills::disk;
 use crate::http;
 use crate::layout::addresses::Addresses;
 use crate::layout::config::{Auth, Testing};
@@ -384,6 +385,7 @@ impl Testbed {
         let state = self.state()?;
         let ended = futures::future::join_all(state.processes().map(ProcessId::kill)).await;
         ended.into_iter().collect::<Result<Vec<_>>>()?;
+        Place::ALL.into_iter().for_each(|place| disk::unmount(&self.directory.data(place)));
         State::remove(&self.directory)
     }
 }

@@ -1,16 +1,20 @@
 //! Pure checkers: a recorded history and what was found at the end go in, violations come out.
 //!
 //! ```text
-//!   rows       what was acknowledged is there, what was refused is not, in both regions
-//!   visible    a look for a row that was acknowledged before the look began finds it
-//!   register   each key behaves as one register that everybody shares (linearizability)
-//!   balance    a sum that no transfer changes
+//!   rows           what was acknowledged is there, what was refused is not, in both regions
+//!   visible        a look for a row that was acknowledged before the look began finds it
+//!   register       each key behaves as one register that everybody shares (linearizability)
+//!   balance        a sum that no transfer changes
+//!   transactions   lists and registers, by isolation level (trivet-history)
+//!   deeds          a ring, unique names, foreign keys, a sequence, a table whose definition changes
 //! ```
 //!
 //! A checker that cannot fail is a bug: each file's tests feed it bad histories.
 pub mod balance;
+pub mod deeds;
 pub mod register;
 pub mod rows;
+pub mod transactions;
 pub mod visible;
 
 use serde::Serialize;
@@ -38,6 +42,10 @@ pub enum Broken {
     Unordered,
     /// A sum that transfers keep has changed.
     Unbalanced,
+    /// Transactions saw what their isolation level excludes.
+    Isolation,
+    /// A unique, referential or sequence's promise was broken.
+    Constraint,
     /// The regions differ.
     Diverged,
     /// Writes or reads stayed away for too long, or did not come back.
@@ -57,6 +65,8 @@ impl Broken {
             Broken::Stale => "stale read",
             Broken::Unordered => "not linearizable",
             Broken::Unbalanced => "unbalanced",
+            Broken::Isolation => "isolation",
+            Broken::Constraint => "constraint",
             Broken::Diverged => "diverged",
             Broken::Unavailable => "unavailable",
             Broken::Served => "served while cut off",

@@ -1,7 +1,9 @@
 //! `drill`: on the running testbed, or on one of its own.
 use super::{start_private, write_json};
+use crate::check::transactions::Workload;
 use crate::cli::{DrillArguments, DrillChoice};
 use crate::distances;
+use crate::drills::archive::{self, Archive, Line, Run};
 use crate::drills::rolling::{self, RollingReport};
 use crate::drills::{Drill, DrillReport, Settings, render, render_summary, run};
 use crate::layout::config::{Auth, Testing};
@@ -10,7 +12,7 @@ use crate::signals::{Interrupted, StopSignals};
 use crate::state::Registry;
 use crate::terminal::{Progress, Tone, say, tint};
 use crate::testbed::{Options, Testbed};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
@@ -19,32 +21,57 @@ use std::time::Duration;
 struct Written<'a> {
     passed: bool,
     sabotage: Option<String>,
-    drills: &'a [DrillReport],
+    drills: &'a [serde_json::Value],
     #[serde(skip_serializing_if = "Option::is_none")]
-    rolling_restart: Option<&'a RollingReport>,
+    rolling_restart: Option<&'a serde_json::Value>,
     /// Drills that could not be carried out, and why.
     failures: &'a [String],
+}
+
+/// A drill of a run, under the name by which it is kept.
+#[derive(Clone, Debug)]
+struct Item {
+    name: String,
+    /// None: each node restarted in turn.
+    drill: Option<Drill>,
 }
 
 /// What came of the drills so far.
 struct Session {
     settings: Settings,
     signals: StopSignals,
-    reports: Vec<DrillReport>,
+    archive: Option<Archive>,
+    lines: Vec<Line>,
+    reports: Vec<serde_json::Value>,
+    rolled: Option<serde_json::Value>,
     failures: Vec<String>,
-    /// Whether to restart each in turn, at the end, and what came of it.
-    rolling: bool,
-    rolled: Option<RollingReport>,
 }
 
 /// Whether every drill passed.
 pub async fn drill(data: Option<&Path>, arguments: DrillArguments) -> Result<bool> {
-    let drills: Vec<Drill> = match arguments.drill {
-        DrillChoice::One(drill) => vec![drill],
-        DrillChoice::Rolling => Vec::new(),
-        DrillChoice::All => Drill::ALL.to_vec(),
-    };
+    let items = items(&arguments)?;
     let running = running_testbed(data, &arguments)?;
+    let sabotage = arguments.sabotage.map(|sabotage| format!("{sabotage:?}"));
+    let archive = match &arguments.report {
+        None => None,
+        Some(folder) => {
+            let run = Run {
+                seconds: arguments.seconds,
+                clients: arguments.clients.into(),
+                distances: match &running {
+                    Some(testbed) => testbed.state()?.link_profile,
+                    None => arguments.rtt.clone().unwrap_or_else(distances::default).name,
+                },
+                network: match arguments.net {
+                    trivet_netem::Choice::One(kind) => kind.to_string(),
+                    trivet_netem::Choice::Auto => "auto".into(),
+                },
+                sabotage: sabotage.clone(),
+            };
+            let names = items.iter().map(|item| item.name.clone()).collect();
+            Some(Archive::open(folder, run, arguments.resume, names)?)
+        }
+    };
     let mut session = Session {
         settings: Settings {
             hold: Duration::from_secs_f64(arguments.seconds),
@@ -52,30 +79,61 @@ pub async fn drill(data: Option<&Path>, arguments: DrillArguments) -> Result<boo
             private: running.is_none(),
         },
         signals: StopSignals::listen()?,
+        archive,
+        lines: Vec::new(),
         reports: Vec::new(),
-        failures: Vec::new(),
-        rolling: matches!(arguments.drill, DrillChoice::Rolling | DrillChoice::All),
         rolled: None,
+        failures: Vec::new(),
     };
+    let left = session.not_finished(items)?;
     match running {
-        Some(testbed) => session.run_on(&testbed, &drills).await?,
-        None => session.run_on_private(&drills, &arguments).await?,
+        Some(testbed) => session.run_on(&testbed, &left).await?,
+        None => session.run_on_private(&left, &arguments).await?,
     }
-    let Session { reports, failures, rolled, .. } = session;
-    if drills.len() > 1 {
-        say(render_summary(&reports));
+    let Session { lines, reports, rolled, failures, archive, .. } = session;
+    if lines.len() > 1 {
+        say(render_summary(&lines));
     }
-    let passed = failures.is_empty()
-        && reports.iter().all(|report| report.passed)
-        && rolled.as_ref().is_none_or(|rolled| rolled.passed);
+    if let Some(archive) = &archive {
+        say(format!("report: {}", archive.folder().join("report.html").display()));
+    }
+    let passed = failures.is_empty() && lines.iter().all(|line| line.passed);
     if let Some(path) = &arguments.json {
-        let sabotage = arguments.sabotage.map(|sabotage| format!("{sabotage:?}"));
-        write_json(
-            path,
-            &Written { passed, sabotage, drills: &reports, rolling_restart: rolled.as_ref(), failures: &failures },
-        )?;
+        let written =
+            Written { passed, sabotage, drills: &reports, rolling_restart: rolled.as_ref(), failures: &failures };
+        write_json(path, &written)?;
     }
     Ok(passed)
+}
+
+/// The first time under the drill's own name, then with a number.
+fn items(arguments: &DrillArguments) -> Result<Vec<Item>> {
+    let drills: Vec<Option<Drill>> = match arguments.drill {
+        DrillChoice::One(drill) => {
+            if let Some(why) = drill.unavailable() {
+                bail!("{}: {why}", drill.name());
+            }
+            vec![Some(drill)]
+        }
+        DrillChoice::Rolling => vec![None],
+        DrillChoice::All => {
+            let (here, missing): (Vec<Drill>, Vec<Drill>) =
+                Drill::ALL.into_iter().partition(|drill| drill.unavailable().is_none());
+            if let Some(why) = missing.first().and_then(|drill| drill.unavailable()) {
+                let names: Vec<String> = missing.into_iter().map(Drill::name).collect();
+                say(tint(Tone::Odd, &format!("left out: {} ({why})", names.join(", "))));
+            }
+            here.into_iter().map(Some).chain([None]).collect()
+        }
+    };
+    let times = 1..=arguments.repeat;
+    let named = times.flat_map(|time| {
+        drills.iter().map(move |drill| {
+            let name = drill.map_or("rolling-restart".to_owned(), Drill::name);
+            Item { name: if time == 1 { name } else { format!("{name}.{time}") }, drill: *drill }
+        })
+    });
+    Ok(named.collect())
 }
 
 /// None: the drill shall start its own.
@@ -94,28 +152,52 @@ fn running_testbed(data: Option<&Path>, arguments: &DrillArguments) -> Result<Op
 }
 
 impl Session {
+    /// Takes over what an earlier run finished; the rest is left to do.
+    fn not_finished(&mut self, items: Vec<Item>) -> Result<Vec<Item>> {
+        let mut left = Vec::new();
+        for item in items {
+            let before = match &self.archive {
+                Some(archive) => archive.finished(&item.name)?,
+                None => None,
+            };
+            match before {
+                None => left.push(item),
+                Some((line, report)) => {
+                    say(format!("{}: finished before, {}", item.name, if line.passed { "passed" } else { "FAILED" }));
+                    self.take(&item, line, report);
+                }
+            }
+        }
+        Ok(left)
+    }
+
+    fn take(&mut self, item: &Item, line: Line, report: serde_json::Value) {
+        self.lines.push(line);
+        match item.drill {
+            Some(_) => self.reports.push(report),
+            None => self.rolled = Some(report),
+        }
+    }
+
     /// Stops at a drill that cannot be carried out: the testbed is somebody's, and not well.
-    async fn run_on(&mut self, testbed: &Testbed, drills: &[Drill]) -> Result<()> {
+    async fn run_on(&mut self, testbed: &Testbed, items: &[Item]) -> Result<()> {
         let root = testbed.directory().root().display();
         say(format!("on the running testbed in {root}: a drill writes only to tables of its own, and drops them"));
-        for drill in drills {
-            self.carry_out(*drill, testbed).await?;
+        for item in items {
+            self.carry_out(item, testbed).await?;
             if !self.failures.is_empty() {
                 break;
             }
-        }
-        if self.rolling && self.failures.is_empty() {
-            self.roll(testbed).await?;
         }
         Ok(())
     }
 
     /// One testbed for all drills, until one fails: the next one shall not meet what it left behind.
-    async fn run_on_private(&mut self, drills: &[Drill], arguments: &DrillArguments) -> Result<()> {
+    async fn run_on_private(&mut self, items: &[Item], arguments: &DrillArguments) -> Result<()> {
         let testing = Testing { volatile_files: true, ..Testing::default() }.sabotaged(arguments.sabotage);
         let distances = arguments.rtt.clone().unwrap_or_else(distances::default);
         let mut current: Option<Private> = None;
-        for drill in drills {
+        for item in items {
             let private = match current.take() {
                 Some(private) => private,
                 None => {
@@ -125,29 +207,7 @@ impl Session {
                     start_private(options, &mut self.signals).await?
                 }
             };
-            match self.carry_out(*drill, &private.testbed).await {
-                Ok(true) => current = Some(private),
-                Ok(false) => {
-                    let root = private.close_and_keep().await?;
-                    say(format!("logs and data are kept in {}", root.display()));
-                }
-                Err(interrupted) => {
-                    private.close().await?;
-                    return Err(interrupted);
-                }
-            }
-        }
-        if self.rolling {
-            let private = match current.take() {
-                Some(private) => private,
-                None => {
-                    let auth = Auth::Trust;
-                    let options =
-                        Options { sql_ports: None, distances, net: arguments.net, testing, auth, keeper: None };
-                    start_private(options, &mut self.signals).await?
-                }
-            };
-            match self.roll(&private.testbed).await {
+            match self.carry_out(item, &private.testbed).await {
                 Ok(true) => current = Some(private),
                 Ok(false) => {
                     let root = private.close_and_keep().await?;
@@ -165,21 +225,22 @@ impl Session {
         }
     }
 
-    async fn roll(&mut self, testbed: &Testbed) -> Result<bool> {
-        let Settings { clients, private, .. } = self.settings;
+    /// Whether it passed; an error only if the user asked to stop or the result cannot be kept.
+    async fn carry_out(&mut self, item: &Item, testbed: &Testbed) -> Result<bool> {
         let progress = Progress::start();
-        let result = rolling::run(testbed, clients, private, &progress, &mut self.signals).await;
-        progress.done();
-        match result {
-            Ok(report) => {
-                say(rolling::render(&report));
-                let passed = report.passed;
-                self.rolled = Some(report);
-                Ok(passed)
+        let done = match item.drill {
+            Some(drill) => run(drill, testbed, &self.settings, &progress, &mut self.signals).await.map(Done::Drill),
+            None => {
+                let Settings { clients, private, .. } = self.settings;
+                rolling::run(testbed, clients, private, &progress, &mut self.signals).await.map(Done::Rolling)
             }
+        };
+        progress.done();
+        match done {
+            Ok(done) => self.finish(item, testbed, done),
             Err(error) if error.is::<Interrupted>() => Err(error),
             Err(error) => {
-                let failure = format!("rolling-restart could not be carried out: {error:#}");
+                let failure = format!("{} could not be carried out: {error:#}", item.name);
                 say(tint(Tone::Bad, &failure));
                 self.failures.push(failure);
                 Ok(false)
@@ -187,25 +248,33 @@ impl Session {
         }
     }
 
-    /// Whether it passed; an error only if the user asked to stop.
-    async fn carry_out(&mut self, drill: Drill, testbed: &Testbed) -> Result<bool> {
-        let progress = Progress::start();
-        let result = run(drill, testbed, &self.settings, &progress, &mut self.signals).await;
-        progress.done();
-        match result {
-            Ok(report) => {
-                say(render(&report));
-                let passed = report.passed;
-                self.reports.push(report);
-                Ok(passed)
+    fn finish(&mut self, item: &Item, testbed: &Testbed, done: Done) -> Result<bool> {
+        let (line, report) = match &done {
+            Done::Drill((report, histories)) => {
+                say(render(report));
+                match &self.archive {
+                    Some(archive) => archive.keep(&item.name, report, histories)?,
+                    // Whoever must look needs it.
+                    None if !report.passed => archive::keep_histories(&testbed.directory().logs(), histories)?,
+                    None => {}
+                }
+                (Line::of(&item.name, report), serde_json::to_value(report))
             }
-            Err(error) if error.is::<Interrupted>() => Err(error),
-            Err(error) => {
-                let failure = format!("{} could not be carried out: {error:#}", drill.name());
-                say(tint(Tone::Bad, &failure));
-                self.failures.push(failure);
-                Ok(false)
+            Done::Rolling(report) => {
+                say(rolling::render(report));
+                if let Some(archive) = &self.archive {
+                    archive.keep_rolling(&item.name, report)?;
+                }
+                (Line::of_rolling(&item.name, report), serde_json::to_value(report))
             }
-        }
+        };
+        let passed = line.passed;
+        self.take(item, line, report.context("the result does not serialise")?);
+        Ok(passed)
     }
+}
+
+enum Done {
+    Drill((DrillReport, Vec<(Workload, trivet_history::History)>)),
+    Rolling(RollingReport),
 }

@@ -9,6 +9,7 @@ pub mod nodes;
 mod play;
 pub mod status;
 pub mod up;
+pub mod verify;
 
 use crate::private::Private;
 use crate::signals::StopSignals;

@@ -96,6 +96,23 @@ pub fn measure(
     (regions.collect(), violations)
 }
 
+/// Where the plan leaves open which region serves, one of them must, taken together.
+pub fn nobody_serves(history: &[Operation], phases: Phases, stalled: Duration) -> Vec<Violation> {
+    let kinds = [("writes", Kind::is_write as fn(&Kind) -> bool), ("strong reads", Kind::is_read)];
+    let away = |is_kind: fn(&Kind) -> bool| {
+        let done = history.iter().filter(|operation| operation.is_done() && is_kind(&operation.kind));
+        let mut successes: Vec<Moment> = done.map(|operation| operation.ended).collect();
+        successes.sort();
+        longest_gap(&successes, phases.fault, phases.recovery)
+    };
+    let gaps = kinds.map(|(name, is_kind)| (name, away(is_kind)));
+    let long = gaps.into_iter().filter(|(_, away)| *away > AWAY_AT_MOST + stalled);
+    long.map(|(name, away)| {
+        Violation::new(Broken::Unavailable, format!("{name} were away in both regions for {} ms", away.as_millis()))
+    })
+    .collect()
+}
+
 fn measure_region(own: &[&Operation], phases: Phases, side: Side) -> RegionMeasure {
     let mut errors = BTreeMap::new();
     for code in own.iter().filter(|operation| operation.kind != Kind::Connect).filter_map(|operation| operation.code())
@@ -263,6 +280,21 @@ mod tests {
             assert_eq!(found.len(), violations, "{found:?}");
             assert_eq!(measured.writes.away, Duration::from_millis(back_ms + 50 - 10_000));
             assert_eq!(measured.reads.back, Some(Duration::from_millis(50)));
+        }
+    }
+
+    #[test]
+    fn one_of_both_will_do_where_the_plan_leaves_it_open() {
+        let elsewhere = |from_ms, to_ms| {
+            let own = serving(from_ms, to_ms).into_iter();
+            own.map(|operation| Operation { region: Place::B, ..operation }).collect::<Vec<_>>()
+        };
+        let table =
+            [("in turns", elsewhere(15_000, 25_000), 0), ("neither, for five seconds", elsewhere(18_000, 25_000), 2)];
+        for (name, other, expected) in table {
+            let history = [serving(9_000, 13_000), other].concat();
+            let found = nobody_serves(&history, PHASES, Duration::ZERO);
+            assert_eq!(found.len(), expected, "{name}: {found:?}");
         }
     }
 

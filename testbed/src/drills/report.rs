@@ -1,9 +1,14 @@
 //! The result of a drill: what an operator asks, as JSON and as a picture.
+use super::archive::Line;
 use super::measure::{Phases, RegionMeasure};
 use super::run::{Played, Settings};
+use super::series::{Series, series};
+use super::watch::Band;
 use super::{Plan, Side};
 use crate::check::Violation;
+use crate::check::deeds::Count;
 use crate::check::rows::Fates;
+use crate::check::transactions::Judged;
 use crate::history::{Kind, Moment, Operation};
 use crate::load::Stalls;
 use crate::place::Place;
@@ -57,6 +62,14 @@ pub struct DrillReport {
     pub violation_count: usize,
     pub violations: Vec<Violation>,
     pub timeline: Timeline,
+    /// Transactions, and what is wrong with them.
+    pub histories: Vec<Judged>,
+    /// The workloads' deeds, by kind.
+    pub deeds: BTreeMap<&'static str, Count>,
+    /// Everything that was done to the database, and when.
+    pub marks: Vec<(Moment, String)>,
+    pub bands: Vec<Band>,
+    pub series: Vec<Series>,
 }
 
 /// Successes a bucket.
@@ -70,7 +83,7 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    fn of(history: &[Operation], phases: Phases, fault: &str, recovery: &str) -> Timeline {
+    fn of(history: &[Operation], phases: Phases, marks: &[(Moment, String)]) -> Timeline {
         let bucket_ms = (phases.end.0 / 1000).div_ceil(WIDTH).div_ceil(50).max(1) * 50;
         let count = (phases.end.0 / 1000 / bucket_ms) as usize + 1;
         let lane = |region: Place, is_kind: fn(&Kind) -> bool| {
@@ -90,7 +103,7 @@ impl Timeline {
             bucket_ms,
             writes: Place::REGIONS.into_iter().map(|region| lane(region, Kind::is_write)).collect(),
             reads: Place::REGIONS.into_iter().map(|region| lane(region, Kind::is_read)).collect(),
-            marks: vec![(phases.fault, fault.to_owned()), (phases.recovery, recovery.to_owned())],
+            marks: marks.to_vec(),
         }
     }
 
@@ -125,7 +138,8 @@ impl DrillReport {
         played: Played,
         took: Duration,
     ) -> DrillReport {
-        let timeline = Timeline::of(&played.history, played.phases, &plan.fault.to_string(), &plan.fault.recovery());
+        let timeline = Timeline::of(&played.history, played.phases, &played.marks);
+        let series = series(&played.history, played.phases.end);
         DrillReport {
             drill: plan.drill.name(),
             title: plan.title.clone(),
@@ -148,6 +162,11 @@ impl DrillReport {
             violation_count: played.violations.len(),
             violations: played.violations.into_iter().take(VIOLATIONS_KEPT).collect(),
             timeline,
+            histories: played.judged,
+            deeds: played.deeds,
+            marks: played.marks,
+            bands: played.bands,
+            series,
         }
     }
 }
@@ -164,6 +183,7 @@ pub fn render(report: &DrillReport) -> String {
     let _ = writeln!(text, "{}", report.timeline.render());
     let _ = writeln!(text, "{}", region_table(report));
     let _ = writeln!(text, "{}", rows_line(report));
+    let _ = writeln!(text, "{}", histories_line(report));
     if report.stalls.total_ms > STALLS_WORTH_TELLING_MS {
         let Stalls { longest_ms, total_ms } = report.stalls;
         let told = format!(
@@ -186,7 +206,7 @@ fn region_table(report: &DrillReport) -> comfy_table::Table {
         table(&["region", "meanwhile", "writes", "away", "back", "strong reads", "away", "back", "refuses", "errors"]);
     for (region, measured) in &report.regions {
         let away = |away: Duration| match measured.side {
-            Side::Serves => cell(Tone::Plain, duration(away)),
+            Side::Serves | Side::Free => cell(Tone::Plain, duration(away)),
             Side::Refuses | Side::Gone => cell(Tone::Faint, "-"),
         };
         let back = |back: Option<Duration>| match back {
@@ -234,26 +254,49 @@ fn rows_line(report: &DrillReport) -> String {
     )
 }
 
+/// "append: 812 transactions clean under strict snapshot isolation; ..."
+fn histories_line(report: &DrillReport) -> String {
+    let told = report.histories.iter().map(|judged| {
+        let Judged { workload, level, clean, committed, aborted, .. } = judged;
+        match clean {
+            true => format!(
+                "{workload} {} under {level} ({committed} committed, {aborted} aborted)",
+                tint(Tone::Good, "clean")
+            ),
+            false => format!("{workload} {} under {level}: {}", tint(Tone::Bad, "BROKEN"), judged.anomalies.len()),
+        }
+    });
+    let deeds: Vec<String> = report.deeds.iter().map(|(kind, count)| format!("{kind} {}", count.done)).collect();
+    format!("histories: {}\ndeeds done: {}", told.collect::<Vec<_>>().join("; "), deeds.join(", "))
+}
+
 /// One line a drill.
-pub fn render_summary(reports: &[DrillReport]) -> String {
-    let mut out =
-        table(&["drill", "", "writes away", "reads away", "acknowledged", "lost", "unknown", "violations", "took"]);
-    for report in reports {
-        let worst = |away: fn(&RegionMeasure) -> Duration| {
-            let serving = report.regions.values().filter(|measured| measured.side == Side::Serves);
-            serving.map(away).max().map_or("-".into(), duration)
-        };
-        let lost = if report.rows.lost == 0 { Tone::Plain } else { Tone::Bad };
+pub fn render_summary(lines: &[Line]) -> String {
+    let mut out = table(&[
+        "drill",
+        "",
+        "writes away",
+        "reads away",
+        "acknowledged",
+        "lost",
+        "unknown",
+        "histories",
+        "violations",
+        "took",
+    ]);
+    for line in lines {
+        let lost = if line.lost == 0 { Tone::Plain } else { Tone::Bad };
         out.add_row(vec![
-            cell(Tone::Plain, &report.drill),
-            if report.passed { cell(Tone::Good, "passed") } else { cell(Tone::Bad, "FAILED") },
-            cell(Tone::Plain, worst(|measured| measured.writes.away)),
-            cell(Tone::Plain, worst(|measured| measured.reads.away)),
-            cell(Tone::Plain, report.rows.acknowledged),
-            cell(lost, report.rows.lost),
-            cell(Tone::Plain, report.rows.unknown),
-            cell(if report.passed { Tone::Plain } else { Tone::Bad }, report.violation_count),
-            cell(Tone::Plain, format!("{:.1} s", report.seconds)),
+            cell(Tone::Plain, &line.name),
+            if line.passed { cell(Tone::Good, "passed") } else { cell(Tone::Bad, "FAILED") },
+            cell(Tone::Plain, &line.writes_away),
+            cell(Tone::Plain, &line.reads_away),
+            cell(Tone::Plain, line.acknowledged),
+            cell(lost, line.lost),
+            cell(Tone::Plain, line.unknown),
+            cell(Tone::Plain, &line.histories),
+            cell(if line.passed { Tone::Plain } else { Tone::Bad }, line.violations),
+            cell(Tone::Plain, format!("{:.1} s", line.seconds)),
         ]);
     }
     out.to_string()
@@ -263,6 +306,10 @@ pub fn render_summary(reports: &[DrillReport]) -> String {
 mod tests {
     use super::*;
     use crate::history::Outcome;
+
+    fn marks(phases: Phases, fault: &str, recovery: &str) -> Vec<(Moment, String)> {
+        vec![(phases.fault, fault.to_owned()), (phases.recovery, recovery.to_owned())]
+    }
 
     #[test]
     fn a_timeline_shows_the_hole_and_what_made_it() {
@@ -278,7 +325,7 @@ mod tests {
             })
             .collect();
         let phases = Phases { fault: Moment(2_000_000), recovery: Moment(4_000_000), end: Moment(6_400_000) };
-        let timeline = Timeline::of(&history, phases, "kill B", "start B");
+        let timeline = Timeline::of(&history, phases, &marks(phases, "kill B", "start B"));
         assert_eq!(timeline.bucket_ms, 100);
         let text = timeline.render();
         let expected = [
@@ -294,7 +341,7 @@ mod tests {
     #[test]
     fn marks_that_meet_share_an_arrow() {
         let phases = Phases { fault: Moment(1_000_000), recovery: Moment(1_100_000), end: Moment(6_000_000) };
-        let text = Timeline::of(&[], phases, "kill A, B, W", "start A, B, W").render();
+        let text = Timeline::of(&[], phases, &marks(phases, "kill A, B, W", "start A, B, W")).render();
         assert!(text.contains("^ kill A, B, W  then start A, B, W"), "{text}");
     }
 }

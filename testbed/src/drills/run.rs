@@ -2,17 +2,21 @@
 //!
 //! ```text
 //!   prepare   the testbed is well; tables; load until both regions read and write
-//!   inject    and confirm that the fault took hold
+//!   inject    what comes before, the fault, and confirm that it took hold
 //!   hold      for the seconds asked, unless the drill is brief
 //!   recover   and confirm that the testbed is well and both regions serve
-//!   check     stop the load; rows, registers, balances, digests, times
+//!   check     stop the load; rows, registers, balances, histories, digests, times
 //!   clean     undo the fault whatever happened, drop the tables
 //! ```
 //!
 //! Ctrl-C goes on with *clean*: a drill on a running testbed never leaves it paused, cut or with a node missing.
+use super::catalogue::Act;
+use super::fault::Lasting;
 use super::measure::Phases;
 use super::report::{DrillReport, Steps};
+use super::watch::{Band, Watch};
 use super::{Drill, Plan, measure};
+use crate::check::transactions::{Judged, Workload};
 use crate::check::{self, Broken, Violation};
 use crate::history::{History, Kind, Moment, Operation, Outcome};
 use crate::load::{ACCOUNTS, Load, Mix, OPENING_BALANCE, Pulse, Stalls, Tables, UNDEFINED_TABLE};
@@ -54,7 +58,7 @@ pub async fn run(
     settings: &Settings,
     progress: &Progress,
     signals: &mut StopSignals,
-) -> Result<DrillReport> {
+) -> Result<(DrillReport, Vec<(Workload, trivet_history::History)>)> {
     let begun = Instant::now();
     progress.step(format!("{}: the testbed shall be well", drill.name()));
     let leader = signals.unless_heard(testbed.wait_healthy(WELL_WITHIN)).await?;
@@ -66,9 +70,10 @@ pub async fn run(
     let stage = Stage { plan: &plan, testbed, settings, progress, endpoints: &endpoints, tables: &tables };
     let result = signals.unless_heard(stage.play(leader)).await;
     let cleaned = stage.clean(leader).await;
-    let outcome = result?;
+    let mut outcome = result?;
     cleaned.context("the drill could not clean up")?;
-    Ok(DrillReport::new(&plan, &state.link_profile, rtt, settings, outcome, begun.elapsed()))
+    let histories = std::mem::take(&mut outcome.histories);
+    Ok((DrillReport::new(&plan, &state.link_profile, rtt, settings, outcome, begun.elapsed()), histories))
 }
 
 /// What a played drill knows at its end.
@@ -78,12 +83,27 @@ pub struct Played {
     pub phases: Phases,
     pub steps: Steps,
     pub stalls: Stalls,
+    pub marks: Vec<(Moment, String)>,
+    pub bands: Vec<Band>,
     pub history: Vec<Operation>,
+    pub deeds: BTreeMap<&'static str, check::deeds::Count>,
+    pub judged: Vec<Judged>,
+    pub histories: Vec<(Workload, trivet_history::History)>,
     pub measured: BTreeMap<Place, super::measure::RegionMeasure>,
     pub fates: check::rows::Fates,
     pub sum: i64,
     pub digests: BTreeMap<Place, Digest>,
     pub violations: Vec<Violation>,
+}
+
+/// What was seen while the load ran.
+struct Seen {
+    leaders: (Place, Option<Place>),
+    phases: Phases,
+    steps: Steps,
+    stalls: Stalls,
+    marks: Vec<(Moment, String)>,
+    bands: Vec<Band>,
 }
 
 struct Stage<'a> {
@@ -97,20 +117,42 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     async fn play(&self, leader: Place) -> Result<Played> {
+        for fault in self.plan.faults() {
+            fault.arrange(self.testbed).await.context("the fault cannot be prepared")?;
+        }
+        // Arranging may have moved the lead: the plan is for the one who leads, so it goes back.
+        if self.testbed.wait_healthy(WELL_WITHIN).await? != leader {
+            self.testbed.hand_over(WELL_WITHIN).await.context("the lead cannot be put back")?;
+            self.testbed.wait_healthy(WELL_WITHIN).await?;
+        }
         self.step("tables and load");
         self.tables.create(self.endpoints[&leader]).await?;
         let load = Load::start(self.tables, self.endpoints, Mix::of(self.settings.clients));
         let pulse = Pulse::start(load.history());
+        let watch = Watch::start(self.testbed, load.history())?;
         if let Some(missing) = wait_serving(&load, Moment(0)).await {
             bail!("before any fault, {missing}");
         }
         tokio::time::sleep(STEADY).await;
 
         let mut violations = Vec::new();
+        let mut marks: Vec<(Moment, String)> = Vec::new();
+        let mut lasting = Vec::new();
+        for (act, wait) in &self.plan.before {
+            self.step(&act.to_string());
+            marks.push((load.history().now(), act.to_string()));
+            lasting.extend(self.act(act).await?);
+            tokio::time::sleep(*wait).await;
+        }
         self.step(&self.plan.fault.to_string());
         let fault = load.history().now();
-        self.plan.fault.inject(self.testbed).await?;
+        marks.push((fault, self.plan.fault.to_string()));
+        lasting.push(self.plan.fault.inject(self.testbed).await?);
         let injected = load.history().now();
+        for act in &self.plan.after {
+            marks.push((load.history().now(), act.to_string()));
+            lasting.extend(self.act(act).await?);
+        }
         if self.plan.brief {
             // Confirmed by the kill itself, which waits until the processes are gone.
         } else {
@@ -124,7 +166,9 @@ impl Stage<'_> {
 
         self.step(&self.plan.fault.recovery());
         let recovery = load.history().now();
-        self.plan.fault.recover(self.testbed).await?;
+        marks.push((recovery, self.plan.fault.recovery()));
+        drop(lasting);
+        self.recover().await?;
         let leader_after = match self.testbed.wait_healthy(WELL_WITHIN).await {
             Ok(leader) => Some(leader),
             Err(error) => {
@@ -145,17 +189,35 @@ impl Stage<'_> {
         let phases = Phases { fault, recovery, end };
         let steps = Steps { injected, confirmed, well };
         let stalls = pulse.stalls(fault, end);
+        let bands = watch.bands(end);
+        let process = load.new_process();
         let history = load.stop(LOAD_ENDS_WITHIN).await;
-        self.check((leader, leader_after), phases, steps, stalls, history, violations).await
+        let seen = Seen { leaders: (leader, leader_after), phases, steps, stalls, marks, bands };
+        self.check(seen, history, process, violations).await
+    }
+
+    async fn act(&self, act: &Act) -> Result<Option<Lasting>> {
+        Ok(match act {
+            Act::Inject(fault) => Some(fault.inject(self.testbed).await?),
+            Act::Recover(fault) => {
+                fault.recover(self.testbed).await?;
+                None
+            }
+        })
+    }
+
+    async fn recover(&self) -> Result<()> {
+        for fault in self.plan.faults() {
+            fault.recover(self.testbed).await?;
+        }
+        Ok(())
     }
 
     async fn check(
         &self,
-        leaders: (Place, Option<Place>),
-        phases: Phases,
-        steps: Steps,
-        stalls: Stalls,
+        seen: Seen,
         history: History,
+        process: u64,
         mut violations: Vec<Violation>,
     ) -> Result<Played> {
         let digests = match self.digests().await {
@@ -183,6 +245,7 @@ impl Stage<'_> {
         }
         let mut rows = BTreeMap::new();
         let mut sums = BTreeMap::new();
+        let mut deeds_found = BTreeMap::new();
         for (&region, &address) in self.endpoints {
             let begun = history.now();
             let contents = match self.tables.contents(region, address, READ_OUT_WITHIN).await {
@@ -202,8 +265,31 @@ impl Stage<'_> {
             }
             rows.insert(region, contents.rows);
             sums.insert(region, contents.balance);
+            match self.tables.deeds.contents(region, address, READ_OUT_WITHIN, &history, process).await {
+                Ok(found) => drop(deeds_found.insert(region, found)),
+                // Lost rows of this table have been told above; without the table there is nothing more to compare.
+                Err(failure) if failure.code.0 == UNDEFINED_TABLE => {}
+                Err(failure) => violations.push(Violation::new(
+                    Broken::Drill,
+                    format!("the workloads' tables cannot be read in region {region}: {failure}"),
+                )),
+            }
         }
+        let deeds = history.deeds();
+        let mut judged = Vec::new();
+        let mut histories = Vec::new();
+        for workload in Workload::ALL {
+            let recorded = check::transactions::history(workload, &deeds, &seen.marks);
+            let (verdict, broken) = check::transactions::check(workload, &recorded);
+            violations.extend(broken);
+            judged.push(verdict);
+            histories.push((workload, recorded));
+        }
+        violations.extend(check::deeds::check(&deeds, &deeds_found));
+        let deeds = check::deeds::count(&deeds);
+        violations.extend(check::deeds::idle(&deeds));
         let history = history.snapshot();
+        let Seen { leaders, phases, steps, stalls, marks, bands } = seen;
         let (fates, row_violations) = check::rows::check(&history, &rows);
         let (measured, measure_violations) = measure::measure(&history, phases, &self.plan.sides, stalls.total());
         let sum = i64::from(ACCOUNTS) * i64::from(OPENING_BALANCE);
@@ -212,7 +298,26 @@ impl Stage<'_> {
         violations.extend(check::register::check(&history, 0));
         violations.extend(check::balance::check(&history, sum, &sums));
         violations.extend(measure_violations);
-        Ok(Played { leaders, phases, steps, stalls, history, measured, fates, sum, digests, violations })
+        if self.plan.somebody_serves {
+            violations.extend(measure::nobody_serves(&history, phases, stalls.total()));
+        }
+        Ok(Played {
+            leaders,
+            phases,
+            steps,
+            stalls,
+            marks,
+            bands,
+            history,
+            deeds,
+            judged,
+            histories,
+            measured,
+            fates,
+            sum,
+            digests,
+            violations,
+        })
     }
 
     /// Both regions at one place of the log.
@@ -228,7 +333,10 @@ impl Stage<'_> {
     }
 
     async fn clean(&self, leader: Place) -> Result<()> {
-        self.plan.fault.recover(self.testbed).await?;
+        self.recover().await?;
+        for fault in self.plan.faults() {
+            fault.tidy(self.testbed).await?;
+        }
         if self.settings.private {
             return Ok(());
         }

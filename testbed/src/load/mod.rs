@@ -12,6 +12,8 @@
 //!   Connect    a new connection                                            drills::measure
 //! ```
 //!
+//! Beside them the transactional workloads of [`deeds`] run, a few clients each.
+//!
 //! Invariants
 //! - **L1** An id and a value are sent once: a client never repeats a statement. So a row that is there was written by
 //!   the one statement that carried it.
@@ -21,9 +23,11 @@
 //!   each kind of read has clients of its own, and a look is given up in the end: there must be somebody left to find
 //!   a stale row. (The row that the other region acknowledged last is in flight here at the moment of a cut.)
 mod client;
+mod deeds;
 mod pulse;
 mod tables;
 
+pub use deeds::{DeedContents, RING};
 pub use pulse::{Pulse, Stalls};
 pub use tables::{ACCOUNTS, OPENING_BALANCE, Tables, UNDEFINED_TABLE};
 
@@ -84,6 +88,7 @@ struct Shared {
     next_value: AtomicI64,
     /// Per region, the id that it acknowledged last; 0 before the first.
     acknowledged: [AtomicI64; 2],
+    counters: deeds::Counters,
 }
 
 impl Shared {
@@ -110,12 +115,19 @@ impl Load {
             next_id: AtomicI64::new(1),
             next_value: AtomicI64::new(1),
             acknowledged: [AtomicI64::new(0), AtomicI64::new(0)],
+            counters: deeds::Counters::new(),
         });
+        shared.history.record_deed(deeds::beginning());
         let mut clients = Vec::new();
         for (&region, &address) in endpoints {
             for (role, count) in mix.roles() {
                 for _ in 0..count {
                     clients.push(tokio::spawn(Client::new(region, address, role, shared.clone()).run()));
+                }
+            }
+            for (craft, count) in deeds::Craft::ALL {
+                for _ in 0..count {
+                    clients.push(tokio::spawn(deeds::Worker::new(region, address, craft, shared.clone()).run()));
                 }
             }
         }
@@ -124,6 +136,11 @@ impl Load {
 
     pub fn history(&self) -> &History {
         &self.shared.history
+    }
+
+    /// For whoever reads at the end.
+    pub fn new_process(&self) -> u64 {
+        self.shared.counters.process()
     }
 
     /// Lets every client finish what it has under way, at most `bound`.

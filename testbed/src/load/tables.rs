@@ -1,5 +1,6 @@
 //! A load's own tables: made before, read out at the end, dropped after. Their names carry a random part, so they meet
 //! nobody's data.
+use super::deeds::DeedTables;
 use crate::place::Place;
 use crate::sql::Endpoint;
 use crate::sql::{self, Failure, connect, within};
@@ -21,6 +22,7 @@ pub struct Tables {
     pub rows: String,
     pub registers: String,
     pub accounts: String,
+    pub deeds: DeedTables,
 }
 
 /// What a region holds at the end.
@@ -38,11 +40,12 @@ impl Tables {
             rows: format!("{name}_rows"),
             registers: format!("{name}_registers"),
             accounts: format!("{name}_accounts"),
+            deeds: DeedTables::named(&name),
         }
     }
 
     pub async fn create(&self, address: Endpoint) -> Result<()> {
-        let Tables { rows, registers, accounts } = self;
+        let Tables { rows, registers, accounts, deeds } = self;
         let list =
             |count: i32, value: i32| (0..count).map(|id| format!("({id}, {value})")).collect::<Vec<_>>().join(", ");
         for statement in [
@@ -54,6 +57,9 @@ impl Tables {
         ] {
             sql::run(address, &statement, PREPARE_WITHIN).await.context("the drill's tables cannot be made")?;
         }
+        for statement in deeds.definitions() {
+            sql::run(address, &statement, PREPARE_WITHIN).await.context("the drill's tables cannot be made")?;
+        }
         Ok(())
     }
 
@@ -61,6 +67,9 @@ impl Tables {
     pub async fn drop(&self, address: Endpoint) -> Result<()> {
         for table in [&self.rows, &self.registers, &self.accounts] {
             sql::run(address, &format!("DROP TABLE IF EXISTS {table}"), PREPARE_WITHIN).await?;
+        }
+        for statement in self.deeds.drops() {
+            sql::run(address, &statement, PREPARE_WITHIN).await?;
         }
         Ok(())
     }

@@ -16,6 +16,16 @@ fn drill(bed: &Bed, line: &str) -> (Value, bool, String) {
     (read_json(&file), passed, text)
 }
 
+/// Transactions were recorded, and judged as their isolation level promises.
+fn histories_are_clean(drill: &Value, text: &str) {
+    let histories = drill["histories"].as_array().expect("a list of histories");
+    assert_eq!(histories.len(), 2, "{text}");
+    for history in histories {
+        assert_eq!(history["clean"], true, "{text}");
+        assert!(history["committed"].as_u64().expect("a count") > 50, "{text}");
+    }
+}
+
 fn broken(result: &Value) -> Vec<&str> {
     let violations = result["drills"][0]["violations"].as_array().expect("a list of violations");
     violations.iter().map(|violation| violation["what"].as_str().expect("a word")).collect()
@@ -31,6 +41,7 @@ fn killing_the_leader_loses_nothing() {
     assert!(drill["rows"]["acknowledged"].as_u64().expect("a count") > 100, "{text}");
     assert_eq!(drill["digests"]["A"], drill["digests"]["B"]);
     assert_ne!(drill["leader_before"], drill["leader_after"], "the survivor leads on");
+    histories_are_clean(drill, &text);
 }
 
 #[test]
@@ -39,6 +50,26 @@ fn killing_all_at_once_loses_nothing() {
     let (result, passed, text) = drill(&bed, "restart-all --seconds 5");
     assert!(passed, "{text}");
     assert_eq!(result["drills"][0]["rows"]["lost"], 0);
+}
+
+/// Also: what is kept can be judged again, and a run that was ended goes on with what is missing.
+#[test]
+fn what_only_the_witness_holds_is_not_lost() {
+    let bed = Bed::new();
+    let folder = bed.file("report");
+    let line = format!("suffix-at-witness --seconds 5 --report {}", folder.display());
+    let (result, passed, text) = drill(&bed, &line);
+    assert!(passed, "{text}");
+    histories_are_clean(&result["drills"][0], &text);
+    let kept = folder.join("suffix-at-witness");
+    let files = ["append.edn", "register.edn"].map(|name| kept.join(name).display().to_string());
+    let told = bed.ok(&format!("verify history {} {}", files[0], files[1]));
+    assert_eq!(told.matches("clean under strict snapshot isolation").count(), 2, "{told}");
+    let page = std::fs::read_to_string(folder.join("report.html")).expect("a page");
+    assert!(page.contains("<svg class=\"timeline\"") && page.contains("heal A-B"), "{page}");
+    let (again, passed, text) = drill(&bed, &format!("{line} --resume"));
+    assert!(passed && text.contains("finished before, passed"), "{text}");
+    assert_eq!(again["drills"], result["drills"]);
 }
 
 #[test]
@@ -56,6 +87,8 @@ fn a_build_that_serves_without_a_lease_is_caught_reading_stale() {
     let (result, passed, text) = drill(&bed, "isolate-leader --seconds 6 --sabotage lease-unchecked");
     assert!(!passed, "{text}");
     assert!(broken(&result).contains(&"stale"), "{text}");
+    let histories = result["drills"][0]["histories"].as_array().expect("a list of histories");
+    assert!(histories.iter().any(|history| history["clean"] == false), "{text}");
 }
 
 #[test]

@@ -45,6 +45,7 @@ pub async fn run(
     progress: &Progress,
     signals: &mut StopSignals,
 ) -> Result<RollingReport> {
+    let begun = Instant::now();
     progress.step("rolling-restart: the testbed shall be well");
     let leader = signals.unless_heard(testbed.wait_healthy(WELL_WITHIN)).await?;
     let state = testbed.state()?;
@@ -55,7 +56,7 @@ pub async fn run(
     let cleaned = stage.clean(private).await;
     let (restarts, totals) = played?;
     cleaned.context("the drill could not clean up")?;
-    Ok(RollingReport::new(&state.link_profile, rtt, clients, restarts, totals))
+    Ok(RollingReport::new(&state.link_profile, rtt, clients, restarts, totals, begun.elapsed()))
 }
 
 struct Stage<'a> {

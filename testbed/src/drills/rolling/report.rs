@@ -15,6 +15,7 @@ const FAILURES_KEPT: usize = 20;
 #[derive(Clone, Debug, Serialize)]
 pub struct RollingReport {
     pub passed: bool,
+    pub seconds: f64,
     pub link_profile: String,
     pub rtt: Option<Rtt>,
     pub clients: usize,
@@ -155,6 +156,7 @@ impl RollingReport {
         clients: usize,
         restarts: Vec<Restarted>,
         totals: Totals,
+        took: Duration,
     ) -> RollingReport {
         let mut violations: Vec<String> =
             totals.failures.iter().map(|(failure, count)| format!("{count} statements failed: {failure}")).collect();
@@ -163,7 +165,17 @@ impl RollingReport {
             violations.extend(judge(restarted));
         }
         let link_profile = profile.to_owned();
-        RollingReport { passed: violations.is_empty(), link_profile, rtt, clients, restarts, totals, violations }
+        let seconds = took.as_secs_f64();
+        RollingReport {
+            passed: violations.is_empty(),
+            seconds,
+            link_profile,
+            rtt,
+            clients,
+            restarts,
+            totals,
+            violations,
+        }
     }
 }
 
