@@ -265,7 +265,8 @@ mod tests {
     fn a_name_is_given_once() {
         let claim = |id, name, won| deed(What::Claim { id, name, won }, Outcome::Done);
         let row = |rows: &[(i64, i64)]| rows.to_vec();
-        let table: [(&str, Vec<Deed>, Vec<(i64, i64)>, Vec<Broken>); 5] = [
+        type Row = (&'static str, Vec<Deed>, Vec<(i64, i64)>, Vec<Broken>);
+        let table: [Row; 5] = [
             ("won and lost", vec![claim(1, 7, true), claim(2, 7, false)], row(&[(1, 7)]), vec![]),
             (
                 "given twice",

@@ -1,11 +1,10 @@
 //! `drill`: on the running testbed, or on one of its own.
 use super::{start_private, write_json};
-use crate::check::transactions::Workload;
 use crate::cli::{DrillArguments, DrillChoice};
 use crate::distances;
 use crate::drills::archive::{self, Archive, Line, Run};
 use crate::drills::rolling::{self, RollingReport};
-use crate::drills::{Drill, DrillReport, Settings, render, render_summary, run};
+use crate::drills::{Drill, DrillReport, Recorded, Settings, render, render_summary, run};
 use crate::layout::config::{Auth, Testing};
 use crate::private::Private;
 use crate::signals::{Interrupted, StopSignals};
@@ -229,7 +228,9 @@ impl Session {
     async fn carry_out(&mut self, item: &Item, testbed: &Testbed) -> Result<bool> {
         let progress = Progress::start();
         let done = match item.drill {
-            Some(drill) => run(drill, testbed, &self.settings, &progress, &mut self.signals).await.map(Done::Drill),
+            Some(drill) => {
+                run(drill, testbed, &self.settings, &progress, &mut self.signals).await.map(Box::new).map(Done::Drill)
+            }
             None => {
                 let Settings { clients, private, .. } = self.settings;
                 rolling::run(testbed, clients, private, &progress, &mut self.signals).await.map(Done::Rolling)
@@ -250,7 +251,8 @@ impl Session {
 
     fn finish(&mut self, item: &Item, testbed: &Testbed, done: Done) -> Result<bool> {
         let (line, report) = match &done {
-            Done::Drill((report, histories)) => {
+            Done::Drill(done) => {
+                let (report, histories) = &**done;
                 say(render(report));
                 match &self.archive {
                     Some(archive) => archive.keep(&item.name, report, histories)?,
@@ -275,6 +277,6 @@ impl Session {
 }
 
 enum Done {
-    Drill((DrillReport, Vec<(Workload, trivet_history::History)>)),
+    Drill(Box<(DrillReport, Recorded)>),
     Rolling(RollingReport),
 }

@@ -27,4 +27,4 @@ mod watch;
 
 pub use catalogue::{Drill, Plan, Side};
 pub use report::{DrillReport, render, render_summary};
-pub use run::{Settings, run};
+pub use run::{Recorded, Settings, run};

@@ -51,6 +51,9 @@ pub struct Settings {
     pub private: bool,
 }
 
+/// The histories of the workloads that have one.
+pub type Recorded = Vec<(Workload, trivet_history::History)>;
+
 /// An error means that the drill could not be carried out; broken promises are in the report.
 pub async fn run(
     drill: Drill,
@@ -58,7 +61,7 @@ pub async fn run(
     settings: &Settings,
     progress: &Progress,
     signals: &mut StopSignals,
-) -> Result<(DrillReport, Vec<(Workload, trivet_history::History)>)> {
+) -> Result<(DrillReport, Recorded)> {
     let begun = Instant::now();
     progress.step(format!("{}: the testbed shall be well", drill.name()));
     let leader = signals.unless_heard(testbed.wait_healthy(WELL_WITHIN)).await?;
@@ -88,7 +91,7 @@ pub struct Played {
     pub history: Vec<Operation>,
     pub deeds: BTreeMap<&'static str, check::deeds::Count>,
     pub judged: Vec<Judged>,
-    pub histories: Vec<(Workload, trivet_history::History)>,
+    pub histories: Recorded,
     pub measured: BTreeMap<Place, super::measure::RegionMeasure>,
     pub fates: check::rows::Fates,
     pub sum: i64,

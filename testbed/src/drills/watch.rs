@@ -84,7 +84,8 @@ fn bands(samples: &[Sample], end: Moment) -> Vec<Band> {
     let mut bands = Vec::new();
     for place in Place::ALL {
         let own: Vec<&Sample> = samples.iter().filter(|sample| sample.place == place && sample.at <= end).collect();
-        let states: [(State, fn(&Sample) -> bool); 3] = [
+        type Is = fn(&Sample) -> bool;
+        let states: [(State, Is); 3] = [
             (State::Answers, |sample| sample.answers),
             (State::Lease, |sample| sample.lease),
             (State::Leads, |sample| sample.leads),
