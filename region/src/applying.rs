@@ -4,7 +4,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use trivet_log::{Entry, Index};
 use trivet_node::{ApplyReceiver, NodeHandle, Work};
-use trivet_storage::Store;
+use trivet_storage::{Store, StoreError};
 use trivet_txn::{Applier, ApplyError, Slice};
 
 const TIDY_EVERY: Duration = Duration::from_millis(100);
@@ -21,8 +21,13 @@ pub fn spawn(
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("applier".into()).spawn(move || {
         if let Err(error) = run(applier, &*store, &queue, &node) {
-            // Shown in /health by itself; the log and the vote stay up (T5). What is still handed over is thrown away.
+            if let ApplyError::Store(StoreError::DiskFull(detail)) = &error {
+                return node.stop_for_room(detail.clone());
+            }
+            // Shown in /health by itself; the log and the vote stay up (T5), but whoever can apply should lead. What is still
+            // handed over is thrown away.
             tracing::error!("applying has stopped: {error}");
+            node.hand_over(None);
             while queue.receive().is_some() {}
         }
     })

@@ -205,6 +205,13 @@ impl NodeHandle {
         self.inner.end(|done| Command::Stop { done });
     }
 
+    /// The end of a node whose state has no room to grow, though its journal may have: as `stop`, and then as if the journal's
+    /// disk were full, since a region that leads and cannot apply keeps its readers waiting. Blocks.
+    pub fn stop_for_room(&self, detail: String) {
+        self.stop();
+        self.inner.shared.fail(Failure::DiskFull(detail));
+    }
+
     /// The first half of a clean end: hands the lead over if it has it. Serves on. Idempotent; blocks.
     pub fn leave(&self) {
         self.inner.shared.leaving.store(true, Ordering::Relaxed);
