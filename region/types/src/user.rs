@@ -177,11 +177,19 @@ pub struct RowType {
     pub modifiers: Vec<i32>,
 }
 
+/// A composite type of one's own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Composite {
+    pub schema: Oid,
+    pub row: RowType,
+}
+
 /// The types that users made, as a statement sees them.
 #[derive(Clone, Debug, Default)]
 pub struct UserTypes {
     pub enums: Vec<Arc<EnumType>>,
     pub domains: Vec<Arc<DomainType>>,
+    pub composites: Vec<Arc<Composite>>,
 }
 
 static NONE: LazyLock<UserTypes> = LazyLock::new(UserTypes::default);
@@ -203,12 +211,18 @@ impl UserTypes {
         }
         self.domains.iter().find(|found| found.oid == oid)
     }
+    /// A composite type, by its own OID.
+    pub fn composite(&self, oid: Oid) -> Option<&RowType> {
+        self.composites.iter().map(|found| &found.row).find(|row| row.oid == oid)
+    }
     /// Schema and name of a type, by its own OID or that of its arrays.
     pub fn name_of(&self, oid: Oid) -> Option<(&str, &str)> {
         let of_enum = self.find(oid).map(|found| (found.schema_name.as_str(), found.name.as_str()));
-        of_enum.or_else(|| self.domain(oid).map(|found| (found.schema_name.as_str(), found.name.as_str())))
+        let of_domain = || self.domain(oid).map(|found| (found.schema_name.as_str(), found.name.as_str()));
+        let composite = || self.composite(oid).map(|row| (row.schema_name.as_str(), row.name.as_str()));
+        of_enum.or_else(of_domain).or_else(composite)
     }
-    /// Has a type of the schema this name?
+    /// Has a type of the schema this name? Composite types count among relations.
     pub fn is_taken(&self, schema: Oid, name: &str) -> bool {
         self.enums.iter().any(|found| found.schema == schema && found.name == name)
             || self.domains.iter().any(|found| found.schema == schema && found.name == name)
@@ -217,7 +231,12 @@ impl UserTypes {
     pub fn named(&self, schema: &str, name: &str) -> Option<Oid> {
         let of_enum = self.enums.iter().find(|found| found.name == name && found.schema_name == schema);
         let domain = || self.domains.iter().find(|found| found.name == name && found.schema_name == schema);
-        of_enum.map(|found| found.oid).or_else(|| domain().map(|found| found.oid))
+        let rows = || self.composites.iter().map(|found| &found.row);
+        let composite = || rows().find(|row| row.name == name && row.schema_name == schema);
+        of_enum
+            .map(|found| found.oid)
+            .or_else(|| domain().map(|found| found.oid))
+            .or_else(|| composite().map(|row| row.oid))
     }
     pub fn label(&self, value: EnumValue) -> Option<&str> {
         self.find(value.type_oid)?.label(value.position)

@@ -130,6 +130,7 @@ impl Analyzer<'_> {
         Ok(Some(match name {
             "coalesce" => {
                 let arguments = self.argument_exprs(call)?;
+                refuse_sets(&arguments, "COALESCE")?;
                 let (arguments, type_oid) = self.unify(arguments, "COALESCE")?;
                 let modifier = common_modifier(arguments.iter());
                 Expr { kind: ExprKind::Coalesce(arguments), type_oid, modifier, place }
@@ -291,8 +292,12 @@ impl Analyzer<'_> {
     }
 
     fn check_set_allowed(&mut self, place: Place) -> PgResult<()> {
+        if self.scopes.last().is_some_and(|scope| scope.inside_aggregate) {
+            let message = "aggregate function calls cannot contain set-returning function calls";
+            return Err(at(place, PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message).hint(SET_ELSEWHERE)));
+        }
         match self.scopes.last().and_then(|scope| scope.no_aggregates) {
-            Some(clause) if clause != "functions in FROM" => {
+            Some(clause) if !matches!(clause, "functions in FROM" | "GROUP BY") => {
                 let message = format!("set-returning functions are not allowed in {clause}");
                 Err(at(place, PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message)))
             }
@@ -317,7 +322,7 @@ impl Analyzer<'_> {
                 return Ok(argument);
             }
             // These cast to text, the others show: true is `true` here and `t` there.
-            if matches!(procedure.name, "quote_literal" | "quote_nullable") {
+            if matches!(procedure.name, "quote_literal" | "quote_nullable" | "textanycat" | "anytextcat") {
                 return self.explicit(argument, oid::TEXT, -1);
             }
             let place = argument.place;
@@ -579,4 +584,23 @@ impl Analyzer<'_> {
             star: false,
         })
     }
+}
+
+const SET_ELSEWHERE: &str = "You might be able to move the set-returning function into a LATERAL FROM item.";
+
+/// 0A000: what is evaluated for one value, or for none, has no place for several.
+pub(super) fn refuse_sets<'e>(exprs: impl IntoIterator<Item = &'e Expr>, what: &str) -> PgResult<()> {
+    let mut found = None;
+    for expr in exprs {
+        expr.any(&mut |part| {
+            let is_set = matches!(&part.kind, ExprKind::Call { procedure, .. } if procedure.returns_set());
+            if is_set {
+                found = Some(part.place);
+            }
+            is_set
+        });
+    }
+    let Some(place) = found else { return Ok(()) };
+    let message = format!("set-returning functions are not allowed in {what}");
+    Err(at(place, PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message).hint(SET_ELSEWHERE)))
 }

@@ -180,6 +180,17 @@ impl Analyzer<'_> {
             ExprKind::Coalesce(items) => self.fields_in(items.first()?, queries, steps),
             ExprKind::Extreme { arguments, .. } => self.fields_in(arguments.first()?, queries, steps),
             ExprKind::Relabel(operand) => self.fields_in(operand, queries, steps),
+            ExprKind::Call { procedure, .. } => {
+                let alias = tree::Alias::default();
+                let columns = super::from::function_columns(row, procedure.name, &alias, self.environment).ok()?;
+                let only_itself = matches!(columns.as_slice(), [only] if only.type_oid == oid::RECORD);
+                let field = |column: crate::typed::RelationColumn| FieldOf {
+                    name: column.name,
+                    type_oid: column.type_oid,
+                    modifier: column.modifier,
+                };
+                (!only_itself).then(|| columns.into_iter().map(field).collect())
+            }
             _ => None,
         }
     }
@@ -240,6 +251,44 @@ impl Analyzer<'_> {
         let procedure = trivet_types::registry::registry().own(own);
         let procedure = procedure.ok_or_else(|| PgError::internal(format!("the registry lacks {own}()")))?;
         Ok(Some(make(ExprKind::Call { procedure, arguments }, type_oid, place)))
+    }
+
+    /// A row with another value in one of its fields: `SET c.field = value`.
+    pub(super) fn with_field(
+        &mut self,
+        row: Expr,
+        column: &str,
+        name: &tree::Name,
+        value: &tree::Expr,
+        place: Place,
+    ) -> PgResult<Expr> {
+        let type_oid = row.type_oid;
+        let Some(fields) = self.fields_of(&row) else { return Err(not_composite(&row, &name.text, place)) };
+        let Some(number) = fields.iter().position(|field| field.name == name.text) else {
+            let message = format!(
+                "cannot assign to field \"{}\" of column \"{column}\" because there is no such column in data type {}",
+                name.text,
+                display_name(type_oid, -1)
+            );
+            return Err(at(place, PgError::new(sqlstate::UNDEFINED_COLUMN, message)));
+        };
+        let value = self.expr(value)?;
+        let (source, wanted) = (value.type_oid, &fields[number]);
+        let value =
+            self.coerce(value, wanted.type_oid, wanted.modifier, CastContext::Assignment)?.ok_or_else(|| {
+                let message = format!(
+                    "subfield \"{}\" is of type {} but expression is of type {}",
+                    name.text,
+                    display_name(wanted.type_oid, -1),
+                    display_name(source, -1)
+                );
+                let error = PgError::new(sqlstate::DATATYPE_MISMATCH, message);
+                at(place, error.hint("You will need to rewrite or cast the expression."))
+            })?;
+        let mut items: Vec<Expr> = fields.iter().enumerate().map(|(at, field)| field_of(&row, at, field)).collect();
+        items[number] = value;
+        let names = fields.into_iter().map(|field| field.name).collect();
+        Ok(make(ExprKind::NamedRow { names, items, nullable: false }, type_oid, place))
     }
 
     /// A row becomes a relation's row, field by field. `None`: no conversion is there.

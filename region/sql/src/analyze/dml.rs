@@ -7,6 +7,7 @@ use crate::catalog::Table;
 use crate::parser::tree::{self, InsertSource};
 use crate::typed::{Body, Delete, Expr, ExprKind, From, Insert, InsertValue, Query, Target, Update};
 use std::sync::Arc;
+use trivet_types::user::is_row;
 use trivet_types::{Datum, PgError, PgResult, display_name, oid, sqlstate};
 
 const GENERATED_ALWAYS: trivet_types::SqlState = trivet_types::SqlState(*b"428C9");
@@ -201,7 +202,7 @@ impl Analyzer<'_> {
             if let Some(error) = self.refuse_value(table, *position) {
                 return Err(error);
             }
-            let value = self.expr(expr)?;
+            let value = self.value_for(expr, column.type_oid)?;
             values.push(assign(self, value, column.type_oid, column.modifier, &column.name)?);
         }
         Ok(values)
@@ -304,7 +305,7 @@ impl Analyzer<'_> {
                         None => self.default_of(table, position)?,
                     },
                     Assigned::Tree(value) => {
-                        let value = self.expr(value)?;
+                        let value = self.value_for(value, column.type_oid)?;
                         let value = assign(self, value, column.type_oid, column.modifier, &column.name)?;
                         self.to_column(table, position, value)?
                     }
@@ -331,6 +332,11 @@ impl Analyzer<'_> {
         let column = &table.columns[position];
         refuse_assignment(column)?;
         let place = assignment.columns[0].place;
+        if let ([tree::AssignedPart::Field(field)], true) = (assignment.path.as_slice(), is_row(column.type_oid)) {
+            let before_it = before.iter().position(|(other, _)| *other == position).map(|at| before.remove(at).1);
+            let row = before_it.unwrap_or_else(|| self.column_of(table, position));
+            return self.with_field(row, &column.name, field, &assignment.value, place);
+        }
         let mut subscripts = Vec::with_capacity(assignment.path.len());
         for part in &assignment.path {
             match part {

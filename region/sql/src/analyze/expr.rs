@@ -292,6 +292,14 @@ impl Analyzer<'_> {
         self.operator(operator, Some(left), right, place)
     }
 
+    /// A value for what is of a type: constants in a row are not text before they are what the type's fields are.
+    pub(super) fn value_for(&mut self, expr: &tree::Expr, target: Oid) -> PgResult<Expr> {
+        match row_items(expr).filter(|_| trivet_types::user::is_row(target)) {
+            Some(items) => Ok(make(ExprKind::Row(self.items(&items)?), oid::RECORD, expr.place)),
+            None => self.expr(expr),
+        }
+    }
+
     fn items(&mut self, items: &[&tree::Expr]) -> PgResult<Vec<Expr>> {
         let mut result = Vec::with_capacity(items.len());
         for item in items {
@@ -672,6 +680,7 @@ impl Analyzer<'_> {
             let otherwise = self.expr(otherwise)?;
             results.insert(0, otherwise);
         }
+        super::call::refuse_sets(conditions.iter().chain(&results), "CASE")?;
         let (mut results, type_oid) = self.unify(results, "CASE")?;
         let otherwise = has_otherwise.then(|| Box::new(results.remove(0)));
         let modifier = common_modifier(results.iter().chain(otherwise.as_deref()));

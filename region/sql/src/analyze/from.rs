@@ -197,6 +197,11 @@ impl Analyzer<'_> {
         let name = call.name.last().to_string();
         let shown = alias.name.as_ref().map_or_else(|| name.clone(), |alias| alias.text.clone());
         let mut columns = function_columns(&value, &name, alias, self.environment)?;
+        if let ([_], false) = (columns.as_slice(), ordinality)
+            && value.any(&mut |part| matches!(part.kind, ExprKind::Subquery(_)))
+        {
+            return self.call_as_query(call, place, alias, &shown);
+        }
         let value = json_record(value, &columns, alias, place)?;
         if ordinality {
             let column =
@@ -215,6 +220,39 @@ impl Analyzer<'_> {
             kind => RelationSource::Scalar { value: Expr { kind, ..value }, ordinality },
         };
         self.relation(Relation { alias: shown, columns, source, lateral: true, view: None, row_type: None }, None)
+    }
+
+    /// A call of one column, with a subquery in its arguments: the only target of a query beside the others.
+    fn call_as_query(
+        &mut self,
+        call: &tree::FunctionCall,
+        place: Place,
+        alias: &tree::Alias,
+        shown: &str,
+    ) -> PgResult<Part> {
+        let name = tree::Name { text: shown.to_owned(), place };
+        let expr = tree::Expr { kind: tree::ExprKind::Function(call.clone()), place };
+        let select = tree::Select {
+            distinct: None,
+            targets: vec![tree::Target::Expr { expr, alias: Some(name.clone()) }],
+            from: vec![],
+            filter: None,
+            group_by: vec![],
+            group_distinct: false,
+            having: None,
+            windows: vec![],
+        };
+        let query = tree::Query {
+            with: None,
+            body: tree::QueryBody::Select(Box::new(select)),
+            order_by: vec![],
+            limit: None,
+            offset: None,
+            with_ties: false,
+            locking: vec![],
+        };
+        let alias = tree::Alias { name: Some(name), ..alias.clone() };
+        self.part(&TableExpr::Query { query: Box::new(query), alias, lateral: true })
     }
 
     /// `unnest(a, b, ...)`: side by side, the shorter ones filled with NULLs.
@@ -466,7 +504,7 @@ pub(super) fn shape_arguments<'f>(fields: impl Iterator<Item = (&'f str, Oid, i3
 }
 
 /// Columns of a function's result.
-fn function_columns(
+pub(super) fn function_columns(
     value: &Expr,
     name: &str,
     alias: &tree::Alias,

@@ -7,7 +7,7 @@ use crate::catalog::Found;
 use crate::parser::tree::{self, JoinKind};
 use crate::typed::{Body, Expr, From, InsertValue, Merge, MergeAction, MergeClause, Query};
 use std::sync::Arc;
-use trivet_types::{PgError, PgResult, SqlState, sqlstate};
+use trivet_types::{PgError, PgResult, sqlstate};
 
 impl Analyzer<'_> {
     pub(super) fn merge(&mut self, merge: &tree::Merge) -> PgResult<Merge> {
@@ -18,9 +18,8 @@ impl Analyzer<'_> {
         let name = merge.table.last();
         if let Found::View(_) = self.found(&merge.table)? {
             let message = format!("cannot execute MERGE on relation \"{name}\"");
-            return Err(
-                PgError::new(sqlstate::WRONG_OBJECT_TYPE, message).detail("This operation is not supported for views.")
-            );
+            return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message)
+                .detail("This operation is not supported for views."));
         }
         let unconditional = |matched: bool| {
             let of_kind: Vec<bool> = merge
@@ -53,12 +52,14 @@ impl Analyzer<'_> {
         merge: &tree::Merge,
     ) -> PgResult<(Query, Vec<MergeClause>)> {
         let (target_columns, target_tables) = (self.scope().columns.len(), self.scope().tables.len());
-        let source = self.from_list(&merge.source)?;
-        if self.scope().tables[target_tables..].iter().any(|table| table.alias == alias && table.schema.is_none()) {
-            let message = format!("name \"{alias}\" specified more than once");
-            return Err(PgError::new(SqlState(*b"42712"), message)
-                .detail("The name is used both as MERGE target table and data source."));
-        }
+        let twice = |error: Box<PgError>| {
+            if error.code != sqlstate::DUPLICATE_ALIAS || !error.message.contains(&format!("\"{alias}\"")) {
+                return error;
+            }
+            PgError::new(error.code, format!("name \"{alias}\" specified more than once"))
+                .detail("The name is used both as MERGE target table and data source.")
+        };
+        let source = self.from_list(&merge.source).map_err(twice)?;
         let condition =
             self.without_aggregates("JOIN conditions", |analyzer| analyzer.condition(&merge.condition, "JOIN/ON"))?;
         let mut clauses = Vec::with_capacity(merge.clauses.len());

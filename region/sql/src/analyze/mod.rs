@@ -197,7 +197,7 @@ impl<'a> Analyzer<'a> {
     /// An expression without any relation, assigned to a type: defaults, EXECUTE's arguments, LIMIT.
     pub fn standalone(&mut self, expr: &tree::Expr, type_oid: Oid, modifier: i32, what: &str) -> PgResult<Expr> {
         self.scopes.push(Scope::default());
-        let result = self.expr(expr).and_then(|expr| assign(self, expr, type_oid, modifier, what));
+        let result = self.value_for(expr, type_oid).and_then(|expr| assign(self, expr, type_oid, modifier, what));
         self.scopes.pop();
         result
     }

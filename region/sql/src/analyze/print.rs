@@ -1,6 +1,6 @@
 //! A typed expression as SQL text that reads back the same: for stored defaults and checks, and `pg_get_expr`.
 use crate::typed::{Expr, ExprKind};
-use trivet_types::functions::string::{quote_identifier, quoted_literal};
+use trivet_types::functions::string::quote_identifier;
 use trivet_types::registry::{OPERATORS, Procedure};
 use trivet_types::{Datum, Environment, NoEnvironment, display_name, oid, text};
 
@@ -35,7 +35,7 @@ pub fn print_names(
         ExprKind::Call { procedure, arguments } => call(procedure, arguments, expr, &print),
         ExprKind::Convert(operand) => match &operand.kind {
             ExprKind::Constant(Datum::Text(literal)) if operand.type_oid == oid::UNKNOWN => {
-                format!("{}::{}", quoted_literal(literal).trim_start(), display_name(expr.type_oid, expr.modifier))
+                format!("{}::{}", literal_text(literal), display_name(expr.type_oid, expr.modifier))
             }
             _ => format!("({})::{}", print(operand), display_name(expr.type_oid, expr.modifier)),
         },
@@ -44,7 +44,7 @@ pub fn print_names(
         }
         ExprKind::Domain { operand, rules } => match &operand.kind {
             ExprKind::Constant(Datum::Text(literal)) => {
-                format!("{}::{}", quoted_literal(literal).trim_start(), display_name(rules.domain, -1))
+                format!("{}::{}", literal_text(literal), display_name(rules.domain, -1))
             }
             _ => format!("({})::{}", print(operand), display_name(rules.domain, -1)),
         },
@@ -117,14 +117,15 @@ pub(super) fn constant(datum: &Datum, expr: &Expr, environment: &dyn Environment
         }
         _ => {
             let text = text::output(expr.type_oid, datum, environment).unwrap_or_default();
-            let literal = quoted_literal(&text);
-            if expr.type_oid == oid::UNKNOWN {
-                literal.trim_start().to_string()
-            } else {
-                format!("{}::{}", literal.trim_start(), type_name())
-            }
+            let literal = literal_text(&text);
+            if expr.type_oid == oid::UNKNOWN { literal } else { format!("{literal}::{}", type_name()) }
         }
     }
+}
+
+/// A constant as PostgreSQL writes it in definitions: backslashes are nothing special there.
+pub(super) fn literal_text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 pub(super) fn operator_name(procedure: &Procedure) -> Option<&'static str> {

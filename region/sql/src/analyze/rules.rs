@@ -63,7 +63,7 @@ impl Analyzer<'_> {
     /// A default as a statement gives it: no column is in sight.
     pub fn default_expr(&mut self, expr: &tree::Expr, type_oid: Oid, modifier: i32, column: &str) -> PgResult<Expr> {
         self.scopes.push(Scope { no_aggregates: Some("DEFAULT expressions"), ..Scope::default() });
-        let typed = self.expr(expr).map_err(|mut error| {
+        let typed = self.value_for(expr, type_oid).map_err(|mut error| {
             if error.code == sqlstate::UNDEFINED_COLUMN {
                 error.code = sqlstate::FEATURE_NOT_SUPPORTED;
                 error.message = "cannot use column reference in DEFAULT expression".into();

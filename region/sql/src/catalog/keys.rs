@@ -12,6 +12,7 @@
 //!   01 08  oid (4), as it was claimed  -> a type that a user made
 //!   01 09                              -> the database
 //!   01 0a  oid (4), as it was claimed  -> a domain
+//!   01 0b  oid (4), as it was claimed  -> a composite type
 //! ```
 use crate::layout::{CATALOG_SPACE, prefix_end};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -28,6 +29,7 @@ const SEQUENCE_STATE: u8 = 7;
 const TYPE: u8 = 8;
 const DATABASE: u8 = 9;
 const DOMAIN: u8 = 10;
+const COMPOSITE: u8 = 11;
 
 fn key(kind: u8, rest: &[&[u8]]) -> Bytes {
     let mut key = BytesMut::with_capacity(2 + rest.iter().map(|part| part.len()).sum::<usize>());
@@ -99,6 +101,12 @@ pub fn domain_key(claimed: Oid) -> Bytes {
 }
 pub fn domain_range() -> KeyRange {
     range(DOMAIN)
+}
+pub fn composite_key(claimed: Oid) -> Bytes {
+    key(COMPOSITE, &[&claimed.0.to_be_bytes()])
+}
+pub fn composite_range() -> KeyRange {
+    range(COMPOSITE)
 }
 pub fn sequence_state_range() -> KeyRange {
     range(SEQUENCE_STATE)

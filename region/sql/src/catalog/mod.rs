@@ -6,6 +6,7 @@
 //! Stamps never repeat, so a rolled back change can not be mistaken for a later one.
 //!
 //! The built-in database, schemas and role are not stored: an empty store is a working cluster.
+mod composite;
 mod database;
 mod descriptor;
 mod domain;
@@ -16,6 +17,7 @@ mod snapshot;
 pub mod system;
 mod user_type;
 
+pub use composite::{Attribute, StoredComposite};
 pub use database::{DatabaseRow, DefaultPrivileges, ObjectClass, first_acl};
 pub use descriptor::{
     Check, CheckOption, Column, Comment, Constraint, ConstraintKind, DescriptorError, ForeignKey, Identity, Index,
@@ -25,9 +27,9 @@ pub use descriptor::{
 };
 pub use domain::StoredDomain;
 pub use keys::{
-    claim_key, claim_range, database_key, descriptor_key, descriptor_range, domain_key, domain_range, name_key,
-    role_key, role_range, roles_stamp_key, schema_key, schema_range, sequence_epoch_key, sequence_state_key,
-    sequence_state_range, type_key, type_range, types_stamp_key,
+    claim_key, claim_range, composite_key, composite_range, database_key, descriptor_key, descriptor_range, domain_key,
+    domain_range, name_key, role_key, role_range, roles_stamp_key, schema_key, schema_range, sequence_epoch_key,
+    sequence_state_key, sequence_state_range, type_key, type_range, types_stamp_key,
 };
 pub use privilege::{AclItem, DATABASE_OWNER_ROLE, Membership, PUBLIC_GRANTEE, Privileges, Role, Roles, default_acl};
 pub(crate) use reader::damaged;

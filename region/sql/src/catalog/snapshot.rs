@@ -1,8 +1,8 @@
 //! The whole catalog at one snapshot, in memory: for `pg_catalog`'s tables and functions.
 use super::{
-    DatabaseRow, DescriptorCache, Found, PG_CATALOG, RelationKind, ResolvedView, Roles, Schema, StoredDomain,
-    StoredType, Table, builtin_schema_row, database_key, decode_row, decode_schema, descriptor_range, domain_range,
-    reader, schema_range, sequence_state_range, system, type_range,
+    DatabaseRow, DescriptorCache, Found, PG_CATALOG, RelationKind, ResolvedView, Roles, Schema, StoredComposite,
+    StoredDomain, StoredType, Table, builtin_schema_row, composite_range, database_key, decode_row, decode_schema,
+    descriptor_range, domain_range, reader, schema_range, sequence_state_range, system, type_range,
 };
 use crate::layout::after;
 use crate::sequence::SequenceState;
@@ -25,6 +25,7 @@ pub struct CatalogSnapshot {
     /// Types that users made, also as statements see them.
     pub types: Vec<StoredType>,
     pub domains: Vec<StoredDomain>,
+    pub composites: Vec<StoredComposite>,
     pub user_types: Arc<UserTypes>,
     /// Where sequences stand.
     pub sequences: HashMap<Oid, SequenceState>,
@@ -63,7 +64,11 @@ impl CatalogSnapshot {
             snapshot.domains.push(StoredDomain::decode(&bytes)?);
         }
         let domains = snapshot.domains.iter().map(|found| Arc::new(found.definition.clone())).collect();
-        snapshot.user_types = Arc::new(UserTypes { enums, domains });
+        for bytes in scan_all(transaction, composite_range()).await? {
+            snapshot.composites.push(StoredComposite::decode(&bytes)?);
+        }
+        let composites = snapshot.composites.iter().map(StoredComposite::seen).collect();
+        snapshot.user_types = Arc::new(UserTypes { enums, domains, composites });
         for bytes in scan_all(transaction, descriptor_range()).await? {
             let table = cache.table(&bytes)?;
             if table.is_temporary() && snapshot.schema_name(table.schema).is_none() {

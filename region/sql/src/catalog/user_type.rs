@@ -1,13 +1,13 @@
 //! Types that users made: one row a type, and one whose stamp changes with every change of any (what plans rely on that have to do
 //! with such a type). A name of a type stands among the names of relations, since a table's row type has the table's name.
 use super::{
-    AclItem, Catalog, CatalogSnapshot, Found, Table, damaged, decode_row, domain_range, encode_row, stamp_of, type_key,
-    type_range, types_stamp_key,
+    AclItem, Catalog, CatalogSnapshot, Found, Table, composite_range, damaged, decode_row, domain_range, encode_row,
+    stamp_of, type_key, type_range, types_stamp_key,
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use trivet_types::user::{claim_of, is_user_type, marked_types};
+use trivet_types::user::{claim_of, is_row, is_user_type, marked_types};
 use trivet_types::{EnumType, Oid, PgResult, UserTypes};
 
 /// What is stored of a type.
@@ -35,7 +35,10 @@ impl Table {
     /// Does a column or an expression of the table have to do with a type that a user made?
     pub fn uses_user_types(&self) -> bool {
         !self.domains.is_empty()
-            || self.columns.iter().any(|column| !column.dropped && is_user_type(column.type_oid))
+            || self
+                .columns
+                .iter()
+                .any(|column| !column.dropped && (is_user_type(column.type_oid) || is_row(column.type_oid)))
             || self.texts().any(|text| !marked_types(text).is_empty())
     }
 
@@ -82,6 +85,9 @@ impl Catalog<'_> {
         }
         for bytes in super::snapshot::scan_all(self.transaction, domain_range()).await? {
             types.domains.push(Arc::new(super::StoredDomain::decode(&bytes)?.definition));
+        }
+        for bytes in super::snapshot::scan_all(self.transaction, composite_range()).await? {
+            types.composites.push(super::StoredComposite::decode(&bytes)?.seen());
         }
         let types = Arc::new(types);
         self.cache.keep_user_types(stamp, &types);

@@ -7,7 +7,8 @@ use crate::typed::{Expr, ExprKind};
 use std::sync::Arc;
 use trivet_types::functions::string::quote_identifier;
 use trivet_types::registry::Volatility;
-use trivet_types::{Datum, Oid, PgError, PgResult, oid, sqlstate};
+use trivet_types::user::{is_row, is_row_array};
+use trivet_types::{Datum, Environment, Oid, PgError, PgResult, oid, sqlstate};
 
 /// What a column asks for that takes its table to be there: a sequence.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ impl Definer<'_> {
                 (type_oid, modifier, domain.map(|domain| domain.oid))
             }
         };
-        refuse_pseudo_type(name, type_oid)?;
+        refuse_pseudo_type(name, type_oid, self.environment)?;
         self.share_type(domain.unwrap_or(type_oid)).await?;
         let mut column = Column {
             name: name.clone(),
@@ -241,9 +242,11 @@ fn conflicting(table: &str, column: &str) -> Box<PgError> {
     PgError::new(sqlstate::SYNTAX_ERROR, message)
 }
 
-/// Pseudo-types are no column's, and rows of another relation are none here: their fields would change under the table.
-pub(super) fn refuse_pseudo_type(name: &str, type_oid: Oid) -> PgResult<()> {
-    if trivet_types::user::is_row(type_oid) || trivet_types::user::is_row_array(type_oid) {
+/// Pseudo-types are no column's, and rows of another relation are none here: their fields would change under the table. Those of a
+/// composite type do not.
+pub(super) fn refuse_pseudo_type(name: &str, type_oid: Oid, environment: &dyn Environment) -> PgResult<()> {
+    let composite = environment.user_types().composite(type_oid).is_some();
+    if (is_row(type_oid) && !composite) || is_row_array(type_oid) {
         return Err(PgError::unsupported(format!("column \"{name}\", whose type is a relation's row,")));
     }
     let pseudo = trivet_types::type_info(type_oid).is_some_and(|info| info.kind == 'p');

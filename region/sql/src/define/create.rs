@@ -160,7 +160,7 @@ impl Definer<'_> {
             return Ok(None);
         };
         for (name, type_oid, modifier) in columns {
-            super::columns::refuse_pseudo_type(&name, type_oid)?;
+            super::columns::refuse_pseudo_type(&name, type_oid, self.environment)?;
             table.columns.push(plain_column(name, type_oid, modifier));
         }
         check_names(&table.columns)?;

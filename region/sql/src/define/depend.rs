@@ -2,11 +2,11 @@
 use crate::catalog::{CatalogSnapshot, Column, RelationKind, Table};
 use std::collections::HashSet;
 use trivet_types::functions::string::quote_identifier;
-use trivet_types::user::{claim_of, is_domain, is_user_type, marked_types};
+use trivet_types::user::{claim_of, is_domain, is_row, is_user_type, marked_types};
 use trivet_types::{Oid, PgError, PgResult, Severity, is_array, sqlstate};
 
 fn is_user_made(type_oid: Oid) -> bool {
-    is_user_type(type_oid) || is_domain(type_oid)
+    is_user_type(type_oid) || is_domain(type_oid) || is_row(type_oid)
 }
 
 /// Something that can be dropped.
@@ -17,6 +17,8 @@ pub(super) enum Object {
     /// A type that a user made.
     Type(Oid),
     Column(Oid, usize),
+    /// Of a composite type.
+    Attribute(Oid, usize),
     /// A column's default.
     Default(Oid, usize),
     /// Of a table, by the constraint's OID.
@@ -78,6 +80,13 @@ impl Object {
                 let name = format!("{}{brackets}", quote_identifier(name));
                 if visible { format!("type {name}") } else { format!("type {}.{name}", quote_identifier(schema)) }
             }
+            Object::Attribute(of, at) => {
+                let stored = snapshot.composites.iter().find(|stored| stored.oid == of);
+                let name = stored.and_then(|stored| stored.attributes.get(at)).map(|attribute| attribute.name.as_str());
+                let shown = Object::Type(of).shown(snapshot, path);
+                let of = shown.strip_prefix("type ").unwrap_or(&shown);
+                format!("column {} of composite type {of}", quote_identifier(name.unwrap_or_default()))
+            }
             Object::Column(table, at) => format!("column {} of {}", column_name(snapshot, table, at), of(table)),
             Object::Default(table, at) => {
                 format!("default value for column {} of {}", column_name(snapshot, table, at), of(table))
@@ -103,6 +112,17 @@ impl Object {
         if let Object::Schema(schema) = self {
             for stored in snapshot.types.iter().filter(|stored| stored.definition.schema == schema) {
                 found.push((claim_of(stored.definition.oid), Object::Type(stored.definition.oid), self, false));
+            }
+        }
+        for stored in &snapshot.composites {
+            let of = |type_oid: Oid, oid: Oid| is_user_made(type_oid) && claim_of(type_oid) == claim_of(oid);
+            if matches!(self, Object::Schema(schema) if stored.schema == schema) {
+                found.push((claim_of(stored.oid), Object::Type(stored.oid), self, false));
+            }
+            if let Object::Type(oid) = self {
+                for (at, _) in stored.attributes.iter().enumerate().filter(|(_, has)| of(has.type_oid, oid)) {
+                    found.push((claim_of(stored.oid), Object::Attribute(stored.oid, at), self, false));
+                }
             }
         }
         for domain in snapshot.domains.iter().map(|stored| &stored.definition) {
@@ -187,7 +207,7 @@ impl Object {
                 }
             }
             Object::Type(oid) => of_type(self, oid, table, found),
-            Object::Default(..) => {}
+            Object::Default(..) | Object::Attribute(..) => {}
         }
     }
 }
@@ -198,7 +218,7 @@ fn of_type(user_type: Object, oid: Oid, table: &Table, found: &mut Vec<(Oid, Obj
         return;
     }
     let names = |text: &str| marked_types(text).into_iter().any(|marked| claim_of(marked) == claim_of(oid));
-    let is_of = |type_oid: Oid| is_user_type(type_oid) && claim_of(type_oid) == claim_of(oid);
+    let is_of = |type_oid: Oid| is_user_made(type_oid) && claim_of(type_oid) == claim_of(oid);
     for (at, column) in table.live_columns().filter(|(_, column)| is_of(column.type_oid)) {
         // An array is of a type of its own.
         found.push((table.oid, Object::Column(table.oid, at), Object::Type(column.type_oid), false));

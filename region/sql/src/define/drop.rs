@@ -72,7 +72,7 @@ impl Definer<'_> {
         all.sort_by_key(|object| match object {
             Object::Constraint(table, oid) if is_foreign(&snapshot, *table, *oid) => 0,
             Object::Constraint(..) | Object::Index(..) | Object::Default(..) => 1,
-            Object::Column(..) => 2,
+            Object::Column(..) | Object::Attribute(..) => 2,
             Object::Relation(_) => 3,
             Object::Type(_) => 4,
             Object::Schema(_) => 5,
@@ -96,6 +96,8 @@ impl Definer<'_> {
         roots.extend(types.map(|found| Object::Type(found.definition.oid)));
         let domains = snapshot.domains.iter().filter(|found| found.owner == role);
         roots.extend(domains.map(|found| Object::Type(found.definition.oid)));
+        let composites = snapshot.composites.iter().filter(|found| found.owner == role);
+        roots.extend(composites.map(|found| Object::Type(found.oid)));
         let schemas = snapshot.schemas.iter().filter(|schema| schema.owner == role);
         roots.extend(schemas.map(|schema| Object::Schema(schema.oid)));
         for root in &roots {
@@ -182,6 +184,7 @@ impl Definer<'_> {
             }
             Object::Relation(oid) => self.remove_relation(oid).await,
             Object::Type(oid) => self.remove_type(oid).await,
+            Object::Attribute(..) => Err(PgError::unsupported("dropping an attribute of a composite type")),
             Object::Column(of, at) => {
                 let Some(mut table) = self.table_for_removal(of).await? else { return Ok(()) };
                 drop_column(&mut table, at);

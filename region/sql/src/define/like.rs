@@ -61,6 +61,10 @@ impl Definer<'_> {
                 numberings.push((position, Numbering::Identity { always: identity.always, options }));
             }
             table.columns.push(copy);
+            if let Some(domain) = source.domain_of(at) {
+                self.share_type(domain).await?;
+                table.set_domain(position, Some(domain));
+            }
         }
         if options.constraints {
             for check in &source.checks {

@@ -14,6 +14,7 @@
 mod access;
 mod alter;
 mod columns;
+mod composite;
 mod constraint;
 mod create;
 mod depend;
@@ -149,6 +150,10 @@ async fn run_definition(definer: &mut Definer<'_>, definition: &Definition) -> P
         Definition::AlterEnum { name, change } => {
             definer.alter_enum(name, change).await?;
             "ALTER TYPE"
+        }
+        Definition::CreateComposite { name, attributes } => {
+            definer.create_composite(name, attributes).await.map_err(placeless)?;
+            "CREATE TYPE"
         }
         Definition::CreateDomain(create) => {
             // PostgreSQL looks at its parts when their text is no longer at hand.
@@ -408,6 +413,9 @@ impl Definer<'_> {
     async fn add_index(&mut self, table: &mut Table, new: NewIndex) -> PgResult<Index> {
         for key in &new.keys {
             let type_oid = table.key_type(key);
+            if trivet_types::user::is_row(type_oid) {
+                return Err(PgError::unsupported("an index on a composite type's values"));
+            }
             if !crate::analyze::has_order(type_oid) {
                 let shown = trivet_types::display_name(type_oid, -1);
                 let message = format!("data type {shown} has no default operator class for access method \"btree\"");

@@ -78,7 +78,7 @@ impl Definer<'_> {
     ) -> PgResult<()> {
         let at = column_at(table, name)?;
         let ResolvedType { type_oid, modifier, domain } = resolve_type(data_type, self.environment)?;
-        super::columns::refuse_pseudo_type(&name.text, type_oid)?;
+        super::columns::refuse_pseudo_type(&name.text, type_oid, self.environment)?;
         self.share_type(domain.as_ref().map_or(type_oid, |domain| domain.oid)).await?;
         let column = table.columns[at].clone();
         if column.generated.is_some() && using.is_some() {

@@ -421,6 +421,11 @@ fn what_depends_on_role(snapshot: &CatalogSnapshot, role: Oid, path: &[String]) 
             lines.push(format!("privileges for type {name}"));
         }
     }
+    for stored in &snapshot.composites {
+        if stored.owner == role {
+            lines.push(format!("owner of type {}", stored.name));
+        }
+    }
     for stored in &snapshot.domains {
         if stored.owner == role {
             lines.push(format!("owner of type {}", stored.definition.name));

@@ -131,6 +131,7 @@ impl Definer<'_> {
                 self.store_schema(&schema);
                 self.types_move(schema.oid, &to.text).await?;
                 self.domains_move(schema.oid, &to.text).await?;
+                self.composites_move(schema.oid, &to.text).await?;
                 // Descriptors carry their schema's name.
                 let snapshot = self.snapshot().await?;
                 let inside: Vec<Oid> =

@@ -9,7 +9,7 @@ use super::{Definer, already_exists};
 use crate::catalog::{AclItem, ObjectClass, Privileges, RelationKind, StoredType, type_key, types_stamp_key};
 use crate::parser::tree::{EnumChange, ObjectKind, QualifiedName, RoleName};
 use trivet_txn::{LockStrength, LockWait, Locked, WriteKind};
-use trivet_types::user::{CLAIMED_OID_END, Label, claim_of, enum_of_claim, is_domain, is_user_type};
+use trivet_types::user::{CLAIMED_OID_END, Label, claim_of, enum_of_claim, is_domain, is_row, is_user_type};
 use trivet_types::{EnumType, Oid, PgError, PgResult, sqlstate};
 
 /// A label is a `name`.
@@ -108,6 +108,10 @@ impl Definer<'_> {
             if let Some(stored) = self.lock_domain(type_oid, LockStrength::KeyShare).await? {
                 return self.check_type_usage(stored.owner, stored.acl.as_deref(), &stored.definition.name).await;
             }
+        } else if is_row(type_oid) {
+            if let Some(stored) = self.lock_composite(type_oid, LockStrength::KeyShare).await? {
+                return self.check_type_usage(stored.owner, stored.acl.as_deref(), &stored.name).await;
+            }
         } else if !is_user_type(type_oid) {
             return Ok(());
         }
@@ -121,7 +125,7 @@ impl Definer<'_> {
     /// A type that a statement names, locked; 42704, 42501.
     pub(super) async fn type_to_change(&mut self, name: &QualifiedName) -> PgResult<Option<StoredType>> {
         let Some(oid) = self.find_type(name).await? else { return Ok(None) };
-        if is_domain(oid) {
+        if is_domain(oid) || is_row(oid) {
             let message = format!("\"{}\" is not an enum", name.shown());
             return Err(PgError::new(sqlstate::WRONG_OBJECT_TYPE, message));
         }
@@ -134,7 +138,11 @@ impl Definer<'_> {
 
     /// DROP TYPE takes domains, too.
     pub(super) async fn type_to_drop(&mut self, kind: ObjectKind, name: &QualifiedName) -> PgResult<Option<Object>> {
-        let domain = kind == ObjectKind::Domain || self.find_type(name).await?.is_some_and(is_domain);
+        let found = self.find_type(name).await?;
+        if let Some(oid) = found.filter(|oid| kind == ObjectKind::Type && is_row(*oid)) {
+            return Ok(self.composite_to_change(oid).await?.map(|stored| Object::Type(stored.oid)));
+        }
+        let domain = kind == ObjectKind::Domain || found.is_some_and(is_domain);
         let oid = match domain {
             true => self.domain_to_change(name).await?.map(|stored| stored.definition.oid),
             false => self.type_to_change(name).await?.map(|stored| stored.definition.oid),
@@ -168,6 +176,9 @@ impl Definer<'_> {
     }
 
     pub(super) async fn alter_enum(&mut self, name: &QualifiedName, change: &EnumChange) -> PgResult<()> {
+        if let Some(oid) = self.find_type(name).await?.filter(|oid| is_row(*oid)) {
+            return self.alter_composite(name, oid, change).await;
+        }
         let mut stored = self.type_to_change(name).await?.ok_or_else(|| no_such_type(name))?;
         let definition = &mut stored.definition;
         match change {
@@ -239,6 +250,9 @@ impl Definer<'_> {
     }
 
     pub(super) async fn comment_on_type(&mut self, name: &QualifiedName, text: Option<String>) -> PgResult<()> {
+        if let Some(oid) = self.find_type(name).await?.filter(|oid| is_row(*oid)) {
+            return self.comment_on_composite(oid, text).await;
+        }
         let mut stored = self.type_to_change(name).await?.ok_or_else(|| no_such_type(name))?;
         stored.comment = text;
         self.store_type(&stored);
@@ -259,6 +273,9 @@ impl Definer<'_> {
     pub(super) async fn remove_type(&mut self, oid: Oid) -> PgResult<()> {
         if is_domain(oid) {
             return self.remove_domain(oid).await;
+        }
+        if is_row(oid) {
+            return self.remove_composite(oid).await;
         }
         let Some(stored) = self.lock_type(oid, LockStrength::Update).await? else { return Ok(()) };
         self.free_name(stored.definition.schema, &stored.definition.name).await?;

@@ -8,8 +8,10 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::sync::Arc;
 use trivet_types::numeric::Numeric;
-use trivet_types::user::is_enum;
-use trivet_types::{Array, Datum, Dimension, EnumValue, Interval, Oid, PgError, Text, TimeTz, oid, sqlstate};
+use trivet_types::user::{is_enum, is_row, is_row_array};
+use trivet_types::{
+    Array, Datum, Dimension, EnumValue, Interval, Oid, PgError, Record, RecordShape, Text, TimeTz, oid, sqlstate,
+};
 
 const FORMAT: u8 = 1;
 
@@ -125,7 +127,8 @@ fn put_value(datum: &Datum, out: &mut BytesMut) {
     }
 }
 
-/// numeric: class, scale, magnitude. Array: element type, dimensions, then a row of its values.
+/// numeric: class, scale, magnitude. Array: element type, dimensions, then a row of its values. Record: the fields' types and names,
+/// then a row of them, so that reading one takes no catalog.
 fn put_compound(datum: &Datum, out: &mut BytesMut) {
     match datum {
         Datum::Numeric(value) => match value.as_ref() {
@@ -147,6 +150,19 @@ fn put_compound(datum: &Datum, out: &mut BytesMut) {
                 out.put_i32_le(dimension.lower);
             }
             encode_row(&array.values, out);
+        }
+        Datum::Record(record) => {
+            put_varint(record.len() as u64, out);
+            for at in 0..record.len() {
+                let shape = record.shape();
+                let type_oid = shape.and_then(|shape| shape.types.get(at)).copied().unwrap_or(oid::TEXT);
+                let name = shape.and_then(|shape| shape.names.get(at)).map_or("", String::as_str);
+                out.put_u32_le(type_oid.0);
+                put_varint(name.len() as u64, out);
+                out.put_slice(name.as_bytes());
+            }
+            let fields: Vec<Datum> = record.iter().cloned().collect();
+            encode_row(&fields, out);
         }
         _ => {}
     }
@@ -249,6 +265,7 @@ fn value(type_oid: Oid, mut bytes: &[u8], row: &Bytes) -> Result<Datum, Damaged>
         oid::UUID => Datum::Uuid(bytes.try_into().map_err(|_| Damaged("a uuid is not 16 bytes"))?),
         oid::BYTEA => Datum::Bytea(row.slice_ref(bytes)),
         _ if is_enum(type_oid) => Datum::Enum(EnumValue { type_oid, position: bytes.get_i64_le() }),
+        _ if is_row(type_oid) => Datum::Record(record(row.slice_ref(bytes))?),
         oid::NUMERIC => Datum::numeric(numeric(bytes)?),
         _ if form(type_oid) == Form::Fixed(4) => Datum::Oid(bytes.get_u32_le()),
         _ if trivet_types::element_of(type_oid).is_some() && type_oid != oid::NAME => {
@@ -273,6 +290,35 @@ fn numeric(mut bytes: &[u8]) -> Result<Numeric, Damaged> {
     Ok(Numeric::new(num_bigint::BigInt::from_bytes_le(sign, bytes), scale))
 }
 
+fn record(bytes: Bytes) -> Result<Record, Damaged> {
+    let mut rest = &bytes[..];
+    let count = take_varint(&mut rest)? as usize;
+    if count > rest.len() {
+        return Err(Damaged("a record is cut"));
+    }
+    let (mut names, mut types) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for _ in 0..count {
+        if rest.len() < 4 {
+            return Err(Damaged("a record is cut"));
+        }
+        let type_oid = Oid(rest.get_u32_le());
+        // A composite type's attributes are none themselves: this does not nest.
+        if is_row(type_oid) || is_row_array(type_oid) {
+            return Err(Damaged("a record of records"));
+        }
+        types.push(type_oid);
+        let length = take_varint(&mut rest)? as usize;
+        if length > rest.len() {
+            return Err(Damaged("a field's name is cut"));
+        }
+        let (name, after) = rest.split_at(length);
+        rest = after;
+        names.push(String::from_utf8(name.to_vec()).map_err(|_| Damaged("a field's name is not UTF-8"))?);
+    }
+    let values = decode_row(&bytes.slice_ref(rest), &types)?;
+    Ok(Record::with_shape(values, Arc::new(RecordShape { names, types })))
+}
+
 fn array(bytes: Bytes) -> Result<Array, Damaged> {
     let mut rest = &bytes[..];
     if rest.len() < 4 {
@@ -292,7 +338,7 @@ fn array(bytes: Bytes) -> Result<Array, Damaged> {
         dimensions.push(Dimension { length, lower: rest.get_i32_le() });
     }
     // An array's elements are no arrays themselves: this does not nest.
-    if trivet_types::is_array(element) {
+    if trivet_types::is_array(element) || is_row(element) {
         return Err(Damaged("an array of arrays"));
     }
     let values = bytes.slice_ref(rest);

@@ -132,8 +132,12 @@ fn create(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Statement>> {
         "type" => {
             rest.at += 1;
             let name = rest.qualified_name()?;
+            if rest.is("as") && rest.peek(1).is_some_and(|next| next.token == Token::LParen) {
+                rest.at += 1;
+                return composite(rest, name).map(Some);
+            }
             if !rest.eat_words(&["as", "enum"]) {
-                return Err(PgError::unsupported("CREATE TYPE of another kind than enum"));
+                return Err(PgError::unsupported("CREATE TYPE of another kind than enum and composite"));
             }
             let inside = rest.parenthesized()?;
             let mut inside = Cursor { source: rest.source, tokens: inside, at: 0 };
@@ -365,8 +369,29 @@ fn alter(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     }
 }
 
+/// `(a int, b text COLLATE "C")`
+fn composite(rest: &mut Cursor<'_, '_>, name: QualifiedName) -> PgResult<Statement> {
+    let mut attributes = Vec::new();
+    let empty = rest.peek(1).is_some_and(|next| next.token == Token::RParen);
+    let items = if empty { rest.parenthesized().map(|_| vec![])? } else { rest.parenthesized_items()? };
+    for tokens in items {
+        let mut item = Cursor { source: rest.source, tokens, at: 0 };
+        let attribute = item.name()?;
+        let type_name = item.type_name()?;
+        if item.eat("collate") {
+            item.qualified_name()?;
+        }
+        item.end()?;
+        attributes.push((attribute, type_name));
+    }
+    Ok(definition(Definition::CreateComposite { name, attributes }))
+}
+
 fn alter_type(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     let name = rest.qualified_name()?;
+    if ["add", "drop", "alter", "rename"].iter().any(|word| rest.is(word)) && word_is(rest.peek(1), "attribute") {
+        return Err(PgError::unsupported("ALTER TYPE of a composite type's attributes"));
+    }
     let change = if rest.eat_words(&["add", "value"]) {
         let if_not_exists = rest.eat_words(&["if", "not", "exists"]);
         let label = rest.string()?;

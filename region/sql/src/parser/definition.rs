@@ -29,6 +29,10 @@ pub enum Definition {
         name: QualifiedName,
         change: EnumChange,
     },
+    CreateComposite {
+        name: QualifiedName,
+        attributes: Vec<(Name, TypeName)>,
+    },
     CreateDomain(CreateDomain),
     AlterDomain {
         name: QualifiedName,

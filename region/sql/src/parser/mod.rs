@@ -166,8 +166,8 @@ fn parse_tokens(source: &Source<'_>, tokens: Vec<TokenWithSpan>) -> PgResult<Vec
 const UNREAD_STATEMENTS: &[&str] = &["call", "cluster", "do", "import", "load", "security"];
 /// The words that begin a statement which the library reads. Anything else is a syntax error at its first token.
 const LIBRARY_STATEMENTS: &[&str] = &[
-    "alter", "comment", "create", "delete", "drop", "grant", "insert", "revoke", "select", "table", "truncate",
-    "update", "values", "with",
+    "alter", "comment", "create", "delete", "drop", "grant", "insert", "merge", "revoke", "select", "table",
+    "truncate", "update", "values", "with",
 ];
 
 fn parse_one(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statement> {
@@ -181,9 +181,6 @@ fn parse_one(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statemen
     // The library takes DELETE without FROM.
     if let (true, Some(second)) = (begins_as(&["delete"]), tokens.get(1).filter(|second| !places::is(second, "from"))) {
         return Err(source.syntax_error(second));
-    }
-    if let Some(statement) = read_merge(source, tokens)? {
-        return Ok(statement);
     }
     match utility::parse(source, tokens)? {
         None if !begins_as(LIBRARY_STATEMENTS) && tokens[0].token != Token::LParen => {
@@ -225,6 +222,9 @@ fn read_merge(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Option<
 }
 
 fn parse_with_library(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statement> {
+    if let Some(statement) = read_merge(source, tokens)? {
+        return Ok(statement);
+    }
     let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| places::is(token, word));
     let changes = is(0, "update") || is(0, "delete");
     let names_cursor = |at: usize| is(at, "where") && is(at + 1, "current") && is(at + 2, "of");

@@ -201,6 +201,9 @@ impl Planner {
             ExprKind::Field { operand, field } => Compiled::Field { operand: boxed(self, operand)?, field: *field },
             ExprKind::Call { procedure, arguments } => {
                 let Body::Scalar(mut function) = procedure.body else {
+                    if let Some(slot) = self.set_slot(expr) {
+                        return Ok(Compiled::Slot(slot));
+                    }
                     return Err(PgError::unsupported("a set-returning function in this place"));
                 };
                 if planted::on(Bug::DivisionRounds) && procedure.name == "int4div" {

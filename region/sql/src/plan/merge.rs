@@ -1,33 +1,27 @@
-//! MERGE planned: the join, and each clause's expressions over its rows. They go through the query's rewriting as its targets, so
-//! that what rewriting moves, moves for them as well.
+//! MERGE planned: the join, and each clause's expressions over its rows.
 use super::Compiled;
 use super::compile::{Compilation, Layout, conjunction, conjuncts};
 use super::node::{MergeClauseNode, MergeNode, MergeWork, Node, Subplan};
-use super::planner::Planner;
-use super::rewrite::rewritten;
-use crate::typed::{self, Body, Expr, ExprKind, From, InsertValue, MergeAction, Query, Target};
+use super::planner::{Planner, rewritten_with};
+use crate::typed::{self, Body, Expr, ExprKind, From, InsertValue, MergeAction, Query};
 use std::sync::Arc;
 use trivet_types::{Datum, PgError, PgResult};
 
 impl Planner {
     pub(super) fn merge(&mut self, merge: &typed::Merge) -> PgResult<Node> {
         self.note_table(&merge.table);
-        let mut query = merge.query.clone();
-        let target = |expr: &Expr| Target { name: String::new(), expr: expr.clone(), hidden: false, origin: None };
-        query.targets = merge.clauses.iter().flat_map(typed::MergeClause::exprs).map(target).collect();
-        // Names of a row that is computed from every column of the target, too.
-        let query = rewritten(&query).into_owned();
+        let (query, exprs) = rewritten_with(&merge.query, merge.clauses.iter().flat_map(typed::MergeClause::exprs));
         self.levels.push(Vec::new());
-        self.note_needed(&query, &[]);
+        self.note_needed(&query, &exprs.iter().collect::<Vec<_>>());
         self.enter_names(&query);
-        let result = self.merge_node(merge, &query);
+        let result = self.merge_node(merge, &query, &exprs);
         self.leave_names();
         self.needed.pop();
         self.levels.pop();
         result
     }
 
-    fn merge_node(&mut self, merge: &typed::Merge, query: &Query) -> PgResult<Node> {
+    fn merge_node(&mut self, merge: &typed::Merge, query: &Query, exprs: &[Expr]) -> PgResult<Node> {
         let Body::Select { from, filter, .. } = &query.body else {
             return Err(PgError::internal("MERGE reads like a SELECT"));
         };
@@ -38,7 +32,7 @@ impl Planner {
         from.iter().for_each(|part| join_conditions(part, &mut terms));
         terms.retain(|term| !term.any(&mut |part| matches!(part.kind, ExprKind::Subquery(_))));
         let recheck = terms.iter().map(|term| self.compile_plain(term, &layout)).collect::<PgResult<Vec<_>>>()?;
-        let mut exprs = query.targets.iter().map(|target| &target.expr);
+        let mut exprs = exprs.iter();
         let mut clauses = Vec::with_capacity(merge.clauses.len());
         for clause in &merge.clauses {
             clauses.push(self.merge_clause(merge, clause, &mut exprs, &layout)?);

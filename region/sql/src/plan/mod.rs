@@ -34,6 +34,7 @@ mod rewrite;
 mod rules;
 mod search;
 mod selectivity;
+mod sets;
 mod visit;
 mod window;
 

@@ -53,6 +53,8 @@ pub struct Planner {
     /// A call that moves a sequence.
     pub(super) advances: Option<&'static str>,
     pub(super) reads_beside_writes: bool,
+    /// Calls of set-returning functions whose values are in slots of the row at hand.
+    pub(super) set_slots: Vec<(Expr, usize)>,
 }
 
 /// What a plan is made by, besides its statement.
@@ -234,9 +236,12 @@ impl Planner {
         self.note_nesting(1)?;
         let query = &*rewritten(query);
         self.levels.push(Vec::new());
+        // Another row is at hand in there.
+        let set_slots = std::mem::take(&mut self.set_slots);
         self.note_needed(query, &[]);
         self.enter_names(query);
         let result = self.query(query);
+        self.set_slots = set_slots;
         self.leave_names();
         self.needed.pop();
         let left = self.levels.pop().expect("pushed above");
@@ -336,6 +341,21 @@ impl Planner {
         grouping: &typed::Grouping,
         rows: f64,
     ) -> PgResult<(Node, Layout)> {
+        let sets = self.set_slots.len();
+        let shown: Vec<&Expr> = grouping.keys.iter().collect();
+        let node = self.set_levels(node, &mut layout, &shown)?;
+        let grouped = self.grouping_over(node, layout, grouping, rows);
+        self.set_slots.truncate(sets);
+        grouped
+    }
+
+    fn grouping_over(
+        &mut self,
+        node: Node,
+        mut layout: Layout,
+        grouping: &typed::Grouping,
+        rows: f64,
+    ) -> PgResult<(Node, Layout)> {
         let mut compilation = Compilation::default();
         let mut keys = Vec::with_capacity(grouping.keys.len());
         for key in &grouping.keys {
@@ -410,7 +430,9 @@ impl Planner {
         let has_set = |expr: &Expr| {
             expr.any(&mut |part| matches!(&part.kind, ExprKind::Call { procedure, .. } if procedure.returns_set()))
         };
-        let node = if exprs.iter().any(|expr| has_set(expr)) {
+        let node = if super::sets::has_nested(&exprs) {
+            self.nested_sets(node, &mut layout, &exprs)?
+        } else if exprs.iter().any(|expr| has_set(expr)) {
             self.project_set(node, &mut layout, &exprs)?
         } else {
             let (beneath, compiled) = self.compile_over(node, &mut layout, &exprs)?;
@@ -430,7 +452,7 @@ impl Planner {
         }
     }
 
-    /// Set-returning functions may be a target, or an argument of what is computed from one.
+    /// Set-returning functions that are targets, beside others that are none.
     fn project_set(&mut self, node: Node, layout: &mut Layout, exprs: &[&Expr]) -> PgResult<Node> {
         let mut compilation = Compilation::default();
         let mut targets = Vec::with_capacity(exprs.len());
@@ -687,7 +709,13 @@ impl Planner {
 
     pub(super) fn update(&mut self, update: &typed::Update) -> PgResult<Node> {
         self.note_table(&update.table);
-        let query = rewritten(&update.query);
+        let assigned = update.assignments.iter().map(|(_, expr)| expr);
+        let returned = update.returning.iter().flatten().map(|target| &target.expr);
+        let (query, mut exprs) = rewritten_with(&update.query, assigned.chain(returned));
+        let returned = exprs.split_off(update.assignments.len());
+        let assignments = update.assignments.iter().map(|(column, _)| *column).zip(exprs).collect();
+        let returning = update.returning.as_ref().map(|targets| with_exprs(targets, returned));
+        let update = &typed::Update { assignments, returning, ..update.clone() };
         self.levels.push(Vec::new());
         let mut more: Vec<&Expr> = update.assignments.iter().map(|(_, expr)| expr).collect();
         more.extend(update.returning.iter().flatten().map(|target| &target.expr));
@@ -728,7 +756,10 @@ impl Planner {
 
     pub(super) fn delete(&mut self, delete: &typed::Delete) -> PgResult<Node> {
         self.note_table(&delete.table);
-        let query = rewritten(&delete.query);
+        let returned = delete.returning.iter().flatten().map(|target| &target.expr);
+        let (query, exprs) = rewritten_with(&delete.query, returned);
+        let returning = delete.returning.as_ref().map(|targets| with_exprs(targets, exprs));
+        let delete = &typed::Delete { returning, ..delete.clone() };
         self.levels.push(Vec::new());
         let more: Vec<&Expr> = delete.returning.iter().flatten().map(|target| &target.expr).collect();
         self.note_needed(&query, &more);
@@ -755,6 +786,20 @@ impl Planner {
             Node::Delete { input: Box::new(part.node), delete: Arc::new(delete) }
         })
     }
+}
+
+/// A query rewritten together with expressions over its rows: what rewriting moves, moves for them as well.
+pub(super) fn rewritten_with<'e>(query: &Query, exprs: impl Iterator<Item = &'e Expr>) -> (Query, Vec<Expr>) {
+    let mut query = query.clone();
+    let target = |expr: &Expr| Target { name: String::new(), expr: expr.clone(), hidden: false, origin: None };
+    query.targets = exprs.map(target).collect();
+    let mut query = rewritten(&query).into_owned();
+    let exprs = std::mem::take(&mut query.targets).into_iter().map(|target| target.expr).collect();
+    (query, exprs)
+}
+
+fn with_exprs(targets: &[Target], exprs: Vec<Expr>) -> Vec<Target> {
+    targets.iter().zip(exprs).map(|(target, expr)| Target { expr, ..target.clone() }).collect()
 }
 
 /// The order that an index may give a query: plain columns of its only table, for as many rows as a LIMIT asks for.

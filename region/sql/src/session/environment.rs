@@ -186,7 +186,7 @@ impl Environment for SessionEnvironment {
         .or_else(|| self.row_named(schema, name))
     }
     fn row_type(&self, oid: Oid) -> Option<&RowType> {
-        self.rows.iter().find(|row| row.oid == oid)
+        self.rows.iter().find(|row| row.oid == oid).or_else(|| self.user_types().composite(oid))
     }
     fn spelled(&self, text: &str) -> String {
         if !text.contains('\u{1}') {

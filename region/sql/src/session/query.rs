@@ -536,7 +536,7 @@ impl SqlSession {
         if types.is_empty() {
             return Ok(Vec::new());
         }
-        if types.iter().any(|type_oid| is_user_type(*type_oid)) {
+        if types.iter().any(|type_oid| is_user_type(*type_oid) || trivet_types::user::is_row(*type_oid)) {
             self.load_types().await?;
         }
         let mut environment = self.environment();

@@ -30,6 +30,7 @@ merge into tgt t using src s on t.id = s.id when matched then delete when matche
 merge into tgt t using src s on t.id = s.id when not matched then do nothing when not matched and true then insert values (1);
 merge into tgt t using src s on t.id = s.id;
 merge into tgt t using src s when matched then delete;
+merge into tgt t using src t on true when matched then delete;
 merge into nope using src s on true when matched then delete;
 merge into tgt using nope s on true when matched then delete;
 merge into tgt t using src s on t.id = s.id when matched then update set nope = 1;
@@ -39,6 +40,7 @@ merge into tgt t using src s on t.id = s.id when not matched then insert (id, id
 merge into tgt t using src s on t.id = s.id when not matched then insert (id) values (1, 2);
 merge into tgt t using src s on t.id = s.id when matched then delete returning *;
 create view of_tgt as select * from tgt;
+merge into of_tgt t using src s on t.id = s.id when matched then delete;
 create table log (id int generated always as identity, what text, twice int generated always as (length(what) * 2) stored);
 merge into log using src on false when not matched then insert (what) values (src.v);
 merge into log using src on false when not matched then insert default values;
@@ -52,3 +54,7 @@ rollback;
 select count(*) from tgt;
 merge into only tgt t using src s on t.id = s.id and s.v <> 'cc' when matched then delete;
 select * from tgt order by 1;
+prepare m(int) as merge into tgt t using (values ($1)) s(k) on t.id = s.k when matched then update set n = n + 1 when not matched then insert (id) values (k);
+execute m(70);
+execute m(70);
+select * from tgt where id = 70;

@@ -244,8 +244,7 @@ impl<'q> Deparser<'_, 'q> {
     fn cast(&mut self, operand: &'q Expr, to: &Expr) -> Option<()> {
         match &operand.kind {
             ExprKind::Constant(Datum::Text(literal)) if operand.type_oid == oid::UNKNOWN => {
-                let quoted = trivet_types::functions::string::quoted_literal(literal);
-                self.push(quoted.trim_start());
+                self.push(&crate::analyze::print::literal_text(literal));
             }
             _ => self.wrapped(|this| this.operand(operand, Parent::Cast, true))?,
         }

@@ -115,9 +115,11 @@ impl Information<'_> {
 
     fn column(&self, of: &Table, at: usize, column: &Column) -> Vec<Datum> {
         let user_type = self.catalog.user_type(column.type_oid).map(|stored| &stored.definition);
+        let composite = self.catalog.user_types.composite(column.type_oid);
         let udt_name = match user_type {
             Some(of) if of.oid == column.type_oid => Some(of.name.clone()),
             Some(of) => Some(format!("_{}", of.name)),
+            None if composite.is_some() => composite.map(|row| row.name.clone()),
             None => trivet_types::type_info(column.type_oid).map(|info| info.name.to_owned()),
         };
         let data_type = if trivet_types::is_array(column.type_oid) {
@@ -125,6 +127,7 @@ impl Information<'_> {
         } else {
             match user_type {
                 Some(_) => "USER-DEFINED".to_owned(),
+                None if composite.is_some() => "USER-DEFINED".to_owned(),
                 None => display_name(column.type_oid, -1),
             }
         };
@@ -144,7 +147,14 @@ impl Information<'_> {
             ("is_nullable", yes_no(!column.not_null && !domain.is_some_and(|domain| domain.not_null))),
             ("data_type", data_type.into()),
             ("udt_catalog", self.database()),
-            ("udt_schema", user_type.map_or("pg_catalog", |of| &of.schema_name).into()),
+            (
+                "udt_schema",
+                user_type
+                    .map(|of| of.schema_name.as_str())
+                    .or_else(|| composite.map(|row| row.schema_name.as_str()))
+                    .unwrap_or("pg_catalog")
+                    .into(),
+            ),
             ("udt_name", udt_name.into()),
             ("dtd_identifier", (at as i32 + 1).to_string().into()),
             ("domain_catalog", of_domain(&self.facts.database)),

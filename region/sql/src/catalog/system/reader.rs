@@ -162,7 +162,7 @@ impl Environment for Reader<'_> {
         found.or_else(|| row().map(|row| row.oid))
     }
     fn row_type(&self, oid: Oid) -> Option<&RowType> {
-        self.rows().iter().find(|row| row.oid == oid)
+        self.rows().iter().find(|row| row.oid == oid).or_else(|| self.user_types().composite(oid))
     }
     fn spelled(&self, text: &str) -> String {
         let types = self.user_types();

@@ -6,6 +6,7 @@ use crate::catalog::{
     ReferentialAction, RelationBody, RelationKind, Roles, StoredDomain, StoredType, Table, builtin_schema_row,
 };
 use trivet_types::registry::registry;
+use trivet_types::user::claim_of;
 use trivet_types::{Array, Datum, Oid, TYPES, oid};
 
 type Rows = Vec<Vec<Datum>>;
@@ -192,6 +193,12 @@ fn classes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             rows.push(row(table, &values));
         }
     }
+    for of in &catalog.composites {
+        let count = of.attributes.len();
+        let mut values = common(claim_of(of.oid), &of.name, of.schema, of.owner, 'c', count, 'p');
+        values.extend([("reltype", of.oid.into()), ("relreplident", character('n'))]);
+        rows.push(row(table, &values));
+    }
     for of in super::all() {
         let kind = if of.view { 'v' } else { 'r' };
         let mut values = common(of.oid, of.name, of.schema, POSTGRES_ROLE, kind, of.columns.len(), 'p');
@@ -317,6 +324,11 @@ fn attributes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             }
         }
     }
+    for of in &catalog.composites {
+        for (at, has) in of.attributes.iter().enumerate() {
+            rows.push(attribute(table, claim_of(of.oid), at, &has.name, has.type_oid, has.modifier, &[]));
+        }
+    }
     for of in super::all() {
         for (at, column) in of.columns.iter().enumerate() {
             // The system's own strings order by bytes, whatever the database's do.
@@ -388,6 +400,10 @@ fn types(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
     for of in catalog.tables.iter().filter(|of| of.row_type.is_valid()) {
         rows.extend(row_types(table, of, &procedure));
     }
+    for of in &catalog.composites {
+        let (own, relation) = (of.oid, claim_of(of.oid));
+        rows.extend(types_of_rows(table, (own, &of.name), relation, (of.schema, of.owner), true, &procedure));
+    }
     for stored in &catalog.domains {
         rows.push(domain_type(table, stored, catalog, &procedure));
     }
@@ -403,12 +419,22 @@ fn row_type(of: &Table) -> Oid {
 
 /// The type of a relation's rows, and that of arrays of them.
 fn row_types(table: &VirtualTable, of: &Table, procedure: &dyn Fn(&str) -> Datum) -> Rows {
-    let own = row_type(of);
-    let array = trivet_types::array_of(own).unwrap_or_default();
-    let array_name: String = format!("_{}", of.name).chars().take(63).collect();
     // A sequence's rows have no arrays.
     let arrays = of.kind() != RelationKind::Sequence;
-    let both = [(own, of.name.as_str()), (array, array_name.as_str())];
+    types_of_rows(table, (row_type(of), &of.name), of.oid, (of.schema, of.owner), arrays, procedure)
+}
+
+fn types_of_rows(
+    table: &VirtualTable,
+    (own, name): (Oid, &str),
+    relation: Oid,
+    (schema, owner): (Oid, Oid),
+    arrays: bool,
+    procedure: &dyn Fn(&str) -> Datum,
+) -> Rows {
+    let array = trivet_types::array_of(own).unwrap_or_default();
+    let array_name: String = format!("_{name}").chars().take(63).collect();
+    let both = [(own, name), (array, array_name.as_str())];
     let shown = both.into_iter().take(if arrays { 2 } else { 1 }).filter_map(|(oid, name)| {
         let info = trivet_types::type_info(oid)?;
         let is_array = oid == array;
@@ -417,15 +443,15 @@ fn row_types(table: &VirtualTable, of: &Table, procedure: &dyn Fn(&str) -> Datum
             &[
                 ("oid", oid.into()),
                 ("typname", name.into()),
-                ("typnamespace", of.schema.into()),
-                ("typowner", of.owner.into()),
+                ("typnamespace", schema.into()),
+                ("typowner", owner.into()),
                 ("typlen", Datum::Int2(info.length)),
                 ("typbyval", Datum::Bool(info.by_value)),
                 ("typtype", character(info.kind)),
                 ("typcategory", character(info.category.0)),
                 ("typisdefined", Datum::Bool(true)),
                 ("typdelim", character(',')),
-                ("typrelid", if is_array { Oid(0) } else { of.oid }.into()),
+                ("typrelid", if is_array { Oid(0) } else { relation }.into()),
                 ("typelem", if is_array { own } else { Oid(0) }.into()),
                 ("typarray", if is_array || !arrays { Oid(0) } else { array }.into()),
                 ("typinput", procedure(info.input)),
@@ -890,6 +916,11 @@ fn descriptions(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
     for stored in &catalog.types {
         if let Some(comment) = &stored.comment {
             push(stored.definition.oid, PG_TYPE, 0, comment);
+        }
+    }
+    for stored in &catalog.composites {
+        if let Some(comment) = &stored.comment {
+            push(stored.oid, PG_TYPE, 0, comment);
         }
     }
     for stored in &catalog.domains {

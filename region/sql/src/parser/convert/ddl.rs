@@ -5,9 +5,11 @@ use sqlparser::ast;
 use trivet_types::{PgError, PgResult};
 
 impl Converter<'_> {
-    pub fn create_index(&mut self, create: ast::CreateIndex) -> PgResult<Statement> {
-        refuse! {
-            create.columns.iter().any(|column| column.operator_class.is_some()) => "operator classes";
+    pub fn create_index(&mut self, mut create: ast::CreateIndex) -> PgResult<Statement> {
+        for column in &mut create.columns {
+            if let Some(class) = column.operator_class.take() {
+                check_operator_class(&self.name(class)?)?;
+            }
         }
         let method = create.using.map(|using| using.to_string().to_ascii_lowercase());
         if let Some(other) = method.as_deref().filter(|method| *method != "btree") {
@@ -35,4 +37,44 @@ impl Converter<'_> {
             cascade: matches!(truncate.cascade, Some(ast::CascadeOption::Cascade)),
         })
     }
+}
+
+/// Operator classes of btree that order as the types do. Those for patterns are no others where strings order by bytes.
+fn check_operator_class(name: &QualifiedName) -> PgResult<()> {
+    const KNOWN: &[&str] = &[
+        "array_ops",
+        "bit_ops",
+        "bool_ops",
+        "bpchar_ops",
+        "bpchar_pattern_ops",
+        "bytea_ops",
+        "char_ops",
+        "date_ops",
+        "enum_ops",
+        "float4_ops",
+        "float8_ops",
+        "int2_ops",
+        "int4_ops",
+        "int8_ops",
+        "interval_ops",
+        "jsonb_ops",
+        "name_ops",
+        "numeric_ops",
+        "oid_ops",
+        "text_ops",
+        "text_pattern_ops",
+        "time_ops",
+        "timestamp_ops",
+        "timestamptz_ops",
+        "timetz_ops",
+        "uuid_ops",
+        "varbit_ops",
+        "varchar_ops",
+        "varchar_pattern_ops",
+    ];
+    if KNOWN.contains(&name.last()) {
+        return Ok(());
+    }
+    let message = format!("operator class \"{}\" does not exist for access method \"btree\"", name.shown());
+    Err(PgError::new(trivet_types::sqlstate::UNDEFINED_OBJECT, message))
 }

@@ -722,7 +722,7 @@ fn without_wrapping(query: Query) -> Query {
 }
 
 /// A call of one of PostgreSQL's own functions, whatever the search path says.
-fn built_in(function: &str, arguments: Vec<Expr>) -> ExprKind {
+pub(super) fn built_in(function: &str, arguments: Vec<Expr>) -> ExprKind {
     let part = |text: &str| Name { text: text.to_owned(), place: Place::default() };
     ExprKind::Function(FunctionCall {
         name: QualifiedName { parts: vec![part("pg_catalog"), part(function)] },

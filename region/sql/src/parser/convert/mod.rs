@@ -3,6 +3,7 @@ mod ddl;
 mod dml;
 mod expr;
 mod query;
+mod sample;
 mod types;
 
 use super::error::{Source, too_deep};

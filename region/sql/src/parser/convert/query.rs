@@ -364,12 +364,19 @@ impl Converter<'_> {
     fn table_factor_here(&mut self, factor: ast::TableFactor) -> PgResult<TableExpr> {
         use ast::TableFactor as T;
         Ok(match factor {
-            T::Table { name, alias, args: None, sample: None, with_ordinality: false, inheritance, .. } => {
+            T::Table { name, alias, args: None, sample, with_ordinality: false, inheritance, .. } => {
                 if let Some(call) = self.value_as_table(&name) {
                     let (place, alias) = (call.name.place(), self.alias(alias)?);
                     return Ok(TableExpr::Function { call, place, alias, lateral: false, ordinality: false });
                 }
-                TableExpr::Table { name: self.name(name)?, alias: self.alias(alias)?, only: inheritance.is_some() }
+                let (name, alias) = (self.name(name)?, self.alias(alias)?);
+                let table = TableExpr::Table { name, alias, only: inheritance.is_some() };
+                match sample {
+                    None => table,
+                    Some(
+                        ast::TableSampleKind::BeforeTableAlias(sample) | ast::TableSampleKind::AfterTableAlias(sample),
+                    ) => self.sampled(table, *sample)?,
+                }
             }
             T::Table { name, alias, args: Some(args), with_ordinality, .. } => {
                 self.table_function(name, args.args, alias, false, with_ordinality)?
