@@ -284,7 +284,10 @@ pub struct Aggregate {
 
 #[derive(Clone, Debug, Default)]
 pub struct Grouping {
+    /// Those of the clause, and behind them columns that have one value a group for they depend on a primary key.
     pub keys: Vec<Expr>,
+    /// How many the clause has.
+    pub written: usize,
     pub aggregates: Vec<Aggregate>,
     pub having: Option<Expr>,
     /// The keys of each grouping set; `None`: one set, of all keys.

@@ -294,7 +294,7 @@ impl Analyzer<'_> {
         let mut grouping = None;
         if grouped {
             let keys = std::mem::take(&mut keys);
-            let mut group = Grouping { keys, aggregates, having, sets, groupings: Vec::new() };
+            let mut group = Grouping { written: keys.len(), keys, aggregates, having, sets, groupings: Vec::new() };
             self.group(&mut group, &mut targets, &mut windows)?;
             grouping = Some(group);
         }

@@ -195,7 +195,9 @@ impl Definer<'_> {
         let relations = self.relations_in(value).await?;
         let mut analyzer = Analyzer::new(&relations, self.environment, ParameterTypes::default());
         let given = analyzer.default_as_given(value)?;
-        let shown = if given.type_oid == oid::UNKNOWN { &typed } else { &given };
+        // A row that is given is not of the column's type before its fields are.
+        let as_typed = given.type_oid == oid::UNKNOWN || is_row(column.type_oid);
+        let shown = if as_typed { &typed } else { &given };
         Ok(Some(print_expr(shown, &|_, _| String::new())))
     }
 

@@ -321,6 +321,8 @@ pub(super) fn closure(snapshot: &CatalogSnapshot, roots: &[Object]) -> Vec<Depen
     all.reverse();
     // What goes as a part of something that goes needs no mention, whatever else it depends on.
     let gone: Vec<Object> = all.iter().map(|dependent| dependent.object).chain(roots.iter().copied()).collect();
+    let goes_whole = |object: Object| matches!(object, Object::Attribute(of, _) if gone.contains(&Object::Type(of)));
+    all.retain(|dependent| !goes_whole(dependent.object));
     let parts: HashSet<Object> = gone
         .into_iter()
         .flat_map(|object| object.dependents(snapshot))

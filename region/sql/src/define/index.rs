@@ -44,6 +44,21 @@ impl Definer<'_> {
             return Err(PgError::new(sqlstate::TOO_MANY_COLUMNS, message));
         }
         let shared = Arc::new(table.clone());
+        // PostgreSQL looks at the condition first.
+        let filter = match &create.filter {
+            None => None,
+            Some(filter) => {
+                let relations = Relations::new();
+                let mut analyzer = Analyzer::new(&relations, self.environment, ParameterTypes::default());
+                let typed = analyzer.row_condition(&shared, filter, "index predicates")?;
+                refuse_subqueries(&typed, "index predicate")?;
+                if least_volatility(&typed) != Volatility::Immutable {
+                    let message = "functions in index predicate must be marked IMMUTABLE";
+                    return Err(PgError::new(sqlstate::INVALID_OBJECT_DEFINITION, message));
+                }
+                Some(print_over(&typed, table))
+            }
+        };
         let mut keys = Vec::with_capacity(create.keys.len());
         let mut names: Vec<String> = Vec::with_capacity(create.keys.len());
         for key in &create.keys {
@@ -65,20 +80,6 @@ impl Definer<'_> {
             keys.push(made);
         }
         let include = create.include.iter().map(|name| index_column(table, name)).collect::<PgResult<Vec<_>>>()?;
-        let filter = match &create.filter {
-            None => None,
-            Some(filter) => {
-                let relations = Relations::new();
-                let mut analyzer = Analyzer::new(&relations, self.environment, ParameterTypes::default());
-                let typed = analyzer.row_condition(&shared, filter, "index predicates")?;
-                refuse_subqueries(&typed, "index predicate")?;
-                if least_volatility(&typed) != Volatility::Immutable {
-                    let message = "functions in index predicate must be marked IMMUTABLE";
-                    return Err(PgError::new(sqlstate::INVALID_OBJECT_DEFINITION, message));
-                }
-                Some(print_over(&typed, table))
-            }
-        };
         names.extend(create.include.iter().map(|name| name.text.clone()));
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let default_name = derived_name(&table.name, &names, "idx");

@@ -208,9 +208,11 @@ impl Definer<'_> {
                     .detail(format!("Column \"{name}\" is used by generated column \"{}\".", column.name)));
             }
         }
+        let refers =
+            |other: &Table| other.foreign_keys.iter().any(|key| key.table == table.oid && key.referred.contains(&at));
         let key = table.foreign_keys.iter().any(|key| key.columns.contains(&at))
-            || (!table.referenced_by.is_empty()
-                && table.indexes.iter().any(|index| index.unique && index.keys.iter().any(|key| key.column == at)));
+            || refers(table)
+            || snapshot.tables.iter().any(|other| other.oid != table.oid && refers(other));
         if key && !integers {
             return Err(PgError::unsupported(
                 "ALTER COLUMN ... TYPE of a foreign key's column to other than an integer",

@@ -186,7 +186,7 @@ impl<'q> Deparser<'_, 'q> {
         if grouping.sets.is_some() {
             return None;
         }
-        for (at, key) in grouping.keys.iter().enumerate() {
+        for (at, key) in grouping.keys[..grouping.written].iter().enumerate() {
             if at == 0 {
                 self.line(" GROUP BY ", -INDENT_STEP, INDENT_STEP, 1);
             } else {
