@@ -143,3 +143,91 @@ fn an_assumed_promise_ends_only_by_a_release_that_knows_of_our_start() {
     assert_ne!(leases.mask(10 * MS), 0);
     assert!(leases.release(A, BOOT, true, 10 * MS));
 }
+
+/// A clock that is `ppm` millionths fast.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    offset: Nanos,
+    ppm: i64,
+}
+
+impl Clock {
+    fn read(self, time: Nanos) -> Nanos {
+        self.offset + (time as i128 * (1_000_000 + self.ppm as i128) / 1_000_000) as Nanos
+    }
+
+    /// The last time at which it shows less than `reading`.
+    fn before(self, reading: Nanos) -> Nanos {
+        let since = reading.saturating_sub(self.offset) as i128;
+        (since * 1_000_000 / (1_000_000 + self.ppm as i128)).saturating_sub(1) as Nanos
+    }
+}
+
+/// A promises B something, again and again: round trips as (token taken, A answers so much later, B hears that so much
+/// later still). Returns a time at which B relies on a promise that binds A no more, if there is one.
+fn outlives(length: Nanos, holder: Clock, promiser: Clock, rounds: &[(Nanos, Nanos, Nanos)]) -> Option<Nanos> {
+    let timing = Timing::default();
+    let mut made = Leases::new(&config(A), promiser.read(0));
+    made.release(B, Boot(4), true, promiser.read(0)); // what is assumed at the start would hide a promise that ends early
+    let mut held = Leases::new(&config(B), holder.read(0));
+    let log = log(&[1]);
+    let mut events: Vec<(Nanos, usize, bool)> = Vec::new();
+    for (round, (token, answer, arrive)) in rounds.iter().enumerate() {
+        events.push((token + answer, round, false));
+        events.push((token + answer + arrive, round, true));
+    }
+    events.sort_unstable();
+    let mut late = None;
+    for (place, (time, round, arrives)) in events.iter().enumerate() {
+        match arrives {
+            false => made.make(B, BOOT, promiser.read(*time) + length),
+            true => {
+                let token = holder.read(rounds[*round].0);
+                let promise = Promise { length, last: Position::new(1, 1), boot: BOOT, token };
+                let now = holder.read(*time);
+                held.take(A, &promise, BOOT, now, &timing);
+                held.update(&log, Index(0), now, &mut Vec::new());
+            }
+        }
+        // until the next event nothing changes but the clocks: the end of the reliance is the moment to look at
+        let next = events.get(place + 1).map_or(Nanos::MAX, |(next, _, _)| *next);
+        let end = holder.before(held.until()).min(next);
+        if end >= *time && held.valid(holder.read(end)) && made.mask(promiser.read(end)) & 0b010 == 0 {
+            late = late.or(Some(end));
+        }
+    }
+    late
+}
+
+mod lemma {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn clock(bound_ppm: i64) -> impl Strategy<Value = Clock> {
+        let edges = prop_oneof![Just(-bound_ppm), Just(bound_ppm), -bound_ppm..=bound_ppm];
+        (0..1_000_000 * MS, edges).prop_map(|(offset, ppm)| Clock { offset, ppm })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        /// Whatever the rates within the bound, the delays, and the order in which answers arrive: who relies on a promise
+        /// does so only while it binds.
+        #[test]
+        fn reliance_ends_before_the_promise(
+            length in prop_oneof![100 * MS..2000 * MS, 2000 * MS..60_000 * MS],
+            holder in clock(10_000),
+            promiser in clock(10_000),
+            rounds in proptest::collection::vec((0..5000 * MS, 0..800 * MS, 0..3000 * MS), 1..8),
+        ) {
+            prop_assert_eq!(outlives(length, holder, promiser, &rounds), None);
+        }
+    }
+
+    #[test]
+    fn beyond_the_bound_it_does_not() {
+        let (slow, fast) = (Clock { offset: 0, ppm: -15_000 }, Clock { offset: 0, ppm: 15_000 });
+        assert_eq!(outlives(1000 * MS, slow, slow, &[(0, 0, 0)]), None);
+        assert!(outlives(1000 * MS, slow, fast, &[(0, 0, 0)]).is_some(), "a slow holder, a fast promiser");
+        assert_eq!(outlives(1000 * MS, fast, slow, &[(0, 0, 0)]), None, "the other way it is only cautious");
+    }
+}

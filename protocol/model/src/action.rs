@@ -1,4 +1,5 @@
 //! What may happen. Each action is one atomic step of one node, or time passing for one promise.
+use crate::clients::{self, Step};
 use crate::commit::{follower_infers, leader_exposes};
 use crate::invariants::{Coverage, Milestone};
 use crate::rules::{Rule, Rules};
@@ -45,6 +46,8 @@ pub enum Action {
     Expose { leader: u8, index: u8 },
     /// Lazy only: a following region exposes.
     Infer { region: u8, index: u8 },
+    /// Of the proposal or the read.
+    Client(Step),
 }
 
 use Action::*;
@@ -71,6 +74,9 @@ pub fn enabled(state: &State, bounds: &Bounds, rules: Rules, actions: &mut Vec<A
         }
     }
     promises(state, bounds, rules, actions);
+    if bounds.proposes || bounds.reads > 0 {
+        actions.extend(clients::steps(state, bounds.proposes, bounds.reads, bounds.log, rules).into_iter().map(Client));
+    }
     if bounds.pace == Pace::Lazy {
         deferred(state, rules, actions);
     }
@@ -215,7 +221,13 @@ pub fn apply(before: &State, action: Action, rules: Rules, pace: Pace, coverage:
         Activate { from, to } => settle::activate(&mut state, usize::from(from), usize::from(to), coverage),
         Expose { leader, index } => settle::expose(&mut state, usize::from(leader), index, coverage),
         Infer { region, index } => settle::infer(&mut state, usize::from(region), index, coverage),
+        Client(step) => clients::apply(&mut state, step, rules, coverage),
     }
+    let crashed = match action {
+        Crash { node } => Some(node),
+        _ => None,
+    };
+    clients::follow(before, &mut state, crashed);
     settle(&mut state, rules, pace, coverage);
     state
 }
@@ -360,6 +372,12 @@ impl fmt::Display for Action {
             Activate { from, to } => write!(f, "{} relies on {}'s promise", name(to), name(from)),
             Expose { leader, index } => write!(f, "{} exposes up to {index}", name(leader)),
             Infer { region, index } => write!(f, "{} infers up to {index}", name(region)),
+            Client(Step::Send) => write!(f, "B sends its proposal"),
+            Client(Step::Take { term }) => write!(f, "term {term}'s leader appends the proposal"),
+            Client(Step::Refuse { term }) => write!(f, "term {term}'s leader refuses the proposal"),
+            Client(Step::Believe { term }) => write!(f, "B believes the refusal of term {term}"),
+            Client(Step::Read { region }) => write!(f, "a read begins at {}", name(region)),
+            Client(Step::Answer) => write!(f, "the read is answered"),
         }
     }
 }

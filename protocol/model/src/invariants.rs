@@ -1,12 +1,12 @@
 //! What must hold in every state, and what a search must have met to mean anything.
+use crate::clients::Fate;
 use crate::log::Log;
 use crate::state::*;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The invariants of `docs/protocol.md` that a state shows. I5 (linearizability) follows from I3 and is the
-/// simulator's to check.
+/// The invariants of `docs/protocol.md` that a state shows.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Invariant {
     /// At most one leader in a term: Raft's election safety, under all the others.
@@ -21,16 +21,22 @@ pub enum Invariant {
     TwoCopies,
     /// I6: the witness never has to cut below its base.
     WindowStays,
+    /// A proposal is exposed at most once, and not at all if its origin said so (T4).
+    ProposedOnce,
+    /// I5: a strong read returns what was exposed before it began, or something newer, and only what is exposed.
+    ReadsExposed,
 }
 
 impl Invariant {
-    pub const ALL: [Invariant; 6] = [
+    pub const ALL: [Invariant; 8] = [
         Invariant::OneLeader,
         Invariant::ExposedAgrees,
         Invariant::LeaderComplete,
         Invariant::LeaseComplete,
         Invariant::TwoCopies,
         Invariant::WindowStays,
+        Invariant::ProposedOnce,
+        Invariant::ReadsExposed,
     ];
 
     pub fn name(self) -> &'static str {
@@ -41,6 +47,8 @@ impl Invariant {
             Invariant::LeaseComplete => "I3 a lease has everything exposed",
             Invariant::TwoCopies => "I4 two durable copies",
             Invariant::WindowStays => "I6 the witness never cuts below its base",
+            Invariant::ProposedOnce => "T4 a proposal is exposed once, a refused one never",
+            Invariant::ReadsExposed => "I5 a read is exposed and not stale",
         }
     }
 
@@ -59,6 +67,11 @@ impl Invariant {
             }
             Invariant::TwoCopies => (1..=seen.len()).all(|index| copies(state, index) >= 2),
             Invariant::WindowStays => !state.seen.cut_below_base,
+            Invariant::ProposedOnce => {
+                let proposal = &state.clients.proposal;
+                proposal.exposed(&state.seen) <= usize::from(proposal.fate != Fate::Refused)
+            }
+            Invariant::ReadsExposed => !state.clients.misread,
         }
     }
 
@@ -94,9 +107,19 @@ pub enum Milestone {
     WitnessLease,
     /// A promise activated after a crash.
     LeaseAfterCrash,
+    /// The proposal was sent in a second term.
+    Retried,
+    /// It was refused for good after that.
+    RefusedAfterRetry,
+    /// A read waited for what was pending.
+    ReadWaited,
 }
 
 impl Milestone {
+    /// Of searches with proposals and reads.
+    pub const OF_CLIENTS: [Milestone; 3] = [Milestone::Retried, Milestone::RefusedAfterRetry, Milestone::ReadWaited];
+
+    /// Of the others.
     pub const ALL: [Milestone; 7] = [
         Milestone::AdoptedTail,
         Milestone::InferredFirst,
@@ -118,6 +141,9 @@ impl fmt::Display for Milestone {
             Milestone::TwoLeases => "two leases with three entries exposed",
             Milestone::WitnessLease => "a lease on the witness's promise",
             Milestone::LeaseAfterCrash => "a promise activated after a crash",
+            Milestone::Retried => "a proposal was sent in a second term",
+            Milestone::RefusedAfterRetry => "a proposal was refused after that",
+            Milestone::ReadWaited => "a read waited for what was pending",
         })
     }
 }
@@ -138,6 +164,7 @@ impl Coverage {
 
     pub fn reached(&self) -> Vec<Milestone> {
         let bits = self.0.load(Ordering::Relaxed);
-        Milestone::ALL.into_iter().filter(|&milestone| bits & 1 << milestone as u32 != 0).collect()
+        let all = Milestone::ALL.into_iter().chain(Milestone::OF_CLIENTS);
+        all.filter(|&milestone| bits & 1 << milestone as u32 != 0).collect()
     }
 }

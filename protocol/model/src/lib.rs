@@ -10,8 +10,10 @@
 //!   state        nodes, promises, what was said in each term; what the world has seen
 //!   commit       who may expose what: the commit rule and the follower's inference
 //!   action       what may happen: elections, appends, disks, crashes, promises
+//!   clients      a proposal that is retried, a read that waits
 //!   settle       what happens by itself after each action; canonical form
 //!   invariants   what must hold in every state, and what must be reached in some
+//!   plan         the searches that are run by name
 //!   search       stateright, bounds, results
 //!   trace        a counterexample as a table
 //! ```
@@ -32,14 +34,15 @@
 //! property test beside the real core). Between the holder's end and the promise's the gate only holds back more,
 //! which can hide a failure but not make one.
 //!
-//! Left out: more regions than two, membership changes, checkpoints, retried proposals, PreVote (which protects
-//! liveness only), waiting readers, and payloads.
+//! Left out: more regions than two, membership changes, checkpoints, PreVote (which protects liveness only), and payloads.
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod clients;
 mod commit;
 pub mod invariants;
 pub mod log;
+pub mod plan;
 pub mod rules;
 pub mod search;
 mod settle;

@@ -27,12 +27,18 @@ pub enum Rule {
     InferOwnTerm,
     WindowRegionsDurable,
     WindowCommitted,
+    IdOnce,
+    DecideOnce,
+    RefusalOfLatestTerm,
+    RefusalAwaitsCommit,
+    ReadWaits,
+    ReadAtReceived,
 }
 
 use Rule::*;
 
 impl Rule {
-    pub const ALL: [Rule; 22] = [
+    pub const ALL: [Rule; 28] = [
         GateVisibility,
         OwnPromisesGate,
         WitnessPromisesGate,
@@ -55,7 +61,17 @@ impl Rule {
         InferOwnTerm,
         WindowRegionsDurable,
         WindowCommitted,
+        IdOnce,
+        DecideOnce,
+        RefusalOfLatestTerm,
+        RefusalAwaitsCommit,
+        ReadWaits,
+        ReadAtReceived,
     ];
+
+    /// Those of them that are about proposals and reads, which only a search with those can miss.
+    pub const OF_CLIENTS: [Rule; 6] =
+        [IdOnce, DecideOnce, RefusalOfLatestTerm, RefusalAwaitsCommit, ReadWaits, ReadAtReceived];
 
     /// As the command line spells it, and what the rule says.
     fn text(self) -> (&'static str, &'static str) {
@@ -82,6 +98,12 @@ impl Rule {
             InferOwnTerm => ("infer-own-term", "inference only for entries of the current term"),
             WindowRegionsDurable => ("window-regions-durable", "the window's base is durable in every region"),
             WindowCommitted => ("window-committed", "the window's base is committed"),
+            IdOnce => ("id-once", "a leader does not append a proposal that its log holds"),
+            DecideOnce => ("decide-once", "a leader decides on a proposal once in its term"),
+            RefusalOfLatestTerm => ("refusal-of-latest-term", "a refusal counts only in the term of the latest send"),
+            RefusalAwaitsCommit => ("refusal-awaits-commit", "after a retry it counts only once its term has a commit"),
+            ReadWaits => ("read-waits", "a read waits for what is pending at or below its snapshot"),
+            ReadAtReceived => ("read-at-received", "a read at the leader begins at the last entry received"),
         }
     }
 

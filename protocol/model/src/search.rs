@@ -21,6 +21,10 @@ pub struct Bounds {
     pub grants: u8,
     /// Whether the regions have promised each other at the start.
     pub leases: bool,
+    /// Whether a region proposes something, and retries it.
+    pub proposes: bool,
+    /// Strong reads.
+    pub reads: u8,
     pub pace: Pace,
 }
 
@@ -28,12 +32,14 @@ impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "terms {}, log {}, crashes {}, grants {}, {}{}",
+            "terms {}, log {}, crashes {}, grants {}, {}{}{}{}",
             self.terms,
             self.log,
             self.crashes,
             self.grants,
             if self.leases { "leases" } else { "no leases" },
+            if self.proposes { ", a proposal" } else { "" },
+            if self.reads > 0 { ", a read" } else { "" },
             if self.pace == Pace::Lazy { ", lazy" } else { "" }
         )
     }

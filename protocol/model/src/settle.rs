@@ -3,6 +3,7 @@
 //! An eager search does all of it after each action: nodes acknowledge, holders activate, leaders and followers expose.
 //! A lazy one makes each an action of its own, to check at small bounds what the crate's head argues: that being eager
 //! loses no failure.
+use crate::clients;
 use crate::commit::{follower_infers, leader_exposes};
 use crate::invariants::{Coverage, Milestone};
 use crate::log::Log;
@@ -184,6 +185,7 @@ fn canonicalize(state: &mut State, rules: Rules) {
             term.window = 0;
         }
     }
+    clients::canonicalize(state, rules);
     for node in &mut state.nodes {
         let has_leader = state.terms[usize::from(node.term)].leader.is_some();
         if has_leader && rules.hold(Rule::VoteDurable) {

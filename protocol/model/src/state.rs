@@ -2,6 +2,7 @@
 //!
 //! Everything is small and fixed in size; a state is copied for each successor. Fields that no later event can depend
 //! on are zeroed by `settle`, so that states that differ in nothing that matters are the same state.
+use crate::clients::Clients;
 use crate::log::Log;
 
 pub const NODES: usize = 3;
@@ -28,6 +29,7 @@ pub struct State {
     /// By term; 0 is unused.
     pub terms: [Term; TERM_MAX as usize + 1],
     pub seen: Seen,
+    pub clients: Clients,
     pub crashes: u8,
     pub grants: u8,
 }

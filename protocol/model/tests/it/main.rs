@@ -5,10 +5,13 @@
 use std::fmt::Write;
 use std::time::Duration;
 use trivet_model::invariants::Milestone;
+use trivet_model::plan;
 use trivet_model::{Bounds, Pace, Report, Rule, Rules, Search};
 
-const LEASES: Bounds = Bounds { terms: 2, log: 2, crashes: 1, grants: 1, leases: true, pace: Pace::Eager };
-const NO_LEASES: Bounds = Bounds { terms: 3, log: 3, crashes: 1, grants: 0, leases: false, pace: Pace::Eager };
+const LEASES: Bounds =
+    Bounds { terms: 2, log: 2, crashes: 1, grants: 1, leases: true, proposes: false, reads: 0, pace: Pace::Eager };
+const NO_LEASES: Bounds =
+    Bounds { terms: 3, log: 3, crashes: 1, grants: 0, leases: false, proposes: false, reads: 0, pace: Pace::Eager };
 
 /// Ends with every state visited or a counterexample; anything else is a failure.
 fn search(bounds: Bounds, removed: &[Rule]) -> Report {
@@ -50,32 +53,12 @@ fn sound_over_three_terms() {
 
 #[test]
 fn every_rule_is_missed_when_it_is_gone() {
-    let leases = |rule| (rule, LEASES);
-    let table = [
-        leases(Rule::GateVisibility),
-        leases(Rule::OwnPromisesGate),
-        leases(Rule::WitnessPromisesGate),
-        leases(Rule::DeposedPromisesGate),
-        leases(Rule::GateCountsDurable),
-        leases(Rule::ActivateWithLast),
-        leases(Rule::PromiserRemembers),
-        leases(Rule::BootInPromise),
-        leases(Rule::AdoptTail),
-        leases(Rule::UpToDateVote),
-        leases(Rule::VoteDurable),
-        leases(Rule::AckMatched),
-        leases(Rule::InferLeaderDurable),
-        leases(Rule::InferOwnDurable),
-        leases(Rule::WindowRegionsDurable),
-        (Rule::OwnTermCommit, Bounds { terms: 4, crashes: 0, ..NO_LEASES }),
-    ];
     let mut drawing = String::new();
-    for (rule, bounds) in table {
-        writeln!(drawing, "{rule:<24} {}", verdict(&search(bounds, &[rule]))).expect("a string takes all");
+    for (removed, bounds) in plan::missed() {
+        let names: Vec<&str> = removed.iter().map(|rule| rule.name()).collect();
+        let verdict = verdict(&search(bounds, &removed));
+        writeln!(drawing, "{:<24} {verdict}", names.join(" and ")).expect("a string takes all");
     }
-    let pair = [Rule::WitnessSyncsBeforeVote, Rule::DonorUnchanged];
-    let both = search(Bounds { terms: 2, ..NO_LEASES }, &pair);
-    writeln!(drawing, "{} and {}: {}", pair[0], pair[1], verdict(&both)).expect("a string takes all");
     assert_eq!(
         drawing,
         "\
@@ -95,24 +78,51 @@ infer-leader-durable     I4 two durable copies in 3 steps
 infer-own-durable        I4 two durable copies in 3 steps
 window-regions-durable   I4 two durable copies in 6 steps
 own-term-commit          I2 leaders are complete in 12 steps
-witness-syncs-before-vote and donor-unchanged: I2 leaders are complete in 11 steps
+id-once                  T4 a proposal is exposed once, a refused one never in 13 steps
+decide-once              T4 a proposal is exposed once, a refused one never in 7 steps
+refusal-of-latest-term   T4 a proposal is exposed once, a refused one never in 11 steps
+refusal-awaits-commit    T4 a proposal is exposed once, a refused one never in 14 steps
+read-waits               I5 a read is exposed and not stale in 3 steps
+read-at-received         I5 a read is exposed and not stale in 7 steps
+witness-syncs-before-vote and donor-unchanged I2 leaders are complete in 11 steps
 "
     );
+}
+
+#[test]
+fn every_rule_is_either_missed_or_said_not_to_be() {
+    for rule in Rule::ALL {
+        let missed = plan::missed().iter().any(|(removed, _)| removed == &[rule]);
+        assert!(missed != plan::NOT_MISSED.contains(&rule), "{rule}");
+    }
+}
+
+#[test]
+fn sound_with_a_proposal_that_is_retried() {
+    let report = assert_sound(Bounds { crashes: 0, proposes: true, ..NO_LEASES });
+    for milestone in [Milestone::Retried, Milestone::RefusedAfterRetry] {
+        assert!(report.reached.contains(&milestone), "{milestone} is not reached");
+    }
+}
+
+#[test]
+fn sound_with_a_read_that_waits_and_a_restart() {
+    let report = assert_sound(Bounds { log: 3, crashes: 0, grants: 0, reads: 1, ..LEASES });
+    assert_sound(Bounds { grants: 0, reads: 1, ..LEASES });
+    assert!(report.reached.contains(&Milestone::ReadWaited));
+    assert_sound(Bounds { terms: 1, crashes: 0, grants: 0, reads: 1, pace: Pace::Lazy, ..LEASES });
+}
+
+#[test]
+fn sound_over_several_restarts() {
+    assert_sound(Bounds { crashes: 3, grants: 0, ..LEASES });
 }
 
 /// Honest about what the model does not show: each of these alone may go, within these bounds. They are kept; why is
 /// in `docs/protocol-model.md`. One that is missed after all fails here, so that the list only shrinks.
 #[test]
 fn rules_that_are_not_missed_alone() {
-    let not_missed = [
-        Rule::WitnessPromisesLeader,
-        Rule::WitnessSyncsBeforeVote,
-        Rule::DonorUnchanged,
-        Rule::SyncBeforeLead,
-        Rule::InferOwnTerm,
-        Rule::WindowCommitted,
-    ];
-    for rule in not_missed {
+    for rule in plan::NOT_MISSED {
         for bounds in [LEASES, NO_LEASES] {
             assert_eq!(verdict(&search(bounds, &[rule])), "not missed", "{rule} within {bounds}");
         }
@@ -128,7 +138,7 @@ fn eager_and_lazy_searches_agree() {
     let reason = |bounds, removed: &[Rule]| search(bounds, removed).finding.map(|finding| finding.invariant);
     assert_eq!(reason(eager, &[]), None);
     assert_eq!(reason(lazy, &[]), None);
-    for rule in Rule::ALL {
+    for rule in Rule::ALL.into_iter().filter(|rule| !Rule::OF_CLIENTS.contains(rule)) {
         assert_eq!(reason(eager, &[rule]), reason(lazy, &[rule]), "without {rule}");
     }
 }
