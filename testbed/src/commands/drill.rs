@@ -2,9 +2,9 @@
 use super::{start_private, write_json};
 use crate::cli::{DrillArguments, DrillChoice};
 use crate::distances;
-use crate::drills::archive::{self, Archive, Line, Run};
+use crate::drills::archive::{self, Archive, Line, Run, Spread};
 use crate::drills::rolling::{self, RollingReport};
-use crate::drills::{Drill, DrillReport, Recorded, Settings, render, render_summary, run};
+use crate::drills::{Drill, DrillReport, Recorded, Settings, render, render_spreads, render_summary, run};
 use crate::layout::config::{Auth, Testing};
 use crate::private::Private;
 use crate::signals::{Interrupted, StopSignals};
@@ -92,6 +92,9 @@ pub async fn drill(data: Option<&Path>, arguments: DrillArguments) -> Result<boo
     let Session { lines, reports, rolled, failures, archive, .. } = session;
     if lines.len() > 1 {
         say(render_summary(&lines));
+    }
+    if let Some(text) = render_spreads(&Spread::of(&lines)) {
+        say(text);
     }
     if let Some(archive) = &archive {
         say(format!("report: {}", archive.folder().join("report.html").display()));

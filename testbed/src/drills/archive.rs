@@ -30,6 +30,9 @@ pub struct Line {
     pub passed: bool,
     pub writes_away: String,
     pub reads_away: String,
+    /// Of the region that must serve; none where none must.
+    pub writes_away_ms: Option<f64>,
+    pub reads_away_ms: Option<f64>,
     pub acknowledged: usize,
     pub lost: usize,
     pub unknown: usize,
@@ -43,14 +46,19 @@ impl Line {
     pub fn of(name: &str, report: &DrillReport) -> Line {
         let worst = |away: fn(&RegionMeasure) -> Duration| {
             let serving = report.regions.values().filter(|measured| measured.side == Side::Serves);
-            serving.map(away).max().map_or("-".into(), duration)
+            serving.map(away).max()
         };
+        let (writes, reads) = (worst(|measured| measured.writes.away), worst(|measured| measured.reads.away));
+        let told = |away: Option<Duration>| away.map_or("-".into(), duration);
+        let milliseconds = |away: Option<Duration>| away.map(|away| away.as_micros() as f64 / 1e3);
         let anomalies: usize = report.histories.iter().map(|judged| judged.anomalies.len()).sum();
         Line {
             name: name.to_owned(),
             passed: report.passed,
-            writes_away: worst(|measured| measured.writes.away),
-            reads_away: worst(|measured| measured.reads.away),
+            writes_away: told(writes),
+            reads_away: told(reads),
+            writes_away_ms: milliseconds(writes),
+            reads_away_ms: milliseconds(reads),
             acknowledged: report.rows.acknowledged,
             lost: report.rows.lost,
             unknown: report.rows.unknown,
@@ -74,6 +82,52 @@ impl Line {
             ..Line::default()
         }
     }
+}
+
+/// How a drill that was run several times came out.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Spread {
+    pub drill: String,
+    pub times: usize,
+    pub failed: usize,
+    pub lost: usize,
+    /// Median, 95 of 100, and the worst, in milliseconds.
+    pub writes_away: Option<[f64; 3]>,
+    pub reads_away: Option<[f64; 3]>,
+}
+
+impl Spread {
+    /// Of the drills that were run more than once, in the order of the lines.
+    pub fn of(lines: &[Line]) -> Vec<Spread> {
+        let drill = |line: &Line| line.name.split('.').next().unwrap_or_default().to_owned();
+        let mut names: Vec<String> = Vec::new();
+        for line in lines {
+            let name = drill(line);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let spreads = names.into_iter().map(|name| {
+            let own: Vec<&Line> = lines.iter().filter(|line| drill(line) == name).collect();
+            Spread {
+                times: own.len(),
+                failed: own.iter().filter(|line| !line.passed).count(),
+                lost: own.iter().map(|line| line.lost).sum(),
+                writes_away: spread(own.iter().filter_map(|line| line.writes_away_ms).collect()),
+                reads_away: spread(own.iter().filter_map(|line| line.reads_away_ms).collect()),
+                drill: name,
+            }
+        });
+        spreads.filter(|spread| spread.times > 1).collect()
+    }
+}
+
+fn spread(mut values: Vec<f64>) -> Option<[f64; 3]> {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    // The least value that so many of all do not exceed.
+    let at = |share: f64| values[((values.len() as f64 * share).ceil() as usize).saturating_sub(1).min(last)];
+    Some([at(0.5), at(0.95), values[last]])
 }
 
 /// How the drills of a run are run.
@@ -216,6 +270,29 @@ mod tests {
 
     fn run() -> Run {
         Run { seconds: 6.0, clients: 12, distances: "60ms".into(), network: "relay".into(), sabotage: None }
+    }
+
+    #[test]
+    fn repeats_are_counted_together() {
+        let line = |name: String, away: f64, passed| Line {
+            name,
+            passed,
+            writes_away_ms: Some(away),
+            lost: usize::from(!passed),
+            ..Line::default()
+        };
+        let mut lines = vec![line("kill-leader".into(), 100.0, true), line("cut-regions".into(), 1.0, true)];
+        lines.extend((2..=100).map(|time| line(format!("kill-leader.{time}"), f64::from(time) * 100.0, time != 7)));
+        let found = Spread::of(&lines);
+        let expected = Spread {
+            drill: "kill-leader".into(),
+            times: 100,
+            failed: 1,
+            lost: 1,
+            writes_away: Some([5000.0, 9500.0, 10_000.0]),
+            reads_away: None,
+        };
+        assert_eq!(found, [expected]);
     }
 
     #[test]

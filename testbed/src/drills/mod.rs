@@ -26,5 +26,5 @@ mod series;
 mod watch;
 
 pub use catalogue::{Drill, Plan, Side};
-pub use report::{DrillReport, render, render_summary};
+pub use report::{DrillReport, render, render_spreads, render_summary};
 pub use run::{Recorded, Settings, run};

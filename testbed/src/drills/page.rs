@@ -1,6 +1,6 @@
 //! The HTML report of a run: one file that needs no other, a section for each drill.
 use super::DrillReport;
-use super::archive::Line;
+use super::archive::{Line, Spread};
 use super::chart::{Picture, draw};
 use super::rolling::{self, RollingReport};
 use crate::check::transactions::Judged;
@@ -76,11 +76,27 @@ pub fn page(subtitle: &str, lines: &[Line], sections: &[String]) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n\
          <title>Trivet drills</title><style>{STYLE}</style></head><body><main>\n\
-         <h1>Trivet drills</h1><p>{} {}</p>\n<div class=\"card wide\"><table>{table}</table></div>\n{}\n</main></body></html>\n",
+         <h1>Trivet drills</h1><p>{} {}</p>\n<div class=\"card wide\"><table>{table}</table></div>\n{}{}\n</main></body></html>\n",
         told,
         escape(subtitle),
+        spreads(&Spread::of(lines)),
         sections.join("\n")
     )
+}
+
+fn spreads(spreads: &[Spread]) -> String {
+    if spreads.is_empty() {
+        return String::new();
+    }
+    let header =
+        ["drill", "times", "failed", "lost", "writes away: p50", "p95", "worst", "reads away: p50", "p95", "worst"];
+    let mut table = row("th", &header.map(String::from));
+    for spread in spreads {
+        let counts = [spread.times, spread.failed, spread.lost].map(|count| count.to_string());
+        let cells = [escape(&spread.drill)].into_iter().chain(counts).chain(spread.times_told());
+        table += &row("td", &cells.collect::<Vec<_>>());
+    }
+    format!("<div class=\"card wide\"><table>{table}</table></div>\n")
 }
 
 pub fn section(name: &str, report: &DrillReport) -> Result<String> {

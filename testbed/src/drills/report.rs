@@ -1,5 +1,5 @@
 //! The result of a drill: what an operator asks, as JSON and as a picture.
-use super::archive::Line;
+use super::archive::{Line, Spread};
 use super::measure::{Phases, RegionMeasure};
 use super::run::{Played, Settings};
 use super::series::{Series, series};
@@ -300,6 +300,47 @@ pub fn render_summary(lines: &[Line]) -> String {
         ]);
     }
     out.to_string()
+}
+
+/// One line a drill that was run several times; nothing if none was.
+pub fn render_spreads(spreads: &[Spread]) -> Option<String> {
+    let mut out = table(&[
+        "drill",
+        "times",
+        "failed",
+        "lost",
+        "writes away: p50",
+        "p95",
+        "worst",
+        "reads away: p50",
+        "p95",
+        "worst",
+    ]);
+    for spread in spreads {
+        let bad = |count: usize| cell(if count == 0 { Tone::Plain } else { Tone::Bad }, count);
+        let mut row = vec![
+            cell(Tone::Plain, &spread.drill),
+            cell(Tone::Plain, spread.times),
+            bad(spread.failed),
+            bad(spread.lost),
+        ];
+        row.extend(spread.times_told().into_iter().map(|text| cell(Tone::Plain, text)));
+        out.add_row(row);
+    }
+    (!spreads.is_empty()).then(|| out.to_string())
+}
+
+impl Spread {
+    /// Of writes, then of reads.
+    pub fn times_told(&self) -> [String; 6] {
+        let told = |times: Option<[f64; 3]>, index: usize| {
+            times.map_or("-".to_owned(), |times| duration(Duration::from_secs_f64(times[index] / 1e3)))
+        };
+        [0, 1, 2, 3, 4, 5].map(|index| match index {
+            0..3 => told(self.writes_away, index),
+            _ => told(self.reads_away, index - 3),
+        })
+    }
 }
 
 #[cfg(test)]
