@@ -146,12 +146,18 @@ pub enum What {
     Find { id: i64, found: bool },
     /// A column or an index comes or goes.
     Define { statement: String },
+    /// Many rows in one transaction, larger than what travels in one piece.
+    Bulk { batch: i64 },
+    /// How many rows of such a batch there are.
+    Weigh { batch: i64, rows: i64 },
 }
 
 impl What {
     /// Of all workloads, so that one that did nothing is noticed.
-    pub const KINDS: [&str; 12] =
-        ["lists", "cells", "turn", "walk", "claim", "parent", "adopt", "orphan", "draw", "mark", "find", "define"];
+    pub const KINDS: [&str; 14] = [
+        "lists", "cells", "turn", "walk", "claim", "parent", "adopt", "orphan", "draw", "mark", "find", "define",
+        "bulk", "weigh",
+    ];
 
     pub fn kind(&self) -> &'static str {
         match self {
@@ -167,6 +173,8 @@ impl What {
             What::Mark { .. } => "mark",
             What::Find { .. } => "find",
             What::Define { .. } => "define",
+            What::Bulk { .. } => "bulk",
+            What::Weigh { .. } => "weigh",
         }
     }
 }

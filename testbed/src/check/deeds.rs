@@ -2,7 +2,7 @@
 //! what was refused does not; and each workload's own invariant.
 use super::{Broken, Violation, some_of};
 use crate::history::{Code, Deed, Moment, Outcome, What};
-use crate::load::{DeedContents, RING};
+use crate::load::{BULK, DeedContents, RING};
 use crate::place::Place;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -42,6 +42,34 @@ pub fn check(deeds: &[Deed], found: &BTreeMap<Place, DeedContents>) -> Vec<Viola
     violations.extend(family(deeds, found));
     violations.extend(draws(deeds));
     violations.extend(marks(deeds, found));
+    violations.extend(batches(deeds, found));
+    violations
+}
+
+/// All of a batch is there, or nothing of it.
+fn batches(deeds: &[Deed], found: &BTreeMap<Place, DeedContents>) -> Vec<Violation> {
+    let mut rows = Rows::default();
+    let mut halves = Vec::new();
+    for deed in deeds {
+        match deed.what {
+            What::Bulk { batch } => rows.add(batch, &deed.outcome, true),
+            What::Weigh { batch, rows } if deed.outcome == Outcome::Done && rows != 0 && rows != BULK => {
+                halves.push(format!("{rows} rows of batch {batch} in region {}", deed.region));
+            }
+            _ => {}
+        }
+    }
+    for (region, contents) in found {
+        let partial = contents.bulk.iter().filter(|(_, rows)| *rows != BULK);
+        halves
+            .extend(partial.map(|(batch, rows)| format!("{rows} rows of batch {batch} in region {region} at the end")));
+    }
+    let halves =
+        told(Broken::Isolation, &halves, |count, some| format!("{count} times {BULK} rows were seen in part: {some}"));
+    let mut violations: Vec<Violation> = halves.into_iter().collect();
+    for (region, contents) in found {
+        violations.extend(rows.compare("batches", *region, &contents.bulk.iter().map(|(batch, _)| *batch).collect()));
+    }
     violations
 }
 
@@ -248,7 +276,7 @@ mod tests {
         let counts = count(&all);
         assert_eq!(counts["walk"], Count { not_done: 1, ..Count::default() });
         let told = idle(&counts).expect("most did nothing").evidence;
-        assert!(told.starts_with("11 kinds of deeds were never done: adopt, cells"), "{told}");
+        assert!(told.starts_with("13 kinds of deeds were never done: adopt, bulk"), "{told}");
     }
 
     #[test]
@@ -299,6 +327,23 @@ mod tests {
         assert_eq!(family(&[], &[], &[parent.clone(), adopt(5, true)]), [Broken::Lost, Broken::Lost]);
         assert_eq!(family(&[1], &[], &[parent.clone(), remove(Outcome::Done)]), [Broken::Revived]);
         assert_eq!(family(&[], &[], &[parent, remove(unknown())]), []);
+    }
+
+    #[test]
+    fn a_batch_is_there_or_not() {
+        let bulk = |outcome| deed(What::Bulk { batch: 1 }, outcome);
+        let weigh = |rows| deed(What::Weigh { batch: 1, rows }, Outcome::Done);
+        let with = |rows: &[(i64, i64)]| rows.to_vec();
+        let table: [(Vec<Deed>, Vec<(i64, i64)>, Vec<Broken>); 5] = [
+            (vec![bulk(Outcome::Done), weigh(0), weigh(BULK)], with(&[(1, BULK)]), vec![]),
+            (vec![bulk(Outcome::Done), weigh(3)], with(&[(1, BULK)]), vec![Broken::Isolation]),
+            (vec![bulk(Outcome::Done)], with(&[(1, BULK - 1)]), vec![Broken::Isolation]),
+            (vec![bulk(Outcome::Done)], with(&[]), vec![Broken::Lost]),
+            (vec![bulk(Outcome::NotDone(Code::of("40001")))], with(&[(1, BULK)]), vec![Broken::Revived]),
+        ];
+        for (deeds, rows, expected) in table {
+            assert_eq!(broken(&deeds, |contents| contents.bulk = rows), expected, "{deeds:?}");
+        }
     }
 
     #[test]

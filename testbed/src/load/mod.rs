@@ -27,7 +27,7 @@ mod deeds;
 mod pulse;
 mod tables;
 
-pub use deeds::{DeedContents, RING};
+pub use deeds::{BULK, DeedContents, RING};
 pub use pulse::{Pulse, Stalls};
 pub use tables::{ACCOUNTS, OPENING_BALANCE, Tables, UNDEFINED_TABLE};
 

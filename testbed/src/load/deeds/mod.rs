@@ -10,6 +10,7 @@
 //!   draws     values of a sequence                                    each is given once
 //!   columns   a table is written and read while columns and indexes   no row is lost to a definition
 //!             come and go
+//!   bulk      transactions of megabytes, which travel in parts        all of it or nothing
 //! ```
 //!
 //! L1 and L2 of [`super`] hold here too. Workers rest between deeds: they are there to be judged, not to fill the machine.
@@ -18,6 +19,7 @@ mod ring;
 mod rows;
 mod tables;
 
+pub use rows::BULK;
 pub use tables::{DeedContents, DeedTables, RING};
 
 use super::Shared;
@@ -46,11 +48,12 @@ pub(super) enum Craft {
     Draws,
     Rows,
     Columns,
+    Bulk,
 }
 
 impl Craft {
     /// And how many in each region.
-    pub(super) const ALL: [(Craft, usize); 8] = [
+    pub(super) const ALL: [(Craft, usize); 9] = [
         (Craft::Lists, 3),
         (Craft::Cells, 2),
         (Craft::Ring, 1),
@@ -59,6 +62,7 @@ impl Craft {
         (Craft::Draws, 1),
         (Craft::Rows, 1),
         (Craft::Columns, 1),
+        (Craft::Bulk, 1),
     ];
 
     fn rest(self) -> Duration {
@@ -68,6 +72,7 @@ impl Craft {
             Craft::Draws => 40,
             // Of both regions: a definition waits for those who use the table, and they for it.
             Craft::Columns => 900,
+            Craft::Bulk => 400,
         })
     }
 }
@@ -83,6 +88,8 @@ pub(super) struct Counters {
     /// The row that was acknowledged last, for whoever looks.
     marked: AtomicI64,
     columns: AtomicI64,
+    /// The batch that was begun last.
+    batches: AtomicI64,
 }
 
 impl Counters {
@@ -90,7 +97,15 @@ impl Counters {
         let zero = || AtomicI64::new(0);
         // 0 wrote the registers as they were at first.
         let process = AtomicU64::new(1);
-        Counters { process, value: AtomicI64::new(1), claims: zero(), parents: zero(), marked: zero(), columns: zero() }
+        Counters {
+            process,
+            value: AtomicI64::new(1),
+            claims: zero(),
+            parents: zero(),
+            marked: zero(),
+            columns: zero(),
+            batches: zero(),
+        }
     }
 
     pub(super) fn process(&self) -> u64 {
@@ -156,6 +171,7 @@ impl Worker {
             Craft::Draws => self.draw(session).await,
             Craft::Rows => self.row(session).await,
             Craft::Columns => self.column(session).await,
+            Craft::Bulk => self.bulk(session).await,
         };
         let ended = self.shared.history.now();
         let marked = match what {

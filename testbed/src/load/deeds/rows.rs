@@ -13,6 +13,9 @@ const CLAIMS_OF_A_NAME: i64 = 4;
 /// Among how many of the last parents one is chosen.
 const PARENTS_IN_USE: i64 = 6;
 
+/// Rows of a batch, which together are more than a record may be.
+pub const BULK: i64 = 2500;
+
 type Answer = (What, Result<(), Failure>);
 
 impl Worker {
@@ -84,6 +87,25 @@ impl Worker {
         match within(ANSWER_WITHIN, answer).await {
             Ok(rows) => (What::Find { id, found: !rows.is_empty() }, Ok(())),
             Err(failure) => (What::Find { id, found: false }, Err(failure)),
+        }
+    }
+
+    /// A batch, then a look at the one that was begun last, in whichever region: it may be under way.
+    pub(super) async fn bulk(&self, session: &Session) -> Answer {
+        let bulk = &self.tables().bulk;
+        if self.turn % 2 == 1 {
+            let batch = self.shared.counters.batches.fetch_add(1, Ordering::Relaxed) + 1;
+            let text = format!(
+                "INSERT INTO {bulk} (batch, id, filler) SELECT $1, g, repeat(md5(g::text), 20) FROM generate_series(1, {BULK}) AS g"
+            );
+            return (What::Bulk { batch }, self.execute(session, &text, &[(&batch, Type::INT8)]).await.map(drop));
+        }
+        let batch = self.shared.counters.batches.load(Ordering::Relaxed);
+        let text = format!("SELECT count(*) FROM {bulk} WHERE batch = $1");
+        let answer = async { session.client.query_typed(&text, &[(&batch, Type::INT8)]).await };
+        match within(ANSWER_WITHIN, answer).await {
+            Ok(rows) => (What::Weigh { batch, rows: rows.first().map_or(0, |row| row.get(0)) }, Ok(())),
+            Err(failure) => (What::Weigh { batch, rows: 0 }, Err(failure)),
         }
     }
 

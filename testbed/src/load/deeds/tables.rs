@@ -19,6 +19,7 @@ pub struct DeedTables {
     pub(super) children: String,
     pub(super) wide: String,
     pub(super) draws: String,
+    pub(super) bulk: String,
 }
 
 /// What a region holds at the end.
@@ -31,6 +32,8 @@ pub struct DeedContents {
     /// Id and parent.
     pub children: Vec<(i64, i64)>,
     pub wide: Vec<i64>,
+    /// Batches, and how many rows each has.
+    pub bulk: Vec<(i64, i64)>,
 }
 
 impl DeedTables {
@@ -45,11 +48,12 @@ impl DeedTables {
             children: table("children"),
             wide: table("wide"),
             draws: table("draws"),
+            bulk: table("bulk"),
         }
     }
 
     pub(in crate::load) fn definitions(&self) -> Vec<String> {
-        let DeedTables { lists, cells, ring, claims, parents, children, wide, draws } = self;
+        let DeedTables { lists, cells, ring, claims, parents, children, wide, draws, bulk } = self;
         let list = |count: i32, value: fn(i32) -> i32| {
             (0..count).map(|id| format!("({id}, {})", value(id))).collect::<Vec<_>>().join(", ")
         };
@@ -62,14 +66,15 @@ impl DeedTables {
             format!("CREATE TABLE {children} (id bigint PRIMARY KEY, parent bigint NOT NULL REFERENCES {parents})"),
             format!("CREATE TABLE {wide} (id bigint PRIMARY KEY, mark bigint NOT NULL)"),
             format!("CREATE SEQUENCE {draws}"),
+            format!("CREATE TABLE {bulk} (batch bigint, id bigint, filler text NOT NULL, PRIMARY KEY (batch, id))"),
             format!("INSERT INTO {cells} (id, value) VALUES {}", list(CELLS, |_| 0)),
             format!("INSERT INTO {ring} (id, next) VALUES {}", list(RING, |id| (id + 1) % RING)),
         ]
     }
 
     pub(in crate::load) fn drops(&self) -> Vec<String> {
-        let DeedTables { lists, cells, ring, claims, parents, children, wide, draws } = self;
-        let tables = [lists, cells, ring, claims, children, parents, wide];
+        let DeedTables { lists, cells, ring, claims, parents, children, wide, draws, bulk } = self;
+        let tables = [lists, cells, ring, claims, children, parents, wide, bulk];
         let tables = tables.into_iter().map(|table| format!("DROP TABLE IF EXISTS {table}"));
         tables.chain([format!("DROP SEQUENCE IF EXISTS {draws}")]).collect()
     }
@@ -118,6 +123,7 @@ impl DeedTables {
             parents: ids(&self.parents).await?,
             children: pairs("id, parent", &self.children).await?,
             wide: ids(&self.wide).await?,
+            bulk: pairs("batch, count(*)", &format!("{} GROUP BY batch", self.bulk)).await?,
         })
     }
 }
