@@ -75,8 +75,10 @@ pub struct Timing {
     pub election_max: Nanos,
     /// The witness is engaged when a region is silent for max(2 RTT, this).
     pub engage_after: Nanos,
-    /// A region without durable progress for this long is ejected (a later step).
+    /// A region without durable progress for this long, though something is owed, is ejected.
     pub eject_after: Nanos,
+    /// An ejected region must be near the log's end for this long before it is promised anything again.
+    pub readmit_after: Nanos,
     /// A proposal without verdict for this long, while no lease or leader is there, is answered `Unknown`.
     pub propose_give_up: Nanos,
     /// How long a leader waits for another entry before it tells that it is durable.
@@ -93,6 +95,7 @@ impl Default for Timing {
             election_max: 1600 * MILLISECOND,
             engage_after: 150 * MILLISECOND,
             eject_after: 500 * MILLISECOND,
+            readmit_after: 10_000 * MILLISECOND,
             propose_give_up: 600 * MILLISECOND,
             durable_notice_delay: MILLISECOND / 10,
         }
@@ -263,6 +266,13 @@ pub enum Event {
         node: NodeId,
     },
     PeerBack {
+        node: NodeId,
+    },
+    /// A region that stands still, or comes and goes, is promised nothing for a while: the others do not wait for it.
+    RegionEjected {
+        node: NodeId,
+    },
+    RegionReadmitted {
         node: NodeId,
     },
     /// This log no longer reaches back to where the peer's ends: it needs a checkpoint.

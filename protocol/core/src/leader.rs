@@ -9,6 +9,7 @@
 use crate::codec::proposal_checksum;
 use crate::commit::{Voter, committable};
 use crate::contact::Contact;
+use crate::ejection::{Change, Looks};
 use crate::io::*;
 use crate::machine::{Machine, Verdict};
 use crate::message::*;
@@ -365,6 +366,7 @@ impl Leader {
             peer.told_durable = node.disk.durable(); // the heartbeat says it
         }
         self.review_engagement(node, fx);
+        self.review_ejections(node, fx);
         self.spread_low_water(node, fx);
         if self.hand_over.as_ref().is_some_and(|hand_over| now >= hand_over.until) {
             self.hand_over = None;
@@ -379,6 +381,29 @@ impl Leader {
     /// Has the witness keep the log if a region may soon be without it (W2).
     pub fn review_engagement<M: Machine>(&mut self, node: &mut Node, fx: &mut Effects<'_, M>) {
         self.engagement.review(node, &mut self.peers, fx);
+    }
+
+    /// Goes on without a region that holds everybody up (`ejection`).
+    fn review_ejections<M: Machine>(&mut self, node: &Node, fx: &mut Effects<'_, M>) {
+        let now = node.clock();
+        let timing = node.timing();
+        let witnesses = || node.contacts.iter().filter(|contact| contact.kind == NodeKind::Witness);
+        let witness_is_heard = witnesses().any(|witness| !witness.is_silent(timing, now));
+        for peer in self.peers.iter_mut().filter(|peer| peer.kind == NodeKind::Region) {
+            let Some(contact) = node.contact(peer.node) else { continue };
+            let looks = Looks {
+                is_promised: node.leases.is_promised(peer.node, contact.boot, now),
+                is_silent: contact.is_silent(timing, now),
+                stands_still: peer.stands_still(now, timing.eject_after.max(4 * contact.round_trip)),
+                is_near: peer.is_near(now, contact.patience(timing)),
+                witness_is_heard,
+            };
+            match peer.ejection.review(looks, now, timing) {
+                Some(Change::Ejected) => fx.event(Event::RegionEjected { node: peer.node }),
+                Some(Change::Readmitted) => fx.event(Event::RegionReadmitted { node: peer.node }),
+                None => {}
+            }
+        }
     }
 
     fn spread_low_water<M: Machine>(&self, node: &mut Node, fx: &mut Effects<'_, M>) {
@@ -405,6 +430,11 @@ impl Leader {
             let Some(contact) = node.contact(peer.node) else { continue };
             let window = 20 * timing.heartbeat + 8 * contact.round_trip;
             // what has acknowledged nothing for so long may be rotten, and then waits for an entry that waits for it
+            if peer.ejection.is_ejected() {
+                peer.ends_approach();
+                places |= 1 << peer.place;
+                continue;
+            }
             if peer.durable == Index(0) && now.saturating_sub(self.since) >= window {
                 places |= 1 << peer.place;
                 continue;

@@ -12,6 +12,7 @@
 //! | `node` | what a node is in any role: term, vote, log, commit, whom it knows |
 //! | `follower`, `candidate`, `leader` | the three roles |
 //! | `early` | appends that came before what they follow |
+//! | `ejection` | when a leader goes on without a slow region, and takes it back |
 //! | `election` | whom a node votes for |
 //! | `commit` | how far a leader may expose its log |
 //! | `leases` | promises made and held |
@@ -35,6 +36,7 @@ mod contact;
 mod core;
 mod disk;
 mod early;
+mod ejection;
 mod election;
 mod follower;
 mod io;

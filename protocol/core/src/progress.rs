@@ -7,6 +7,7 @@
 //!   Probe: one append at a time  --- acknowledged --->  Stream: several in flight
 //! ```
 use crate::contact::Contact;
+use crate::ejection::Ejection;
 use crate::io::Ticket;
 use crate::types::*;
 use std::collections::VecDeque;
@@ -56,6 +57,9 @@ pub(crate) struct Progress {
     /// Where our log ended when we began to lead: what it held then is as old as can be.
     began_at: Index,
     approach: Option<Approach>,
+    pub ejection: Ejection,
+    /// When something new was last on its disk.
+    durable_at: Nanos,
 }
 
 /// A region that is brought near, as it was when this was last looked at.
@@ -99,6 +103,8 @@ impl Progress {
             marks: VecDeque::new(),
             began_at,
             approach: None,
+            ejection: Ejection::default(),
+            durable_at: now,
         }
     }
 
@@ -140,7 +146,10 @@ impl Progress {
     /// It says how far it is, in our term. `answers`: the message answers an append, and its sender had seen this token of
     /// ours.
     pub fn acknowledged(&mut self, received: Index, durable: Index, answers: Option<Nanos>, now: Nanos) {
-        self.durable = self.durable.max(durable);
+        if durable > self.durable {
+            self.durable = durable;
+            self.durable_at = now;
+        }
         if received > self.received {
             self.received = received;
             self.progress_at = now;
@@ -243,8 +252,13 @@ impl Progress {
         self.marks.front().is_some_and(|(_, at)| now.saturating_sub(*at) >= patience)
     }
 
+    /// Whether it owes us something for so long, and nothing new has been on its disk for as long.
+    pub fn stands_still(&self, now: Nanos, patience: Nanos) -> bool {
+        self.is_behind(now, patience) && now.saturating_sub(self.durable_at) >= patience
+    }
+
     /// Whether it has everything on its disk that our log has had for `patience`.
-    fn is_near(&self, now: Nanos, patience: Nanos) -> bool {
+    pub fn is_near(&self, now: Nanos, patience: Nanos) -> bool {
         self.durable >= self.began_at && !self.is_behind(now, patience)
     }
 

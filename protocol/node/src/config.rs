@@ -134,6 +134,7 @@ pub struct TimingSection {
     pub election_max_ms: Option<u64>,
     pub engage_after_ms: Option<u64>,
     pub eject_after_ms: Option<u64>,
+    pub readmit_after_ms: Option<u64>,
     pub propose_give_up_ms: Option<u64>,
     pub durable_notice_delay_us: Option<u64>,
 }
@@ -336,6 +337,7 @@ impl TimingSection {
             election_max: time(self.election_max_ms, MILLISECOND, default.election_max),
             engage_after: time(self.engage_after_ms, MILLISECOND, default.engage_after),
             eject_after: time(self.eject_after_ms, MILLISECOND, default.eject_after),
+            readmit_after: time(self.readmit_after_ms, MILLISECOND, default.readmit_after),
             propose_give_up: time(self.propose_give_up_ms, MILLISECOND, default.propose_give_up),
             durable_notice_delay: time(self.durable_notice_delay_us, MICROSECOND, default.durable_notice_delay),
         }
@@ -499,8 +501,8 @@ payload_bytes = 100000
                 "heartbeat_ms = 20",
                 "hartbeat_ms = 20",
                 "conf/a.toml:35: unknown field `hartbeat_ms`, expected one of `heartbeat_ms`, `promise_ms`, `drift_permille`, \
-              `election_min_ms`, `election_max_ms`, `engage_after_ms`, `eject_after_ms`, `propose_give_up_ms`, \
-              `durable_notice_delay_us`; did you mean `heartbeat_ms`?, in `hartbeat_ms = 20`",
+              `election_min_ms`, `election_max_ms`, `engage_after_ms`, `eject_after_ms`, `readmit_after_ms`, \
+              `propose_give_up_ms`, `durable_notice_delay_us`; did you mean `heartbeat_ms`?, in `hartbeat_ms = 20`",
             ),
             (
                 "a section misspelt",

@@ -130,6 +130,8 @@ pub(crate) fn event(event: &Event) {
         Event::TooFarBehind { .. } => "too_far_behind",
         Event::Ignored { .. } => "ignored",
         Event::Repaired { .. } => "repaired",
+        Event::RegionEjected { .. } => "region_ejected",
+        Event::RegionReadmitted { .. } => "region_readmitted",
         #[allow(unreachable_patterns)] // the core may add to its events before this names them
         _ => "other",
     };

@@ -215,6 +215,8 @@ impl World {
                 counts.lapses += 1;
                 self.last_event.insert((place, "lapses"), self.time);
             }
+            Event_::RegionEjected { .. } => counts.ejections += 1,
+            Event_::RegionReadmitted { .. } => counts.readmissions += 1,
             Event_::Repaired { .. } => counts.repairs += 1,
             Event_::Ignored { reason, .. } => {
                 let what = format!("{} finds a message wrong: {reason}", name(place));

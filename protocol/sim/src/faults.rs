@@ -17,6 +17,8 @@ fn quick(random: &mut Random) -> Timing {
         election_min: 120 * MILLISECOND,
         election_max: 200 * MILLISECOND,
         engage_after: 45 * MILLISECOND,
+        eject_after: *random.pick(&[100, 500]) * MILLISECOND,
+        readmit_after: 1000 * MILLISECOND,
         propose_give_up: *random.pick(&[150, 400, 1500]) * MILLISECOND,
         ..Timing::default()
     }
@@ -94,6 +96,11 @@ pub(crate) fn draw(seed: u64, profile: Profile, sabotage: Sabotage, trace: bool)
             let range = (15 * MILLISECOND, 60 * MILLISECOND);
             world.act_at(0, Action::Fsync { node: random.below(2) as usize, range });
         }
+    }
+    if matches!(profile, Profile::Deposed | Profile::Clocks) {
+        // these are about leases, so both regions must get theirs back each time, however slow a disk is or a clock makes it
+        world.settings.timing.eject_after = 1000 * SECOND;
+        world.settings.timing.readmit_after = 0;
     }
     match profile {
         Profile::Deposed => {

@@ -305,6 +305,8 @@ pub struct Counts {
     /// Journals that rotted, and those whose rot a leader repaired.
     pub rots: u64,
     pub repairs: u64,
+    pub ejections: u64,
+    pub readmissions: u64,
     /// Checks that failed as they may under clocks beyond their bound.
     pub excused: u64,
     /// Starts at which the journal held a part of what was on its way.
@@ -314,7 +316,7 @@ pub struct Counts {
 
 impl Counts {
     pub fn add(&mut self, other: &Counts) {
-        let pairs: [(&mut u64, u64); 24] = [
+        let pairs: [(&mut u64, u64); 26] = [
             (&mut self.steps, other.steps),
             (&mut self.messages, other.messages),
             (&mut self.exposed, other.exposed),
@@ -337,6 +339,8 @@ impl Counts {
             (&mut self.rots, other.rots),
             (&mut self.repairs, other.repairs),
             (&mut self.excused, other.excused),
+            (&mut self.ejections, other.ejections),
+            (&mut self.readmissions, other.readmissions),
             (&mut self.survivals, other.survivals),
             (&mut self.pauses, other.pauses),
         ];

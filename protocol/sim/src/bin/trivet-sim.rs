@@ -135,6 +135,7 @@ fn print(summary: &Summary) {
         "crashes    {}, {} with a part of what was not synced; {} pauses",
         counts.crashes, counts.survivals, counts.pauses
     );
+    println!("regions    {} ejected, {} readmitted", counts.ejections, counts.readmissions);
     println!(
         "disks      {} rotted, {} repairs, {} full, {} syncs failed",
         counts.rots, counts.repairs, counts.disks_full, counts.syncs_failed

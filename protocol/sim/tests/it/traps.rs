@@ -1,5 +1,5 @@
 //! Situations that have caught others, by name.
-use trivet_log::Sabotage;
+use trivet_log::{Sabotage, Timing};
 use trivet_sim::swarm::{Profile, run};
 use trivet_sim::world::*;
 
@@ -80,7 +80,9 @@ fn every_set_of_dead_directions() {
         world.act(Action::HealAll);
         world.run_until(world.time + 2 * SECOND).expect("nothing is broken");
         world.stop_clients();
-        let healed = world.run_until_holds("heals", 5 * SECOND, World::is_settled);
+        // a region that did not hear the leader, but was heard, was ejected
+        let within = 5 * SECOND + if world.counts.ejections > 0 { Timing::default().readmit_after } else { 0 };
+        let healed = world.run_until_holds("heals", within, World::is_settled);
         assert!(healed.is_ok(), "without {}: {healed:?}", names.join(" "));
     }
     assert!(stuck.is_empty(), "{}", stuck.join("\n"));
@@ -161,6 +163,55 @@ fn a_flapping_link_does_not_stall_every_second() {
     assert!(world.counts.elections <= 2, "nobody stands for election");
     assert!(world.counts.engagements - engaged <= 3, "engaging has hysteresis");
     assert!(commits_since(&world, began) > 200, "{} writes in 10 s", commits_since(&world, began));
+}
+
+/// A region whose disk hardly moves: one stall until its promise is over, and from then on nobody waits for it. It gets its
+/// lease back once it has kept up for a while.
+#[test]
+fn a_slow_region_is_ejected_and_readmitted() {
+    let mut world = settled(quiet());
+    let leader = world.leader().expect("there is one");
+    let other = 1 - leader;
+    let Timing { eject_after, promise, heartbeat, readmit_after, .. } = Timing::default();
+    let since = world.time;
+    world.act(Action::Fsync { node: other, range: (3 * SECOND, 3 * SECOND) });
+    world.run_until(since + 5 * SECOND).expect("nothing is broken");
+    let (stalled, bound) =
+        (longest_stall(&world, leader, since), eject_after + promise + 3 * heartbeat + 180 * MILLISECOND);
+    assert!(stalled <= bound, "away for {} ms, more than {}", stalled / MILLISECOND, bound / MILLISECOND);
+    assert_eq!((world.counts.ejections, world.has_lease(other)), (1, false));
+    let since = world.time;
+    world.run_until(since + 10 * SECOND).expect("nothing is broken");
+    assert!(longest_stall(&world, leader, since) < 250 * MILLISECOND, "it does not matter any more");
+    let healed = world.time;
+    world.act(Action::Fsync { node: other, range: (MILLISECOND, MILLISECOND) });
+    world.run_until(healed + readmit_after - SECOND).expect("nothing is broken");
+    assert!(!world.has_lease(other), "it must keep up for a while");
+    world.run_until_holds("readmitted", 6 * SECOND, |world| world.has_lease(other)).expect("it is well");
+    world.run_until(world.time + 2 * SECOND).expect("nothing is broken");
+    assert!(longest_stall(&world, leader, healed) < 250 * MILLISECOND, "nor does its return");
+    assert_eq!((world.counts.ejections, world.counts.readmissions), (1, 1));
+}
+
+/// Each long enough for a promise to run out: the second is the last that is felt.
+#[test]
+fn a_region_that_comes_and_goes_stalls_nobody_for_long() {
+    let mut world = settled(quiet());
+    let leader = world.leader().expect("there is one");
+    let began = world.time;
+    for flap in 0..6 {
+        for (from, to) in [(A, B), (B, A)] {
+            world.act_at(began + flap * 4 * SECOND, Action::Cut { from, to });
+            world.act_at(began + flap * 4 * SECOND + 1600 * MILLISECOND, Action::Heal { from, to });
+        }
+    }
+    let third = began + 8 * SECOND;
+    world.run_until(third).expect("nothing is broken");
+    assert_eq!(world.counts.ejections, 1);
+    world.run_until(began + 24 * SECOND).expect("nothing is broken");
+    assert!(longest_stall(&world, leader, third) < 250 * MILLISECOND, "the others go on without it");
+    assert_eq!(world.leader(), Some(leader));
+    world.run_until_holds("readmitted", 14 * SECOND, |world| world.has_lease(1 - leader)).expect("it stays");
 }
 
 /// All stop at once, some of them with torn writes: they still elect.
