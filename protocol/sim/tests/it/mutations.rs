@@ -49,7 +49,7 @@ mutations! {
     promises_forgotten_at_restart in Storm: ["I3", "I5", "I5 stale"];
     base_needs_only_leader in Storm: ["I4", "I2", "I6", "prune", "fatal"];
     lease_without_log in Storm: ["I3", "I5", "I5 stale"];
-    count_older_terms in Storm: ["I1", "I2", "fatal"];
+    count_older_terms in Storm: ["I1", "I2", "prune", "fatal"];
     rejection_believed_at_once in Deposed: ["refused"];
     id_taken_twice in Deposed: ["refused", "once", "resolved once"];
     late_completion_counts in Storm: ["I1", "I2", "I3", "I4", "fatal", "apply"];
