@@ -200,6 +200,7 @@ impl Leader {
         let now = node.clock();
         let end = node.log.last().index;
         let base = node.log.base().index;
+        self.engagement.begin_at(node.log.base());
         let window = self.engagement.base().index;
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == from) else { return };
         if missing_payload.is_some() {

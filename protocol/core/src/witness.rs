@@ -39,6 +39,11 @@ impl Engagement {
         self.base
     }
 
+    /// No base lies below where our own log begins: what a witness lost to rot down there, every region has.
+    pub fn begin_at(&mut self, base: Position) {
+        self.base = self.base.max(base);
+    }
+
     /// Looks after the regions, once a heartbeat, and when one of them says that it stops.
     pub fn review<M: Machine>(&mut self, node: &mut Node, peers: &mut [Progress], fx: &mut Effects<'_, M>) {
         let now = node.clock();

@@ -224,8 +224,9 @@ impl Checker {
         let expected: Vec<Index> =
             (1..=self.exposed().0.min(snapshot.0)).map(Index).filter(|index| wrote(*index)).collect();
         if expected != seen {
+            // under a wrong lease the snapshot may lie in a tail that others have replaced
             return broken(
-                "I5",
+                if expected.starts_with(seen) { "I5 stale" } else { "I5" },
                 format!("a read of {key} at {} returns {seen:?}, exposed is {expected:?}", snapshot.0),
             );
         }
