@@ -118,6 +118,14 @@ impl Job {
         }
     }
 
+    /// The transaction whose parts it reads.
+    pub(super) fn large(&self) -> Option<TransactionId> {
+        match &self.work {
+            Work::Large { transaction, .. } => Some(*transaction),
+            Work::Fill { .. } => None,
+        }
+    }
+
     /// One atomic step; `true` when it was the last.
     pub(super) fn slice(
         &mut self,

@@ -51,14 +51,23 @@ pub(super) fn transaction_ranges(transaction: TransactionId) -> [KeyRange; 2] {
     [parts_of(transaction), voids_of(transaction)]
 }
 
-/// Everything kept for transactions of earlier boots.
-pub(super) fn older_boots(region: NodeId, boot: Boot) -> [KeyRange; 2] {
-    [b'p', b'v'].map(|kind| {
-        let start = Bytes::copy_from_slice(&[kind, region.0]);
+/// Everything kept for transactions of earlier boots, but for the ones given.
+pub(super) fn older_boots(region: NodeId, boot: Boot, kept: impl Iterator<Item = TransactionId>) -> Vec<KeyRange> {
+    let mut kept: Vec<TransactionId> = kept.filter(|one| one.region == region && one.boot < boot).collect();
+    kept.sort();
+    let mut ranges = Vec::new();
+    for kind in [b'p', b'v'] {
+        let mut start = Bytes::copy_from_slice(&[kind, region.0]);
+        for transaction in &kept {
+            let own = range_of(transaction_prefix(kind, *transaction));
+            ranges.push(KeyRange { start, end: own.start });
+            start = own.end;
+        }
         let mut end = vec![kind, region.0];
         end.extend_from_slice(&boot.0.to_be_bytes());
-        KeyRange { start, end: Bytes::from(end) }
-    })
+        ranges.push(KeyRange { start, end: Bytes::from(end) });
+    }
+    ranges
 }
 
 /// All keys with this prefix, which does not consist of 0xff alone.
@@ -141,6 +150,40 @@ pub(super) fn for_each(
         range.start = after(last);
         for (_, value) in step {
             each(value)?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_boot_spares_the_parts_that_a_job_has_yet_to_read() {
+        let of =
+            |region: u8, boot: u64, sequence: u64| TransactionId { region: NodeId(region), boot: Boot(boot), sequence };
+        let kept = [of(1, 3, 9), of(1, 2, 7), of(2, 1, 1), of(1, 4, 1)];
+        let ranges = older_boots(NodeId(1), Boot(4), kept.into_iter());
+        let dropped = |transaction: TransactionId| {
+            let keys = [part_key(transaction, 0), part_key(transaction, u32::MAX), void_key(transaction, b"key")];
+            let inside = |key: &Bytes| ranges.iter().any(|range| range.start <= *key && *key < range.end);
+            let count = keys.iter().filter(|key| inside(key)).count();
+            assert!(count == 0 || count == keys.len(), "all of {transaction:?} or nothing");
+            count > 0
+        };
+        let table = [
+            (of(1, 2, 6), true),
+            (of(1, 2, 7), false),
+            (of(1, 2, 8), true),
+            (of(1, 3, 8), true),
+            (of(1, 3, 9), false),
+            (of(1, 3, 10), true),
+            (of(1, 4, 1), false),
+            (of(1, 5, 1), false),
+            (of(2, 1, 1), false),
+        ];
+        for (transaction, expected) in table {
+            assert_eq!(dropped(transaction), expected, "{transaction:?}");
         }
     }
 }

@@ -203,7 +203,9 @@ impl Applier {
             let stamp = decode_header(header).ok_or(unreadable(RecordError::Malformed("its header cannot be read")))?;
             self.newest_stamp = self.newest_stamp.max(stamp);
             building.stamps.push((stamp.physical, index));
-            if let Some(older) = self.note_boot(proposal.id.region, proposal.id.boot) {
+            if self.note_boot(proposal.id.region, proposal.id.boot) {
+                let unfinished = self.jobs.iter().chain(&building.jobs).filter_map(Job::large);
+                let older = local::older_boots(proposal.id.region, proposal.id.boot, unfinished);
                 building.batch.local_ranges.extend(older);
             }
             match record {
@@ -306,14 +308,15 @@ impl Applier {
         Ok(())
     }
 
-    /// A newer boot of a region ends the parts of its older ones (T8).
-    fn note_boot(&mut self, region: NodeId, boot: Boot) -> Option<[KeyRange; 2]> {
+    /// A newer boot of a region ends the parts of its older ones (T8), but for those whose final is committed and whose
+    /// job has yet to read them: they go when it ends.
+    fn note_boot(&mut self, region: NodeId, boot: Boot) -> bool {
         let known = self.boots.get(&region).copied();
         if known.is_some_and(|known| known >= boot) {
-            return None;
+            return false;
         }
         self.boots.insert(region, boot);
-        Some(local::older_boots(region, boot))
+        true
     }
 
     fn publish_floor(&self) {
