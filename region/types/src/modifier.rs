@@ -201,8 +201,11 @@ fn fit_bits(oid: Oid, limit: usize, bits: &Text, strictness: Strictness) -> PgRe
         };
         return Err(PgError::new(code, message));
     }
-    let kept = &bits[..length.min(limit)];
-    Ok(Datum::text(if oid == oid::BIT { format!("{kept:0<limit$}") } else { kept.to_owned() }))
+    let mut kept = bits[..length.min(limit)].to_owned();
+    if oid == oid::BIT {
+        kept.extend(std::iter::repeat_n('0', limit - kept.len()));
+    }
+    Ok(Datum::text(kept))
 }
 
 fn fit_text(oid: Oid, modifier: i32, text: &Text, strictness: Strictness) -> PgResult<Datum> {

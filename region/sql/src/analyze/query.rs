@@ -674,7 +674,8 @@ pub(super) fn named_target(
     match &expr.kind {
         tree::ExprKind::Literal(tree::Literal::Number(digits)) => {
             // A number beyond an integer's is none for PostgreSQL's grammar.
-            let Ok(position) = digits.parse::<i32>() else {
+            let position = digits.parse::<i32>().ok().filter(|position| *position > i32::MIN);
+            let Some(position) = position else {
                 let error = PgError::new(sqlstate::SYNTAX_ERROR, format!("non-integer constant in {clause}"));
                 return Err(at(expr.place, error));
             };

@@ -537,10 +537,24 @@ pub fn make_time(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
 }
 fn make_clock(hour: i64, minute: i64, second: f64) -> PgResult<i64> {
     let valid = (0..=24).contains(&hour) && (0..60).contains(&minute) && (0.0..=60.0).contains(&second);
-    let total = hour * MICROSECONDS_PER_HOUR + minute * MICROSECONDS_PER_MINUTE + (second * 1e6).round() as i64;
-    if !valid || total > MICROSECONDS_PER_DAY {
+    let total = || hour * MICROSECONDS_PER_HOUR + minute * MICROSECONDS_PER_MINUTE + (second * 1e6).round() as i64;
+    valid.then(total).filter(|total| *total <= MICROSECONDS_PER_DAY).ok_or_else(|| {
         let message = format!("time field value out of range: {hour}:{minute:02}:{second:02}");
-        return Err(PgError::new(sqlstate::DATETIME_FIELD_OVERFLOW, message));
+        PgError::new(sqlstate::DATETIME_FIELD_OVERFLOW, message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_beyond_an_integer_are_refused() {
+        for second in [60.1, 1e16, 1e308, f64::INFINITY, f64::NAN, -0.1] {
+            let error = make_clock(25, 40, second).expect_err("no such time");
+            assert_eq!(error.code, sqlstate::DATETIME_FIELD_OVERFLOW, "{second}");
+            assert!(make_clock(0, 0, second).is_err(), "{second}");
+        }
+        assert_eq!(make_clock(24, 0, 0.0).ok(), Some(MICROSECONDS_PER_DAY));
     }
-    Ok(total)
 }

@@ -202,6 +202,10 @@ impl Numeric {
         if weight >= EXPONENT_MAX {
             return Err(overflow());
         }
+        // Far below what can be shown. As PostgreSQL: all digits that there may be, and zeros.
+        if weight <= -EXPONENT_MAX * LOG10_E {
+            return Ok(Numeric::zero().round(clamp_scale(i64::MAX) as i32));
+        }
         let bounded = weight.clamp(-2000.0, 2000.0) as i64;
         let shown = clamp_scale((least - bounded).max(i64::from(*scale)).max(i64::from(*exponent_scale)));
         let working =
