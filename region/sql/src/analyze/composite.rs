@@ -4,7 +4,7 @@
 //! found by following it to where it was put together. On the side of an outer join that may be missing, a whole row is NULL
 //! where all its columns are: which of the two it was, the row itself cannot tell.
 use super::expr::make;
-use super::scope::{ScopeTable, find_column, missing_entry, raised};
+use super::scope::{MERGED, ScopeTable, find_column, missing_entry, raised};
 use super::{Analyzer, at};
 use crate::catalog::Found;
 use crate::parser::tree::{self, Place, QualifiedName};
@@ -333,7 +333,7 @@ fn whole_row(table: &ScopeTable, relations: &[Relation], nullable: &[usize]) -> 
         Some(ExprKind::Column { up: 0, relation, .. }) => Some(*relation),
         _ => None,
     };
-    let only = relation.filter(|relation| {
+    let only = relation.filter(|_| table.schema.as_deref() != Some(MERGED)).filter(|relation| {
         let of_it = |expr: &Expr| matches!(expr.kind, ExprKind::Column { up: 0, relation: of, .. } if of == *relation);
         table.columns.iter().all(|column| of_it(&column.expr))
     });

@@ -1,6 +1,6 @@
 //! FROM: relations, joins, and which columns they show.
 use super::query::{query_columns, rename};
-use super::scope::{ScopeColumn, ScopeTable, relation_columns, table_columns};
+use super::scope::{MERGED, ScopeColumn, ScopeTable, relation_columns, table_columns};
 use super::{Analyzer, at, resolve_type_name};
 use crate::catalog::Found;
 use crate::parser::tree::{self, JoinCondition, JoinKind, Place, TableExpr};
@@ -327,7 +327,7 @@ impl Analyzer<'_> {
         let mut tables = left.tables.clone();
         tables.extend(right.tables.iter().cloned());
         let using = match condition {
-            JoinCondition::Using(names) => Some(names.iter().map(|name| (name.text.clone(), name.place)).collect()),
+            JoinCondition::Using(names, _) => Some(names.iter().map(|name| (name.text.clone(), name.place)).collect()),
             JoinCondition::Natural => {
                 let shared =
                     left.columns.iter().filter(|column| right.columns.iter().any(|other| other.name == column.name));
@@ -336,7 +336,23 @@ impl Analyzer<'_> {
             _ => None,
         };
         let (columns, condition) = match (using, condition) {
-            (Some(names), _) => self.using(kind, &left, &right, &names)?,
+            (Some(names), condition) => {
+                let joined = self.using(kind, &left, &right, &names)?;
+                if let JoinCondition::Using(_, Some(alias)) = condition {
+                    if tables.iter().any(|table| table.alias == alias.text) {
+                        let message = format!("table name \"{}\" specified more than once", alias.text);
+                        return Err(PgError::new(sqlstate::DUPLICATE_ALIAS, message));
+                    }
+                    tables.push(ScopeTable {
+                        alias: alias.text.clone(),
+                        schema: Some(MERGED.to_owned()),
+                        original: None,
+                        columns: joined.0[..names.len()].to_vec(),
+                        lateral: true,
+                    });
+                }
+                joined
+            }
             (None, condition) => {
                 let columns: Vec<ScopeColumn> = left.columns.iter().chain(&right.columns).cloned().collect();
                 let condition = match condition {

@@ -27,6 +27,9 @@ pub struct ScopeTable {
     pub lateral: bool,
 }
 
+/// Where the columns that USING names have an alias: a schema that no user can write.
+pub const MERGED: &str = "\u{1}using";
+
 #[derive(Clone, Debug)]
 pub struct CommonTable {
     pub name: String,

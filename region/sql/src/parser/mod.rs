@@ -243,6 +243,7 @@ fn first_mistake<T>(
     misplaced: Option<Misplaced>,
     parsed: PgResult<T>,
 ) -> PgResult<T> {
+    let parsed = parsed.map_err(|error| unread_clause(source, tokens, &error).unwrap_or(error));
     let Some(misplaced) = misplaced else {
         return parsed.map_err(|error| limit_with_comma(source, tokens, &error).unwrap_or(error));
     };
@@ -265,6 +266,26 @@ fn first_mistake<T>(
             }
         }
         _ => Err(wrong),
+    }
+}
+
+/// Clauses that PostgreSQL has and nothing here reads: refused by name.
+fn unread_clause(source: &Source<'_>, tokens: &[TokenWithSpan], error: &PgError) -> Option<Box<PgError>> {
+    if error.code != sqlstate::SYNTAX_ERROR {
+        return None;
+    }
+    let at = tokens.iter().position(|token| source.place_of(token.span).known() == error.position)?;
+    let before = at.checked_sub(1).map(|before| &tokens[before])?;
+    let behind_query = before.token == Token::RParen;
+    let next = |word: &str| tokens.get(at + 1).is_some_and(|next| places::is(next, word));
+    if behind_query && places::is(&tokens[at], "search") && (next("depth") || next("breadth")) {
+        Some(PgError::unsupported("SEARCH"))
+    } else if behind_query && places::is(&tokens[at], "cycle") {
+        Some(PgError::unsupported("CYCLE"))
+    } else if places::is(before, "uescape") && matches!(tokens[at].token, Token::SingleQuotedString(_)) {
+        Some(PgError::unsupported("UESCAPE"))
+    } else {
+        None
     }
 }
 

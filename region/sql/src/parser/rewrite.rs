@@ -11,6 +11,7 @@
 //! - `a == b`, which is no other name of `=` here: becomes `a OPERATOR(==) b`.
 //! - `t.*`: the asterisk becomes a name that no user can write, so that it may stand in any expression.
 //! - `SUBSTRING(a SIMILAR b ESCAPE c)`: becomes `SUBSTRING(a, b, c)`; `substr(...)` becomes a call of the quoted name.
+//! - `interval(2) '1.666 s'`: becomes `'1.666 s'::interval(2)`; `ROLLUP((SELECT ...))` gets a second pair of parentheses.
 //! - `ROWS FROM (f(), g())`: becomes a call of a function that no user can name.
 use super::error::Source;
 use super::tree::FrameExclude;
@@ -118,6 +119,15 @@ pub(super) fn for_library(source: &Source<'_>, mut tokens: Vec<TokenWithSpan>) -
         if is(tokens.get(at), "substr") && tokens.get(at + 1).is_some_and(|token| token.token == Token::LParen) {
             tokens[at] = quoted("substr".to_owned(), tokens[at].span);
         }
+        if is(tokens.get(at), "substring") && is_plain_call(&tokens, at + 1, &is) {
+            tokens[at] = quoted("substring".to_owned(), tokens[at].span);
+        }
+        if is(tokens.get(at), "interval") {
+            cast_interval(&mut tokens, at);
+        }
+        if is(tokens.get(at), "rollup") || is(tokens.get(at), "cube") {
+            wrap_keys(&mut tokens, at + 1, &is);
+        }
         if is(tokens.get(at), "substring") {
             spread_similar(&mut tokens, at + 1, &is);
         }
@@ -179,6 +189,71 @@ fn wrap_values(tokens: &mut Vec<TokenWithSpan>, at: usize) {
     tokens.splice(end..end, [made(Token::RParen), made(Token::make_keyword("AS")), quoted(VALUES.to_owned(), span)]);
     let head = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM"), Token::LParen].map(made);
     tokens.splice(at..at, head);
+}
+
+/// `substring(a, b)`, without the words of the standard's syntax, calls the function that the search path says.
+fn is_plain_call(tokens: &[TokenWithSpan], open: usize, is: &dyn Fn(Option<&TokenWithSpan>, &str) -> bool) -> bool {
+    let mut depth = 0usize;
+    for at in open..tokens.len() {
+        match tokens[at].token {
+            Token::LParen => depth += 1,
+            Token::RParen if depth <= 1 => return depth == 1,
+            Token::RParen => depth -= 1,
+            _ if depth == 0 => return false,
+            _ if depth == 1 && ["from", "for", "similar"].iter().any(|word| is(tokens.get(at), word)) => return false,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// `interval(2) '1.666 s'`, whose digits the library passes over: becomes `'1.666 s'::interval(2)`.
+fn cast_interval(tokens: &mut Vec<TokenWithSpan>, at: usize) {
+    let [word, open, digits, close, text, ..] = &tokens[at..] else { return };
+    if open.token == Token::LParen
+        && matches!(digits.token, Token::Number(..))
+        && close.token == Token::RParen
+        && matches!(text.token, Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_))
+    {
+        let colons = TokenWithSpan::new(Token::DoubleColon, word.span);
+        let spelled = [text, &colons, word, open, digits, close].map(TokenWithSpan::clone);
+        tokens.splice(at..at + 5, spelled);
+    }
+}
+
+/// `ROLLUP((SELECT ...))`: a key that is a query gets parentheses of its own, for the library takes the first for a list's.
+fn wrap_keys(tokens: &mut Vec<TokenWithSpan>, open: usize, is: &dyn Fn(Option<&TokenWithSpan>, &str) -> bool) {
+    let is_open = |token: Option<&TokenWithSpan>| token.is_some_and(|token| token.token == Token::LParen);
+    if !is_open(tokens.get(open)) {
+        return;
+    }
+    let (mut depth, mut at, mut wrapped_at) = (0usize, open, None);
+    while at < tokens.len() {
+        match tokens[at].token {
+            Token::LParen => {
+                depth += 1;
+                let queries = ["select", "values", "with"].iter().any(|word| is(tokens.get(at + 1), word));
+                if depth == 2 && wrapped_at.is_none() && queries {
+                    tokens.insert(at, tokens[at].clone());
+                    wrapped_at = Some(depth);
+                    at += 1;
+                }
+            }
+            Token::RParen => {
+                if wrapped_at == Some(depth) {
+                    tokens.insert(at, tokens[at].clone());
+                    wrapped_at = None;
+                    at += 1;
+                }
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
 }
 
 /// `SUBSTRING(text SIMILAR pattern ESCAPE escape)` has its three parts between commas.

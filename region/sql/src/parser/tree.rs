@@ -410,7 +410,8 @@ pub enum JoinKind {
 pub enum JoinCondition {
     None,
     On(Box<Expr>),
-    Using(Vec<Name>),
+    /// `USING (...) AS alias`
+    Using(Vec<Name>, Option<Name>),
     Natural,
 }
 
@@ -580,6 +581,8 @@ pub struct Declare {
     pub hold: bool,
     /// `None`: if the plan can go backward without further ado.
     pub scroll: Option<bool>,
+    /// Its rows are shown in binary format.
+    pub binary: bool,
 }
 
 /// A table of ANALYZE; no columns: all of them.

@@ -360,10 +360,10 @@ fn query(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Query> {
 
 fn declare(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     let name = rest.name()?;
-    let (mut hold, mut scroll) = (false, None);
+    let (mut hold, mut scroll, mut binary) = (false, None, false);
     loop {
         if rest.eat("binary") {
-            return Err(PgError::unsupported("DECLARE ... BINARY CURSOR"));
+            binary = true;
         } else if rest.eat("insensitive") || rest.eat("asensitive") {
         } else if rest.eat("no") {
             rest.expect("scroll")?;
@@ -387,7 +387,7 @@ fn declare(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     }
     let query = query(rest.source, rest.remaining())?;
     rest.at = rest.tokens.len();
-    Ok(Statement::Declare(Declare { name, query: Box::new(query), hold, scroll }))
+    Ok(Statement::Declare(Declare { name, query: Box::new(query), hold, scroll, binary }))
 }
 
 fn fetch(rest: &mut Cursor<'_, '_>, moves: bool) -> PgResult<Statement> {

@@ -14,7 +14,7 @@ use crate::execute::Row;
 use crate::parser::Parsed;
 use crate::parser::tree::{Declare, FetchCount, Name, Query, Statement};
 use std::sync::Arc;
-use trivet_gateway::Client;
+use trivet_gateway::{Client, Format};
 use trivet_types::{PgError, PgResult, sqlstate};
 
 /// When a cursor ends.
@@ -137,7 +137,7 @@ impl CursorState {
 
 impl SqlSession {
     pub(super) async fn declare(&mut self, declare: &Declare, parsed: &Parsed) -> PgResult<()> {
-        let Declare { name, query, hold, scroll } = declare;
+        let Declare { name, query, hold, scroll, binary } = declare;
         if !hold && !self.block.is_explicit() {
             return Err(only_in_block("DECLARE CURSOR"));
         }
@@ -153,7 +153,7 @@ impl SqlSession {
         let inner = Parsed::new(Statement::Query((**query).clone()), parsed.text.clone());
         let prepared = Arc::new(self.prepare(&Arc::new(inner), None).await?);
         let scrolls = scroll.unwrap_or_else(|| query.locking.is_empty() && prepared.scans_backward());
-        let mut portal = Portal::new(prepared, Vec::new(), vec![]);
+        let mut portal = Portal::new(prepared, Vec::new(), vec![if *binary { Format::Binary } else { Format::Text }]);
         let holding = if *hold { Holding::IfCommitted } else { Holding::No };
         let (text, declared_at) = (self.source_text(parsed).to_owned(), super::environment::clock_now());
         let level = self.block.active().map_or(0, |active| active.level());

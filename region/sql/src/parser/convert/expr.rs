@@ -239,6 +239,7 @@ impl Converter<'_> {
                 let place = word.map(|word| self.source.place_of_token(word)).unwrap_or_default();
                 return Ok(Expr { kind: ExprKind::Array(self.exprs(array.elem)?), place });
             }
+            E::IsNormalized { .. } => return Err(PgError::unsupported("IS NORMALIZED")),
             E::CompoundFieldAccess { root, access_chain } => return self.access(*root, access_chain),
             other => return Err(PgError::unsupported(format!("the expression {}", shortened(&other.to_string())))),
         };

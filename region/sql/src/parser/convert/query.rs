@@ -351,8 +351,12 @@ impl Converter<'_> {
             ast::JoinConstraint::Natural => JoinCondition::Natural,
             ast::JoinConstraint::Using(columns) => JoinCondition::Using(
                 columns.into_iter().map(|column| self.single_name(column, "column name")).collect::<PgResult<_>>()?,
+                None,
             ),
-            ast::JoinConstraint::UsingAlias(..) => return Err(PgError::unsupported("JOIN ... USING ... AS")),
+            ast::JoinConstraint::UsingAlias(columns, alias) => JoinCondition::Using(
+                columns.into_iter().map(|column| self.single_name(column, "column name")).collect::<PgResult<_>>()?,
+                Some(self.identifier(alias)),
+            ),
         };
         Ok(TableExpr::Join { kind, left: Box::new(left), right: Box::new(right), condition, alias: Alias::default() })
     }

@@ -1,0 +1,12 @@
+select interval(0) '1.6 s', '1.66s'::interval(1), interval '1.6 s';
+select substring(123, 1);
+select substring('abc', 2), substring('abc' from 2 for 1), substring('abc', 'b.');
+select x.a, x from (select 1 a, 2 b) p join (select 1 a, 3 c) q using (a) as x;
+select p.b, q.c from (select 1 a, 2 b) p join (select 1 a, 3 c) q using (a) as x;
+select 1 from (select 1 a) x join (select 1 a) q using (a) as x;
+select count(*) from (select 1 a) x group by rollup((select 1));
+select count(*) from (select 1 a) x group by cube((select 1), a) order by 1;
+begin;
+declare b binary cursor for select 'a'::text;
+fetch b;
+rollback;
