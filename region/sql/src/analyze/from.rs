@@ -232,25 +232,7 @@ impl Analyzer<'_> {
     ) -> PgResult<Part> {
         let name = tree::Name { text: shown.to_owned(), place };
         let expr = tree::Expr { kind: tree::ExprKind::Function(call.clone()), place };
-        let select = tree::Select {
-            distinct: None,
-            targets: vec![tree::Target::Expr { expr, alias: Some(name.clone()) }],
-            from: vec![],
-            filter: None,
-            group_by: vec![],
-            group_distinct: false,
-            having: None,
-            windows: vec![],
-        };
-        let query = tree::Query {
-            with: None,
-            body: tree::QueryBody::Select(Box::new(select)),
-            order_by: vec![],
-            limit: None,
-            offset: None,
-            with_ties: false,
-            locking: vec![],
-        };
+        let query = tree::Query::of_targets(vec![tree::Target::Expr { expr, alias: Some(name.clone()) }], vec![]);
         let alias = tree::Alias { name: Some(name), ..alias.clone() };
         self.part(&TableExpr::Query { query: Box::new(query), alias, lateral: true })
     }

@@ -71,7 +71,7 @@ impl Analyzer<'_> {
     }
 
     pub(super) fn set_operand(&mut self, body: &QueryBody) -> PgResult<Query> {
-        self.query(&super::with::bare(body.clone()))
+        self.query(&tree::Query::of(body.clone()))
     }
 
     /// `(SELECT ... ORDER BY ... LIMIT ...)` with more after it: the inner query keeps its own.

@@ -213,7 +213,7 @@ fn mentions(query: &tree::Query, name: &str) -> bool {
 }
 
 fn body_mentions(body: &QueryBody, name: &str) -> bool {
-    mentions(&bare(body.clone()), name)
+    mentions(&tree::Query::of(body.clone()), name)
 }
 
 /// Where a table is named in a body's FROM.
@@ -263,11 +263,6 @@ fn rename_with(columns: &mut [RelationColumn], names: &[tree::Name], name: &str,
         error.message = error.message.replacen("table", "WITH query", 1);
         at(place, error)
     })
-}
-
-/// A query of nothing but its body.
-pub(super) fn bare(body: QueryBody) -> tree::Query {
-    tree::Query { with: None, body, order_by: vec![], limit: None, offset: None, with_ties: false, locking: vec![] }
 }
 
 /// Where WITH's table is named without being able to give rows.

@@ -275,6 +275,18 @@ pub struct Query {
     pub locking: Vec<Locking>,
 }
 
+impl Query {
+    /// A query of nothing but its body.
+    pub fn of(body: QueryBody) -> Query {
+        Query { with: None, body, order_by: vec![], limit: None, offset: None, with_ties: false, locking: vec![] }
+    }
+
+    /// `SELECT targets FROM from`
+    pub fn of_targets(targets: Vec<Target>, from: Vec<TableExpr>) -> Query {
+        Query::of(QueryBody::Select(Box::new(Select::of(targets, from))))
+    }
+}
+
 #[derive(Clone, PartialEq, Debug)]
 pub struct With {
     pub recursive: bool,
@@ -322,6 +334,22 @@ pub struct Select {
     pub group_distinct: bool,
     pub having: Option<Expr>,
     pub windows: Vec<(Name, WindowDefinition)>,
+}
+
+impl Select {
+    /// `SELECT targets FROM from`
+    pub fn of(targets: Vec<Target>, from: Vec<TableExpr>) -> Select {
+        Select {
+            distinct: None,
+            targets,
+            from,
+            filter: None,
+            group_by: vec![],
+            group_distinct: false,
+            having: None,
+            windows: vec![],
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]

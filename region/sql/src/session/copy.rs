@@ -496,22 +496,6 @@ fn select_of<'c>(name: &tree::QualifiedName, columns: impl Iterator<Item = &'c s
         alias: None,
     };
     let targets = columns.map(column).collect();
-    tree::Query {
-        with: None,
-        body: tree::QueryBody::Select(Box::new(tree::Select {
-            distinct: None,
-            targets,
-            from: vec![tree::TableExpr::Table { name: name.clone(), alias: tree::Alias::default(), only: true }],
-            filter: None,
-            group_by: vec![],
-            group_distinct: false,
-            having: None,
-            windows: vec![],
-        })),
-        order_by: vec![],
-        limit: None,
-        offset: None,
-        with_ties: false,
-        locking: vec![],
-    }
+    let from = tree::TableExpr::Table { name: name.clone(), alias: tree::Alias::default(), only: true };
+    tree::Query::of_targets(targets, vec![from])
 }

@@ -4,7 +4,7 @@ use super::query::Portal;
 use crate::catalog::{MATERIALIZED_QUERY, MATERIALIZED_ROWS};
 use crate::parser::Parsed;
 use crate::parser::tree::{
-    Alias, Insert, InsertSource, Name, Place, QualifiedName, Query, QueryBody, Select, Statement, TableExpr, Target,
+    Alias, Insert, InsertSource, Name, Place, QualifiedName, Query, Statement, TableExpr, Target,
 };
 use std::sync::Arc;
 use trivet_gateway::Client;
@@ -97,25 +97,10 @@ fn filling(oid: Oid) -> Statement {
             .map(|text| Name { text, place: Place::default() })
             .collect(),
     };
-    let select = Select {
-        distinct: None,
-        targets: vec![Target::Star { of: None, place: Place::default() }],
-        from: vec![TableExpr::Table { name: named(MATERIALIZED_QUERY), alias: Alias::default(), only: false }],
-        filter: None,
-        group_by: vec![],
-        group_distinct: false,
-        having: None,
-        windows: vec![],
-    };
-    let query = Query {
-        with: None,
-        body: QueryBody::Select(Box::new(select)),
-        order_by: vec![],
-        limit: None,
-        offset: None,
-        with_ties: false,
-        locking: vec![],
-    };
+    let query = Query::of_targets(
+        vec![Target::Star { of: None, place: Place::default() }],
+        vec![TableExpr::Table { name: named(MATERIALIZED_QUERY), alias: Alias::default(), only: false }],
+    );
     Statement::Insert(Insert {
         with: None,
         table: named(MATERIALIZED_ROWS),

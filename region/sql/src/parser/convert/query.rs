@@ -134,16 +134,9 @@ impl Converter<'_> {
             ast::SetExpr::Table(table) => {
                 let parts = [table.schema_name, table.table_name].into_iter().flatten();
                 let name = QualifiedName { parts: parts.map(|part| self.identifier(part)).collect() };
-                QueryBody::Select(Box::new(Select {
-                    distinct: None,
-                    targets: vec![Target::Star { of: None, place: name.place() }],
-                    from: vec![TableExpr::Table { name, alias: Alias::default(), only: false }],
-                    filter: None,
-                    group_by: vec![],
-                    group_distinct: false,
-                    having: None,
-                    windows: vec![],
-                }))
+                let targets = vec![Target::Star { of: None, place: name.place() }];
+                let from = vec![TableExpr::Table { name, alias: Alias::default(), only: false }];
+                QueryBody::Select(Box::new(Select::of(targets, from)))
             }
             _ => return Err(PgError::unsupported("a data-modifying statement here")),
         })

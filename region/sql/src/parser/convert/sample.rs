@@ -32,25 +32,10 @@ impl Converter<'_> {
         let filter =
             ExprKind::Binary { operator: "<".into(), left: Box::new(expr(drawn)), right: Box::new(percentage) };
         let shown = alias.name.clone().or_else(|| name.parts.last().cloned());
-        let select = Select {
-            distinct: None,
-            targets: vec![Target::Star { of: None, place }],
-            from: vec![TableExpr::Table { name, alias: Alias::default(), only }],
-            filter: Some(expr(filter)),
-            group_by: vec![],
-            group_distinct: false,
-            having: None,
-            windows: vec![],
-        };
-        let query = Query {
-            with: None,
-            body: QueryBody::Select(Box::new(select)),
-            order_by: vec![],
-            limit: None,
-            offset: None,
-            with_ties: false,
-            locking: vec![],
-        };
+        let from = TableExpr::Table { name, alias: Alias::default(), only };
+        let select =
+            Select { filter: Some(expr(filter)), ..Select::of(vec![Target::Star { of: None, place }], vec![from]) };
+        let query = Query::of(QueryBody::Select(Box::new(select)));
         Ok(TableExpr::Query { query: Box::new(query), alias: Alias { name: shown, ..alias }, lateral: false })
     }
 }
