@@ -1,11 +1,11 @@
 //! CREATE TYPE ... AS (...). A composite type keeps its attributes as long as it is there: stored values have them, too.
-use super::types::{no_such_type, type_exists};
+use super::types::{NewType, no_such_type, type_exists};
 use super::{Definer, columns};
 use crate::analyze::resolve_type_name;
 use crate::catalog::{Attribute, ObjectClass, RelationKind, StoredComposite, composite_key};
 use crate::parser::tree::{EnumChange, Name, QualifiedName, TypeName};
 use trivet_txn::{LockStrength, LockWait, Locked, WriteKind};
-use trivet_types::user::{CLAIMED_OID_END, claim_of, is_row, is_row_array, row_of_claim};
+use trivet_types::user::{claim_of, is_row, is_row_array, row_of_claim};
 use trivet_types::{Oid, PgError, PgResult, sqlstate};
 
 impl Definer<'_> {
@@ -14,17 +14,7 @@ impl Definer<'_> {
         name: &QualifiedName,
         attributes: &[(Name, TypeName)],
     ) -> PgResult<()> {
-        let (schema, schema_name) = self.creation_schema(name).await?;
-        if self.temporary {
-            return Err(PgError::unsupported("a temporary type"));
-        }
-        let claimed = self.new_oid().await?;
-        if claimed.0 >= CLAIMED_OID_END {
-            return Err(PgError::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, "no OID for a type is left"));
-        }
-        if !self.claim_name(schema, name.last(), RelationKind::Type, claimed, claimed).await? {
-            return Err(type_exists(name.last()));
-        }
+        let NewType { schema, schema_name, claimed } = self.new_type(name).await?;
         let mut stored = StoredComposite {
             oid: row_of_claim(claimed),
             schema,
@@ -113,11 +103,7 @@ impl Definer<'_> {
 
     pub(super) async fn remove_composite(&mut self, oid: Oid) -> PgResult<()> {
         let Some(stored) = self.lock_composite(oid, LockStrength::Update).await? else { return Ok(()) };
-        self.free_name(stored.schema, &stored.name).await?;
-        self.free_oid(claim_of(oid)).await?;
-        self.transaction.delete(stored.key());
-        self.types_changed();
-        Ok(())
+        self.forget_type(oid, stored.schema, &stored.name, stored.key()).await
     }
 
     pub(super) async fn comment_on_composite(&mut self, oid: Oid, text: Option<String>) -> PgResult<()> {

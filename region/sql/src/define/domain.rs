@@ -4,7 +4,7 @@
 //! and stores the table's descriptor anew: who wrote it under the old conditions is guarded by that row (T19).
 use super::columns::refuse_subqueries;
 use super::schema::no_such_schema;
-use super::types::{no_such_type, type_exists};
+use super::types::{NewType, no_such_type, type_exists};
 use super::{Definer, derived_name};
 use crate::analyze::{Analyzer, ParameterTypes, Relations, print_expr, resolve_type};
 use crate::catalog::{ObjectClass, Privileges, RelationKind, StoredDomain, Table, domain_key};
@@ -13,7 +13,7 @@ use crate::parser::tree::{
 };
 use std::sync::Arc;
 use trivet_txn::{LockStrength, LockWait, Locked, WriteKind};
-use trivet_types::user::{CLAIMED_OID_END, DomainCheck, DomainType, claim_of, domain_of_claim, is_domain, is_row};
+use trivet_types::user::{DomainCheck, DomainType, claim_of, domain_of_claim, is_domain, is_row};
 use trivet_types::{Datum, Oid, PgError, PgResult, display_name, is_pseudo, sqlstate};
 
 fn not_a_domain(name: &QualifiedName) -> Box<PgError> {
@@ -27,17 +27,7 @@ fn impossible(what: &str) -> Box<PgError> {
 impl Definer<'_> {
     pub(super) async fn create_domain(&mut self, create: &CreateDomain) -> PgResult<()> {
         let name = &create.name;
-        let (schema, schema_name) = self.creation_schema(name).await?;
-        if self.temporary {
-            return Err(PgError::unsupported("a temporary type"));
-        }
-        let claimed = self.new_oid().await?;
-        if claimed.0 >= CLAIMED_OID_END {
-            return Err(PgError::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, "no OID for a type is left"));
-        }
-        if !self.claim_name(schema, name.last(), RelationKind::Type, claimed, claimed).await? {
-            return Err(type_exists(name.last()));
-        }
+        let NewType { schema, schema_name, claimed } = self.new_type(name).await?;
         let over = resolve_type(&create.data_type, self.environment)?;
         if is_pseudo(over.type_oid) {
             let shown = display_name(over.type_oid, -1);
@@ -327,14 +317,10 @@ impl Definer<'_> {
 
     pub(super) async fn remove_domain(&mut self, oid: Oid) -> PgResult<()> {
         let Some(stored) = self.lock_domain(oid, LockStrength::Update).await? else { return Ok(()) };
-        self.free_name(stored.definition.schema, &stored.definition.name).await?;
         for check in &stored.definition.checks {
             self.free_oid(check.oid).await?;
         }
-        self.free_oid(claim_of(oid)).await?;
-        self.transaction.delete(stored.key());
-        self.types_changed();
-        Ok(())
+        self.forget_type(oid, stored.definition.schema, &stored.definition.name, stored.key()).await
     }
 
     pub(super) async fn comment_on_domain(&mut self, name: &QualifiedName, text: Option<String>) -> PgResult<()> {

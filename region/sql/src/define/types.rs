@@ -8,6 +8,7 @@ use super::schema::no_such_schema;
 use super::{Definer, already_exists};
 use crate::catalog::{AclItem, ObjectClass, Privileges, RelationKind, StoredType, type_key, types_stamp_key};
 use crate::parser::tree::{EnumChange, ObjectKind, QualifiedName, RoleName};
+use bytes::Bytes;
 use trivet_txn::{LockStrength, LockWait, Locked, WriteKind};
 use trivet_types::user::{CLAIMED_OID_END, Label, claim_of, enum_of_claim, is_domain, is_row, is_user_type};
 use trivet_types::{EnumType, Oid, PgError, PgResult, sqlstate};
@@ -35,8 +36,17 @@ fn no_such_label(label: &str) -> Box<PgError> {
     PgError::new(sqlstate::INVALID_PARAMETER_VALUE, format!("\"{label}\" is not an existing enum label"))
 }
 
+/// The place of a type that is being made.
+pub(super) struct NewType {
+    pub schema: Oid,
+    pub schema_name: String,
+    /// As it was claimed.
+    pub claimed: Oid,
+}
+
 impl Definer<'_> {
-    pub(super) async fn create_enum(&mut self, name: &QualifiedName, labels: &[String]) -> PgResult<()> {
+    /// Claims the name and an OID.
+    pub(super) async fn new_type(&mut self, name: &QualifiedName) -> PgResult<NewType> {
         let (schema, schema_name) = self.creation_schema(name).await?;
         if self.temporary {
             return Err(PgError::unsupported("a temporary type"));
@@ -48,6 +58,20 @@ impl Definer<'_> {
         if !self.claim_name(schema, name.last(), RelationKind::Type, claimed, claimed).await? {
             return Err(type_exists(name.last()));
         }
+        Ok(NewType { schema, schema_name, claimed })
+    }
+
+    /// The end of a type: its name and OID are free, what is stored is gone.
+    pub(super) async fn forget_type(&mut self, oid: Oid, schema: Oid, name: &str, key: Bytes) -> PgResult<()> {
+        self.free_name(schema, name).await?;
+        self.free_oid(claim_of(oid)).await?;
+        self.transaction.delete(key);
+        self.types_changed();
+        Ok(())
+    }
+
+    pub(super) async fn create_enum(&mut self, name: &QualifiedName, labels: &[String]) -> PgResult<()> {
+        let NewType { schema, schema_name, claimed } = self.new_type(name).await?;
         let oid = enum_of_claim(claimed);
         let mut definition = EnumType {
             oid,
@@ -278,11 +302,7 @@ impl Definer<'_> {
             return self.remove_composite(oid).await;
         }
         let Some(stored) = self.lock_type(oid, LockStrength::Update).await? else { return Ok(()) };
-        self.free_name(stored.definition.schema, &stored.definition.name).await?;
-        self.free_oid(claim_of(oid)).await?;
-        self.transaction.delete(stored.key());
-        self.types_changed();
-        Ok(())
+        self.forget_type(oid, stored.definition.schema, &stored.definition.name, stored.key()).await
     }
 
     /// What to say of a relation's name that is taken: a type's name is one of the relations', too.
