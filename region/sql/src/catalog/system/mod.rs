@@ -10,6 +10,7 @@ mod roles;
 mod rows;
 mod statistics;
 mod tables;
+mod type_rows;
 mod usage;
 
 pub use definition::{constraint_definition, index_definition};

@@ -1,13 +1,13 @@
 //! Rows about relations and what belongs to them: tables, columns, indexes, constraints, sequences, views, comments, dependencies.
 use super::rows::{SessionFacts, attribute_number, character, int2s, oids, row};
-use super::{Reader, VirtualTable, definition, operator_class};
+use super::{Reader, VirtualTable, definition, operator_class, type_rows};
 use crate::catalog::{
     AclItem, BTREE, CatalogSnapshot, CheckOption, Column, ConstraintKind, HEAP, Index, IndexState, POSTGRES_ROLE,
-    ReferentialAction, RelationBody, RelationKind, Roles, StoredDomain, StoredType, Table, builtin_schema_row,
+    ReferentialAction, RelationBody, RelationKind, Roles, Table, builtin_schema_row,
 };
 use trivet_types::registry::registry;
 use trivet_types::user::claim_of;
-use trivet_types::{Array, Datum, Oid, TYPES, oid};
+use trivet_types::{Array, Datum, Oid, oid};
 
 type Rows = Vec<Vec<Datum>>;
 
@@ -27,8 +27,8 @@ pub(super) fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot, facts: &S
         "pg_attrdef" => defaults(table, catalog),
         "pg_namespace" => namespaces(table, catalog),
         "pg_init_privs" => first_privileges(table, catalog),
-        "pg_type" => types(table, catalog),
-        "pg_enum" => labels(table, catalog),
+        "pg_type" => type_rows::types(table, catalog),
+        "pg_enum" => type_rows::labels(table, catalog),
         "pg_index" => indexes(table, catalog),
         "pg_constraint" => constraints(table, catalog),
         "pg_sequence" => sequences(table, catalog),
@@ -161,7 +161,7 @@ fn classes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
         }
         values.extend([
             ("relreplident", character(if is_table { 'd' } else { 'n' })),
-            ("reltype", row_type(of).into()),
+            ("reltype", type_rows::row_type(of).into()),
             ("relam", if is_table { HEAP } else { Oid(0) }.into()),
             ("relfilenode", Datum::Oid(if is_view { 0 } else { of.storage.0 as u32 })),
             (
@@ -212,7 +212,7 @@ fn classes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
 }
 
 /// How a type's large values are kept: plain, main or extended.
-fn storage(type_oid: Oid) -> char {
+pub(super) fn storage(type_oid: Oid) -> char {
     match trivet_types::type_info(type_oid).map_or(0, |info| info.length) {
         -1 if type_oid == oid::NUMERIC => 'm',
         -1 if matches!(type_oid, oid::INT2VECTOR | oid::OIDVECTOR) => 'p',
@@ -222,7 +222,7 @@ fn storage(type_oid: Oid) -> char {
 }
 
 /// The collation of a type's values: names compare as C, other strings by the default, which is C too.
-fn collation(type_oid: Oid) -> Oid {
+pub(super) fn collation(type_oid: Oid) -> Oid {
     let element = trivet_types::element_of(type_oid).filter(|_| trivet_types::is_array(type_oid)).unwrap_or(type_oid);
     match element {
         oid::NAME => Oid(950),
@@ -363,149 +363,6 @@ fn defaults(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
     rows
 }
 
-fn types(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
-    let procedure =
-        |name: &str| registry().procedures_named(name).first().map_or(Datum::Oid(0), |found| found.oid.into());
-    let mut rows: Rows = TYPES
-        .iter()
-        .map(|info| {
-            row(
-                table,
-                &[
-                    ("oid", info.oid.into()),
-                    ("typname", info.name.into()),
-                    ("typnamespace", crate::catalog::PG_CATALOG.into()),
-                    ("typowner", POSTGRES_ROLE.into()),
-                    ("typlen", Datum::Int2(info.length)),
-                    ("typbyval", Datum::Bool(info.by_value)),
-                    ("typtype", character(info.kind)),
-                    ("typcategory", character(info.category.0)),
-                    ("typispreferred", Datum::Bool(info.preferred)),
-                    ("typisdefined", Datum::Bool(true)),
-                    ("typdelim", character(',')),
-                    ("typelem", info.element.into()),
-                    ("typarray", info.array.into()),
-                    ("typinput", procedure(info.input)),
-                    ("typoutput", procedure(info.output)),
-                    ("typreceive", procedure(info.receive)),
-                    ("typsend", procedure(info.send)),
-                    ("typalign", character(info.align)),
-                    ("typstorage", character(storage(info.oid))),
-                    ("typtypmod", Datum::Int4(-1)),
-                    ("typcollation", collation(info.oid).into()),
-                ],
-            )
-        })
-        .collect();
-    for of in catalog.tables.iter().filter(|of| of.row_type.is_valid()) {
-        rows.extend(row_types(table, of, &procedure));
-    }
-    for of in &catalog.composites {
-        let (own, relation) = (of.oid, claim_of(of.oid));
-        rows.extend(types_of_rows(table, (own, &of.name), relation, (of.schema, of.owner), true, &procedure));
-    }
-    for stored in &catalog.domains {
-        rows.push(domain_type(table, stored, catalog, &procedure));
-    }
-    for stored in &catalog.types {
-        rows.extend(user_types(table, stored, &catalog.roles, &procedure));
-    }
-    rows
-}
-
-fn row_type(of: &Table) -> Oid {
-    if of.row_type.is_valid() { trivet_types::user::row_of_claim(of.row_type) } else { Oid(0) }
-}
-
-/// The type of a relation's rows, and that of arrays of them.
-fn row_types(table: &VirtualTable, of: &Table, procedure: &dyn Fn(&str) -> Datum) -> Rows {
-    // A sequence's rows have no arrays.
-    let arrays = of.kind() != RelationKind::Sequence;
-    types_of_rows(table, (row_type(of), &of.name), of.oid, (of.schema, of.owner), arrays, procedure)
-}
-
-fn types_of_rows(
-    table: &VirtualTable,
-    (own, name): (Oid, &str),
-    relation: Oid,
-    (schema, owner): (Oid, Oid),
-    arrays: bool,
-    procedure: &dyn Fn(&str) -> Datum,
-) -> Rows {
-    let array = trivet_types::array_of(own).unwrap_or_default();
-    let array_name: String = format!("_{name}").chars().take(63).collect();
-    let both = [(own, name), (array, array_name.as_str())];
-    let shown = both.into_iter().take(if arrays { 2 } else { 1 }).filter_map(|(oid, name)| {
-        let info = trivet_types::type_info(oid)?;
-        let is_array = oid == array;
-        Some(row(
-            table,
-            &[
-                ("oid", oid.into()),
-                ("typname", name.into()),
-                ("typnamespace", schema.into()),
-                ("typowner", owner.into()),
-                ("typlen", Datum::Int2(info.length)),
-                ("typbyval", Datum::Bool(info.by_value)),
-                ("typtype", character(info.kind)),
-                ("typcategory", character(info.category.0)),
-                ("typisdefined", Datum::Bool(true)),
-                ("typdelim", character(',')),
-                ("typrelid", if is_array { Oid(0) } else { relation }.into()),
-                ("typelem", if is_array { own } else { Oid(0) }.into()),
-                ("typarray", if is_array || !arrays { Oid(0) } else { array }.into()),
-                ("typinput", procedure(info.input)),
-                ("typoutput", procedure(info.output)),
-                ("typreceive", procedure(info.receive)),
-                ("typsend", procedure(info.send)),
-                ("typalign", character(info.align)),
-                ("typstorage", character('x')),
-                ("typtypmod", Datum::Int4(-1)),
-            ],
-        ))
-    });
-    shown.collect()
-}
-
-/// A user's type and the type of arrays of it.
-fn user_types(table: &VirtualTable, stored: &StoredType, roles: &Roles, procedure: &dyn Fn(&str) -> Datum) -> Rows {
-    let definition = &stored.definition;
-    let array = trivet_types::array_of(definition.oid).unwrap_or_default();
-    let array_name: String = format!("_{}", definition.name).chars().take(63).collect();
-    let both = [(definition.oid, definition.name.as_str()), (array, array_name.as_str())];
-    both.into_iter()
-        .filter_map(|(oid, name)| {
-            let info = trivet_types::type_info(oid)?;
-            let is_array = oid == array;
-            Some(row(
-                table,
-                &[
-                    ("oid", oid.into()),
-                    ("typname", name.into()),
-                    ("typnamespace", definition.schema.into()),
-                    ("typowner", stored.owner.into()),
-                    ("typlen", Datum::Int2(info.length)),
-                    ("typbyval", Datum::Bool(info.by_value)),
-                    ("typtype", character(info.kind)),
-                    ("typcategory", character(info.category.0)),
-                    ("typisdefined", Datum::Bool(true)),
-                    ("typdelim", character(',')),
-                    ("typelem", if is_array { definition.oid } else { Oid(0) }.into()),
-                    ("typarray", if is_array { Oid(0) } else { array }.into()),
-                    ("typinput", procedure(info.input)),
-                    ("typoutput", procedure(info.output)),
-                    ("typreceive", procedure(info.receive)),
-                    ("typsend", procedure(info.send)),
-                    ("typalign", character(info.align)),
-                    ("typstorage", character(storage(oid))),
-                    ("typtypmod", Datum::Int4(-1)),
-                    ("typacl", acl(stored.acl.as_deref().filter(|_| !is_array), roles)),
-                ],
-            ))
-        })
-        .collect()
-}
-
 /// How a column of a domain is stored: as its base type is.
 fn as_base(base: Oid) -> Vec<(&'static str, Datum)> {
     let info = trivet_types::type_info(base);
@@ -517,67 +374,6 @@ fn as_base(base: Oid) -> Vec<(&'static str, Datum)> {
         ("attstorage", character(storage(base))),
         ("attcollation", collation(base).into()),
     ]
-}
-
-fn domain_type(
-    table: &VirtualTable,
-    stored: &StoredDomain,
-    catalog: &CatalogSnapshot,
-    procedure: &dyn Fn(&str) -> Datum,
-) -> Vec<Datum> {
-    let definition = &stored.definition;
-    let info = trivet_types::type_info(definition.base).unwrap_or(&TYPES[0]);
-    let modifier = if definition.over == definition.base { definition.modifier } else { -1 };
-    row(
-        table,
-        &[
-            ("oid", definition.oid.into()),
-            ("typname", definition.name.as_str().into()),
-            ("typnamespace", definition.schema.into()),
-            ("typowner", stored.owner.into()),
-            ("typlen", Datum::Int2(info.length)),
-            ("typbyval", Datum::Bool(info.by_value)),
-            ("typtype", character('d')),
-            ("typcategory", character(info.category.0)),
-            ("typisdefined", Datum::Bool(true)),
-            ("typdelim", character(',')),
-            ("typinput", procedure("domain_in")),
-            ("typoutput", procedure(info.output)),
-            ("typreceive", procedure("domain_recv")),
-            ("typsend", procedure(info.send)),
-            ("typalign", character(info.align)),
-            ("typstorage", character(storage(definition.base))),
-            ("typnotnull", Datum::Bool(definition.not_null)),
-            ("typbasetype", definition.over.into()),
-            ("typtypmod", Datum::Int4(modifier)),
-            ("typndims", Datum::Int4(i32::from(trivet_types::is_array(definition.base)))),
-            ("typcollation", collation(definition.base).into()),
-            ("typdefaultbin", definition.default.as_deref().into()),
-            ("typdefault", definition.default.as_deref().into()),
-            ("typacl", acl(stored.acl.as_deref(), &catalog.roles)),
-        ],
-    )
-}
-
-/// Labels have no identity of their own; any number does that stays with the label.
-fn labels(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
-    let mut rows = Vec::new();
-    for definition in catalog.types.iter().map(|stored| &stored.definition) {
-        for label in &definition.labels {
-            let steps = label.position as f64 / trivet_types::user::LABEL_STEP as f64;
-            let number = ((label.position >> 16) as u32).wrapping_add(definition.oid.0.wrapping_mul(4099));
-            rows.push(row(
-                table,
-                &[
-                    ("oid", Oid(number | 1 << 31).into()),
-                    ("enumtypid", definition.oid.into()),
-                    ("enumsortorder", Datum::Float4(steps as f32)),
-                    ("enumlabel", label.text.as_str().into()),
-                ],
-            ));
-        }
-    }
-    rows
 }
 
 fn indexes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
