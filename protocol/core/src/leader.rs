@@ -430,12 +430,12 @@ impl Leader {
         for peer in self.peers.iter_mut().filter(|peer| peer.kind == NodeKind::Region) {
             let Some(contact) = node.contact(peer.node) else { continue };
             let window = 20 * timing.heartbeat + 8 * contact.round_trip;
-            // what has acknowledged nothing for so long may be rotten, and then waits for an entry that waits for it
             if peer.ejection.is_ejected() {
                 peer.ends_approach();
                 places |= 1 << peer.place;
                 continue;
             }
+            // what has acknowledged nothing for so long may be rotten, and then waits for an entry that waits for it
             if peer.durable == Index(0) && now.saturating_sub(self.since) >= window {
                 places |= 1 << peer.place;
                 continue;
