@@ -23,7 +23,7 @@
 //!
 //! [storage]                        # optional
 //! cache_mb = 192
-//! row_cache_mb = 160
+//! row_cache_mb = 512
 //! write_buffer_mb = 64
 //! ```
 use crate::access::HbaEntry;
@@ -95,7 +95,7 @@ pub struct StorageSection {
 
 impl Default for StorageSection {
     fn default() -> StorageSection {
-        StorageSection { cache_mb: 192, row_cache_mb: 160, write_buffer_mb: 64, temporary_dir: None }
+        StorageSection { cache_mb: 192, row_cache_mb: 512, write_buffer_mb: 64, temporary_dir: None }
     }
 }
 

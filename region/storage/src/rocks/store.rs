@@ -39,9 +39,9 @@ impl RocksStore {
     /// Opens the store, or makes it. RocksDB holds a lock on the directory.
     pub fn open(path: &Path, options: RocksOptions) -> Result<RocksStore, StoreError> {
         let db = open(path, &options)?;
-        let store = RocksStore {
+        let mut store = RocksStore {
             db,
-            recent: Recent::new(options.row_cache_bytes),
+            recent: Recent::new(0, 0),
             applied: AtomicU64::new(0),
             flushed: AtomicU64::new(0),
             horizon: AtomicU64::new(0),
@@ -50,6 +50,7 @@ impl RocksStore {
         };
         store.check_format()?;
         let applied = store.own(APPLIED, ReadTier::All)?.unwrap_or(0);
+        store.recent = Recent::new(options.row_cache_bytes, applied);
         store.applied.store(applied, Ordering::Release);
         // Nothing is in memory yet.
         store.flushed.store(applied, Ordering::Release);
@@ -203,7 +204,7 @@ impl Store for RocksStore {
             out.put_cf(local, APPLIED, applied.to_be_bytes()); // S1
         }
         self.write(out)?;
-        batch.writes.iter().for_each(|(key, ..)| self.recent.forget(key));
+        self.recent.applied(batch.writes.iter().map(|(key, version, value)| (&**key, *version, value.as_deref())));
         if let Some(applied) = batch.applied {
             self.applied.store(applied, Ordering::Release);
         }
@@ -302,7 +303,7 @@ impl Store for RocksStore {
         let mut batch = WriteBatch::default();
         batch.delete_range_cf(data, start.as_slice(), end.as_slice());
         self.write(batch)?;
-        self.recent.forget_all();
+        self.recent.forget_range(range);
         // Whole files go at once, instead of when compaction comes by; what they held is dead either way.
         self.db.delete_file_in_range_cf(data, start.as_slice(), end.as_slice()).map_err(engine)
     }
