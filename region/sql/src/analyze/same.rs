@@ -8,8 +8,8 @@ use crate::typed::{
 };
 
 pub(super) fn same_subquery(left: &Subquery, right: &Subquery) -> bool {
-    if left.shared.is_some() || right.shared.is_some() {
-        return left.shared == right.shared;
+    if left.shared.is_some() && left.shared == right.shared {
+        return true;
     }
     let same_kind = match (&left.kind, &right.kind) {
         (

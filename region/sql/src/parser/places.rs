@@ -69,6 +69,18 @@ pub(super) fn first_token(mut expr: &ast::Expr) -> Option<Location> {
             | E::ILike { expr: inner, .. }
             | E::Trim { expr: inner, .. }
             | E::Substring { expr: inner, .. }
+            | E::Ceil { expr: inner, .. }
+            | E::Floor { expr: inner, .. }
+            | E::Position { expr: inner, .. }
+            | E::Overlay { expr: inner, .. }
+            | E::IsNotTrue(inner)
+            | E::IsNotFalse(inner)
+            | E::IsUnknown(inner)
+            | E::IsNotUnknown(inner)
+            | E::IsDistinctFrom(inner, _)
+            | E::IsNotDistinctFrom(inner, _)
+            | E::SimilarTo { expr: inner, .. }
+            | E::RLike { expr: inner, .. }
             | E::Extract { expr: inner, .. } => {
                 expr = inner;
                 continue;

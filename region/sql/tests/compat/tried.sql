@@ -44,3 +44,12 @@ create view per_parent as select p.id, p.note, count(c.id) as n from parent p le
 select pg_get_viewdef('per_parent'::regclass, true);
 create index on parent ((id % 10)) where note > 'x' and id > 0;
 create index on parent ((note % 'x')) where nope > 5;
+-- Found by random statements: rows compared with a query's row, written twice; BETWEEN SYMMETRIC before floor and ceil.
+create table twice (i int, s text);
+insert into twice values (1, 'a'), (2, 'b'), (2, 'b');
+select distinct on (((i, s) = (select i, s from twice order by i limit 1))) i from twice order by ((i, s) = (select i, s from twice order by i limit 1)), i;
+select ((i, s) = (select i, s from twice order by i limit 1)), count(*) from twice group by ((i, s) = (select i, s from twice order by i limit 1)) order by 1;
+select ((i, s) = (select i, s from twice order by i limit 1)), count(*) from twice group by ((i, s) = (select i, s from twice order by i offset 1 limit 1)) order by 1;
+select 2 between symmetric floor(3.5) and ceil(1.5), 2 not between symmetric ceiling(3.5) and 1;
+select 2 between symmetric position('b' in 'ab') + 1 and 1, 'b' not between symmetric overlay('abc' placing 'x' from 1) and 'a';
+drop table twice;
