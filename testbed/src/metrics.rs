@@ -43,6 +43,11 @@ impl Metrics {
         })
     }
 
+    /// Over all its labels; 0 if the node does not tell it.
+    pub fn total(&self, name: &str) -> f64 {
+        self.sum(name, |_| true)
+    }
+
     fn sum(&self, name: &str, fits: impl Fn(&str) -> bool) -> f64 {
         self.of(name).filter(|(labels, _)| fits(labels)).map(|(_, value)| value).sum()
     }

@@ -57,6 +57,16 @@ impl ProcessId {
         }
     }
 
+    /// `None`: it is gone.
+    pub fn used(self) -> Option<Used> {
+        let stat = read_stat(self.pid).filter(|stat| stat.started == self.started)?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kilobytes: u64 = resident.split_ascii_whitespace().next()?.parse().ok()?;
+        let processor = Duration::from_millis(stat.processor_ticks * 1000 / TICKS_A_SECOND);
+        Some(Used { processor, resident_bytes: kilobytes << 10 })
+    }
+
     pub fn is_alive(self) -> bool {
         self.condition() != Condition::Gone
     }
@@ -181,6 +191,18 @@ pub fn log_tail(path: &Path, lines: usize) -> String {
 struct Stat {
     state: char,
     started: u64,
+    processor_ticks: u64,
+}
+
+/// Of `/proc/PID/stat`: the kernel tells programs hundredths of a second, whatever it counts in itself.
+const TICKS_A_SECOND: u64 = 100;
+
+/// What a process has used of the machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Used {
+    /// Its threads' time, in user space and in the kernel.
+    pub processor: Duration,
+    pub resident_bytes: u64,
 }
 
 fn read_stat(pid: i32) -> Option<Stat> {
@@ -197,8 +219,11 @@ fn parse_stat(line: &str) -> Option<Stat> {
     let after_name = &line[line.rfind(')')? + 1..];
     let mut fields = after_name.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
-    let started = fields.nth(18)?.parse().ok()?;
-    Some(Stat { state, started })
+    let mut number = |skipped: usize| fields.nth(skipped)?.parse::<u64>().ok();
+    // Fields 14 and 15, user and system, and 22.
+    let processor_ticks = number(10)? + number(0)?;
+    let started = number(6)?;
+    Some(Stat { state, started, processor_ticks })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use trivet_journal::{Journal, JournalError, JournalReader};
-use trivet_log::{Entry, Index, Input, Persist, Ticket};
+use trivet_log::{Entry, EntryBody, Index, Input, Persist, Ticket};
 
 /// One group's bound, so that the first of a long queue does not wait for the last.
 const GROUP_BYTES_MAX: usize = 8 << 20;
@@ -104,6 +104,15 @@ fn weight(persist: &Persist) -> usize {
     persist.entries.iter().map(Entry::weight).sum()
 }
 
+/// Of records, without what the log adds to them.
+fn payload(persist: &Persist) -> usize {
+    let payload = |entry: &Entry| match &entry.body {
+        EntryBody::NoOp => 0,
+        EntryBody::Record { proposal, .. } => proposal.payload.len(),
+    };
+    persist.entries.iter().map(payload).sum()
+}
+
 fn write(
     mut journal: Journal,
     requests: &Receiver<DiskRequest>,
@@ -124,7 +133,7 @@ fn write(
             let bytes = journal.pending_bytes();
             journal.sync().map_err(|error| failure(&error))?;
             unsynced.fetch_sub(group.weight, Ordering::Relaxed);
-            measure.synced(began.elapsed(), group.persists, bytes);
+            measure.synced(began.elapsed(), group.persists, bytes, group.payload);
             let _ = commands.push(Command::Input(Input::Persisted(ticket)));
         }
         if let Some(keep_from) = group.keep_from {
@@ -141,6 +150,7 @@ struct Group {
     last: Option<Ticket>,
     persists: usize,
     weight: usize,
+    payload: usize,
     keep_from: Option<Index>,
 }
 
@@ -152,6 +162,7 @@ impl Group {
                 self.last = Some(persist.ticket);
                 self.persists += 1;
                 self.weight += weight(&persist);
+                self.payload += payload(&persist);
             }
             DiskRequest::Prune { keep_from } => self.keep_from = self.keep_from.max(Some(keep_from)),
         }

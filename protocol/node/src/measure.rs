@@ -147,6 +147,7 @@ pub(crate) struct DiskMeasure {
     fsync_seconds: Histogram,
     group_persists: Histogram,
     bytes: Counter,
+    payload_bytes: Counter,
     stored: Gauge,
 }
 
@@ -156,14 +157,16 @@ impl DiskMeasure {
             fsync_seconds: histogram!("trivet_fsync_seconds"),
             group_persists: histogram!("trivet_fsync_group_persists"),
             bytes: counter!("trivet_journal_written_bytes_total"),
+            payload_bytes: counter!("trivet_journal_payload_bytes_total"),
             stored: gauge!("trivet_journal_stored_bytes"),
         }
     }
 
-    pub(crate) fn synced(&self, took: Duration, persists: usize, bytes: usize) {
+    pub(crate) fn synced(&self, took: Duration, persists: usize, bytes: usize, payload: usize) {
         self.fsync_seconds.record(took);
         self.group_persists.record(persists as f64);
         self.bytes.increment(bytes as u64);
+        self.payload_bytes.increment(payload as u64);
     }
 
     pub(crate) fn stored(&self, bytes: u64) {

@@ -5,6 +5,7 @@
 //!   read     strong read of one row by its primary key in one region while the other one updates
 //!   fresh    write in one region, and once that is acknowledged read in the other; both ways at once; none may be stale
 //!   peer     point reads, updates and TPC-B beside PostgreSQL with a synchronous standby, in alternating rounds (asked for by name)
+//!   log      bytes over the ocean for each byte committed, and the witness's processor and bandwidth (asked for by name)
 //!   net      what the links were asked to do, and what they do
 //! ```
 //!
@@ -12,6 +13,7 @@
 //! divided by latency, until something is full. A bench makes a table of its own and drops it.
 mod commit;
 mod fresh;
+mod log;
 mod net;
 pub mod peer;
 mod protocols;
@@ -45,6 +47,8 @@ pub enum Bench {
     Fresh,
     /// The links, asked and measured
     Net,
+    /// What the log moves over the ocean and to the witness, idle and under load
+    Log,
     /// Beside PostgreSQL with a synchronous standby, on this machine, without distance
     Peer,
 }
@@ -80,6 +84,8 @@ pub struct BenchReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub net: Option<net::Net>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<log::Moved>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<commit::Commit>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read: Option<read::Read>,
@@ -107,6 +113,7 @@ pub async fn run(
         seconds: settings.seconds,
         rows: settings.rows,
         net: None,
+        log: None,
         commit: None,
         read: None,
         fresh: None,
@@ -119,6 +126,11 @@ pub async fn run(
                 let net = net::run(testbed, settings.sweep, progress, signals).await?;
                 texts.push(net.render());
                 report.net = Some(net);
+            }
+            Bench::Log => {
+                let moved = log::run(testbed, settings, progress, signals).await?;
+                texts.push(moved.render());
+                report.log = Some(moved);
             }
             Bench::Commit => {
                 let commit = commit::run(testbed, settings, progress, signals).await?;

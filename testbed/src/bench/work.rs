@@ -19,6 +19,10 @@ const AFTER_FAILURE: Duration = Duration::from_millis(5);
 pub enum Statement {
     Update,
     Read,
+    /// Of a row with a number of the client's and so many bytes beside it; the key is the server's.
+    Insert {
+        filler: usize,
+    },
 }
 
 /// What one group of clients does.
@@ -143,6 +147,9 @@ async fn client(work: Work, measured_from: Instant, until: Instant) -> Result<Sa
     let text = match work.statement {
         Statement::Update => format!("UPDATE {} SET value = value + 1 WHERE id = $1", work.table),
         Statement::Read => format!("SELECT value FROM {} WHERE id = $1", work.table),
+        Statement::Insert { filler } => {
+            format!("INSERT INTO {} (number, filler) VALUES ($1, repeat('x', {filler}))", work.table)
+        }
     };
     let statement = within(ANSWER_WITHIN, session.client.prepare(&text)).await?;
     let mut samples = Samples::new();
@@ -154,7 +161,9 @@ async fn client(work: Work, measured_from: Instant, until: Instant) -> Result<Sa
         }
         let id = rand::rng().random_range(work.ids.clone());
         let answer = match work.statement {
-            Statement::Update => within(ANSWER_WITHIN, session.client.execute(&statement, &[&id])).await,
+            Statement::Update | Statement::Insert { .. } => {
+                within(ANSWER_WITHIN, session.client.execute(&statement, &[&id])).await
+            }
             Statement::Read => {
                 within(ANSWER_WITHIN, session.client.query(&statement, &[&id])).await.map(|rows| rows.len() as u64)
             }
