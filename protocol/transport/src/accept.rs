@@ -1,6 +1,7 @@
 //! Incoming connections: who is it, is it one of us, then its streams.
+use crate::blocks::StreamDecoder;
 use crate::dial::explain;
-use crate::frame::{CLASSES, FrameDecoder, FrameError, PREFACE_LENGTH, class_name, class_number, read_preface};
+use crate::frame::{CLASSES, FrameError, PREFACE_LENGTH, class_name, class_number, read_preface};
 use crate::hello::{HELLO_LENGTH, Hello, HelloError, Welcome};
 use crate::link::{Peer, Received, Refused};
 use crate::report::Trouble;
@@ -160,7 +161,7 @@ async fn read_stream(shared: &Shared, peer: &Peer, mut stream: RecvStream) -> Re
     tracing::trace!(peer = peer.node.0, class = class_name(class), "stream");
     let received_bytes = &peer.received_bytes[class_number(class)];
     debug_assert!(CLASSES.contains(&class));
-    let mut decoder = FrameDecoder::new(shared.limits.frame_max);
+    let mut decoder = StreamDecoder::new(class, shared.limits.frame_max);
     loop {
         let chunk = stream.read_chunk(usize::MAX, true).await.map_err(|_| StreamError::Ended)?;
         let Some(chunk) = chunk else { return Ok(()) };

@@ -5,7 +5,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use trivet_log::Class;
 
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 const PREFACE_MAGIC: &[u8; 4] = b"TRVS";
 pub(crate) const PREFACE_LENGTH: usize = 8;
 pub(crate) const HEADER_LENGTH: usize = 8;
@@ -27,6 +27,8 @@ pub(crate) enum FrameError {
     Empty,
     #[error("a frame's checksum is wrong")]
     Checksum,
+    #[error("a compressed block does not hold what it says")]
+    Compressed,
 }
 
 pub(crate) const CLASSES: [Class; 4] = [Class::Urgent, Class::Append, Class::Proposal, Class::Bulk];
@@ -230,8 +232,8 @@ mod tests {
             assert_eq!(read_preface(&preface(class)), Ok(class));
         }
         assert_eq!(read_preface(b"HTTP/1.1"), Err(FrameError::Preface));
-        assert_eq!(read_preface(b"TRVS\x02\0\0\0"), Err(FrameError::Version(2)));
-        assert_eq!(read_preface(b"TRVS\x01\0\x04\0"), Err(FrameError::Class(4)));
-        assert_eq!(read_preface(b"TRVS\x01\0\0\x01"), Err(FrameError::Preface));
+        assert_eq!(read_preface(b"TRVS\x01\0\0\0"), Err(FrameError::Version(1)));
+        assert_eq!(read_preface(b"TRVS\x02\0\x04\0"), Err(FrameError::Class(4)));
+        assert_eq!(read_preface(b"TRVS\x02\0\0\x01"), Err(FrameError::Preface));
     }
 }

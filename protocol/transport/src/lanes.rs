@@ -2,6 +2,7 @@
 //! sender is the log's core, which repeats what matters.
 //!
 //! Lanes live as long as their connection. What is in them when it ends is gone, as is what its streams held.
+use crate::blocks;
 use crate::config::Limits;
 use crate::frame::{CLASSES, HEADER_LENGTH, class_number, header};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -25,7 +26,7 @@ pub enum Sent {
 }
 
 /// Taken at once by a writer, so that many small frames share one write.
-const GATHER_BYTES: usize = 256 << 10;
+pub(crate) const GATHER_BYTES: usize = 256 << 10;
 /// Frames up to this size are copied next to their header; larger ones travel as they are.
 const COPY_MAX: usize = 4 << 10;
 
@@ -42,6 +43,7 @@ struct Lane {
 
 /// The writer's end of one lane.
 pub(crate) struct LaneReader {
+    class: Class,
     receiver: mpsc::UnboundedReceiver<Bytes>,
     queued: Arc<AtomicUsize>,
 }
@@ -49,7 +51,7 @@ pub(crate) struct LaneReader {
 impl Lanes {
     pub(crate) fn open(limits: &Limits, frame_max: usize) -> (Lanes, [LaneReader; 4]) {
         let (lanes, readers): (Vec<Lane>, Vec<LaneReader>) =
-            CLASSES.iter().map(|class| Lane::open(limits.queue(*class))).unzip();
+            CLASSES.iter().map(|class| Lane::open(*class, limits.queue(*class))).unzip();
         let lanes = lanes.try_into().unwrap_or_else(|_| unreachable!("one lane a class"));
         let readers = readers.try_into().unwrap_or_else(|_| unreachable!("one reader a class"));
         (Lanes { lanes, frame_max }, readers)
@@ -69,10 +71,10 @@ impl Lanes {
 }
 
 impl Lane {
-    fn open(bytes_max: usize) -> (Lane, LaneReader) {
+    fn open(class: Class, bytes_max: usize) -> (Lane, LaneReader) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let queued = Arc::new(AtomicUsize::new(0));
-        (Lane { sender, queued: queued.clone(), bytes_max }, LaneReader { receiver, queued })
+        (Lane { sender, queued: queued.clone(), bytes_max }, LaneReader { class, receiver, queued })
     }
 
     /// An empty lane takes any frame, so that a frame above the bound is not refused for ever.
@@ -129,11 +131,12 @@ impl LaneReader {
     pub(crate) async fn write_to(mut self, mut stream: quinn::SendStream, sent_bytes: Counter) {
         let mut pieces = Vec::new();
         while let Some(bytes) = self.gather(&mut pieces).await {
+            let on_stream = if blocks::has_blocks(self.class) { blocks::pack(&mut pieces) } else { bytes };
             if stream.write_all_chunks(&mut pieces).await.is_err() {
                 return; // the connection is gone or refused us: whoever watches it says so
             }
             self.written(bytes);
-            sent_bytes.increment(bytes as u64);
+            sent_bytes.increment(on_stream as u64);
         }
         // The lanes were given up on purpose: let the peer have what was accepted.
         if stream.finish().is_ok() {

@@ -20,7 +20,8 @@
 //! - **N2** Frames of one class from one peer keep their order within a connection; a new connection starts empty,
 //!   and [`LinkEvent::Connected`] says that everything before may be lost, or late. Nothing is ever delivered twice.
 //! - **N3** Memory is bounded: lanes by bytes (a full lane drops the frame and says so), streams by windows, frames
-//!   that wait for the sink by permits, handshakes by count. What a peer claims is never allocated ahead of its bytes.
+//!   that wait for the sink by permits, blocks by what a writer gathers, handshakes by count. What a peer claims is never
+//!   allocated ahead of its bytes, but for what LZ4 can make of them.
 //! - **N4** An urgent frame never waits for another class: own lane, own stream, own permits, highest priority; the
 //!   connection's windows are larger than the sum of what the other three streams may hold.
 //! - **N5** Bytes from the network never panic: a wrong frame closes its connection, with a counted, logged reason.
@@ -30,6 +31,7 @@
 //! they could be replayed, and each connection shall prove both certificates anew. [`Rotation`] replaces the certificates
 //! of a running transport: connections that stand go on, new ones show and believe what is new.
 mod accept;
+mod blocks;
 pub mod certificates;
 mod config;
 mod congestion;

@@ -39,7 +39,7 @@ fn each_class_keeps_its_order_in_both_directions() {
 fn urgent_overtakes_fifty_megabytes_of_bulk() {
     let (one, two) = pair();
     const MEGABYTE: usize = 1 << 20;
-    let bulk = Bytes::from(vec![7; MEGABYTE]);
+    let bulk = crate::noise(MEGABYTE);
     let began = Instant::now();
     for _ in 0..50 {
         assert_eq!(one.transport.send(TWO, Class::Bulk, bulk.clone()), Sent::Queued);
@@ -61,7 +61,7 @@ fn a_stuck_receiver_bounds_memory_and_stalls_nothing_urgent() {
     let limits = Limits { stream_window: 1 << 20, queue_append: 1 << 20, inbound_other: 1 << 20, ..Limits::default() };
     let (one, two) = pair_with(limits);
     two.inbox.look(|state| state.hoard = Some(Vec::new()));
-    let frame = Bytes::from(vec![1; 100 << 10]);
+    let frame = crate::noise(100 << 10);
     // Lane, stream window and inbound permits hold 3 MB, the send window some more; then frames are dropped.
     let mut queued = 0;
     let mut pause = 0;

@@ -140,14 +140,16 @@ fn wrong_frames_close_the_connection_with_a_reason() {
     let (one, two) = (Plan::new(&authority, ONE, TWO).start(), Plan::new(&authority, TWO, ONE).start());
     introduce(&one, &two);
     let stranger = Stranger::new(&authority, Some(&make_node_certificate(&authority, TWO).expect("signed")));
-    let preface = b"TRVS\x01\0\0\0";
+    let preface = b"TRVS\x02\0\0\0";
     let frame = |length: u32, crc: u32, body: &[u8]| [&length.to_le_bytes()[..], &crc.to_le_bytes(), body].concat();
     let good = b"!not a message";
     let table = [
         ("no preface", b"GET / HTTP/1.1\r\n\r\n".to_vec(), "does not begin as one of ours"),
-        ("class", b"TRVS\x01\0\x09\0".to_vec(), "unknown class 9"),
+        ("class", b"TRVS\x02\0\x09\0".to_vec(), "unknown class 9"),
         ("length", [&preface[..], &frame(u32::MAX, 0, b"")].concat(), "longer than"),
         ("empty", [&preface[..], &frame(0, 0, b"")].concat(), "an empty frame"),
+        ("block", [b"TRVS\x02\0\x01\0", &frame(3, 100, b"\xff\xff\xff")[..]].concat(), "does not hold what it says"),
+        ("bomb", [b"TRVS\x02\0\x03\0", &frame(100, u32::MAX, b"")[..]].concat(), "longer than"),
         ("checksum", [&preface[..], &frame(3, 0, b"abc")].concat(), "checksum is wrong"),
         ("meaning", [&preface[..], &frame(good.len() as u32, crc32fast::hash(good), good)].concat(), "means nothing"),
     ];

@@ -47,7 +47,7 @@ fn a_cut_heals_soon_whatever_its_length() {
 
     relay.cut(true);
     // Full of data that cannot leave: the old connection alone would probe ever more rarely.
-    one.transport.send(TWO, Class::Bulk, Bytes::from(vec![0; 4 << 20]));
+    one.transport.send(TWO, Class::Bulk, crate::noise(4 << 20));
     one.inbox.wait_event(LinkEvent::Disconnected(TWO), 1);
     relay.cut(false);
     let healed = Instant::now();
@@ -83,7 +83,7 @@ fn random_loss_does_not_starve_small_records() {
     let relay = Relay::start(two.transport.local_address(), Duration::from_millis(10), 20_000);
     one.transport.set_peer_address(TWO, &relay.address.to_string());
     one.inbox.wait_event(LinkEvent::Connected(TWO), 1);
-    let batch = Bytes::from(vec![3; 30_000]);
+    let batch = crate::noise(30_000);
     let mut times = Vec::new();
     for round in 0..100 {
         let began = Instant::now();
@@ -101,7 +101,7 @@ fn random_loss_does_not_starve_small_records() {
 fn stopping_is_quick_and_delivers_what_was_sent() {
     let (one, two) = pair();
     for class in [Class::Bulk, Class::Append, Class::Proposal, Class::Urgent] {
-        assert_eq!(two.transport.send(ONE, class, Bytes::from(vec![1; 100_000])), Sent::Queued);
+        assert_eq!(two.transport.send(ONE, class, crate::noise(100_000)), Sent::Queued);
     }
     let began = Instant::now();
     two.transport.stop();
