@@ -197,10 +197,18 @@ impl Analyzer<'_> {
         let name = call.name.last().to_string();
         let shown = alias.name.as_ref().map_or_else(|| name.clone(), |alias| alias.text.clone());
         let mut columns = function_columns(&value, &name, alias, self.environment)?;
-        if let ([_], false) = (columns.as_slice(), ordinality)
-            && value.any(&mut |part| matches!(part.kind, ExprKind::Subquery(_)))
-        {
-            return self.call_as_query(call, place, alias, &shown);
+        let is_subquery = &mut |part: &Expr| matches!(part.kind, ExprKind::Subquery(_));
+        if value.any(is_subquery) {
+            let ExprKind::Call { arguments, .. } = &value.kind else {
+                return self.call_as_query(call, place, alias, &shown);
+            };
+            if columns.len() == 1 && !ordinality {
+                return self.call_as_query(call, place, alias, &shown);
+            }
+            let subqueries: Vec<bool> = arguments.iter().map(|argument| argument.any(is_subquery)).collect();
+            if subqueries.len() == call.arguments.len() {
+                return self.call_beside_arguments(call, &subqueries, place, alias, ordinality, &shown);
+            }
         }
         let value = json_record(value, &columns, alias, place)?;
         if ordinality {
@@ -234,6 +242,40 @@ impl Analyzer<'_> {
         let expr = tree::Expr { kind: tree::ExprKind::Function(call.clone()), place };
         let query = tree::Query::of_targets(vec![tree::Target::Expr { expr, alias: Some(name.clone()) }], vec![]);
         let alias = tree::Alias { name: Some(name), ..alias.clone() };
+        self.part(&TableExpr::Query { query: Box::new(query), alias, lateral: true })
+    }
+
+    /// A call of several columns: arguments with subqueries become columns of a row beside which the call stands.
+    fn call_beside_arguments(
+        &mut self,
+        call: &tree::FunctionCall,
+        subqueries: &[bool],
+        place: Place,
+        alias: &tree::Alias,
+        ordinality: bool,
+        shown: &str,
+    ) -> PgResult<Part> {
+        // Names that nobody can be meaning.
+        const ROW: &str = "?arguments?";
+        let named = |text: &str| tree::Name { text: text.to_owned(), place };
+        let (mut call, mut targets) = (call.clone(), Vec::new());
+        for (argument, _) in call.arguments.iter_mut().zip(subqueries).filter(|(_, is_one)| **is_one) {
+            let name = named(&format!("?argument {}?", targets.len() + 1));
+            let column = tree::QualifiedName { parts: vec![named(ROW), name.clone()] };
+            let column = tree::Expr { kind: tree::ExprKind::Column(column), place: argument.value.place };
+            let expr = std::mem::replace(&mut argument.value, column);
+            targets.push(tree::Target::Expr { expr, alias: Some(name) });
+        }
+        let row = TableExpr::Query {
+            query: Box::new(tree::Query::of_targets(targets, vec![])),
+            alias: tree::Alias { name: Some(named(ROW)), ..tree::Alias::default() },
+            lateral: false,
+        };
+        let inner = tree::Alias { name: Some(named(shown)), ..alias.clone() };
+        let all = tree::Target::Star { of: Some(tree::QualifiedName { parts: vec![named(shown)] }), place };
+        let function = TableExpr::Function { call, place, alias: inner, lateral: true, ordinality };
+        let query = tree::Query::of_targets(vec![all], vec![row, function]);
+        let alias = tree::Alias { name: Some(named(shown)), ..tree::Alias::default() };
         self.part(&TableExpr::Query { query: Box::new(query), alias, lateral: true })
     }
 

@@ -547,9 +547,18 @@ pub(super) fn alter(rest: &mut Cursor<'_, '_>, kind: ObjectKind) -> PgResult<Sta
             end += 1;
         }
         let mut item = Cursor { source: rest.source, tokens: &rest.tokens[..end], at: rest.at };
+        // These stand alone: PostgreSQL's grammar has them beside the list.
+        let alone = item.is("rename") || (item.is("set") && word_is(item.peek(1), "schema"));
+        if alone && !actions.is_empty() {
+            item.at += usize::from(item.is("set"));
+            return Err(item.error());
+        }
         let done = table_action(&mut item).and_then(|action| item.end().map(|()| action));
         actions.push(done?);
         rest.at = end;
+        if alone && end < rest.tokens.len() {
+            return Err(rest.error());
+        }
         if !rest.eat_token(&Token::Comma) {
             break;
         }

@@ -53,3 +53,17 @@ select ((i, s) = (select i, s from twice order by i limit 1)), count(*) from twi
 select 2 between symmetric floor(3.5) and ceil(1.5), 2 not between symmetric ceiling(3.5) and 1;
 select 2 between symmetric position('b' in 'ab') + 1 and 1, 'b' not between symmetric overlay('abc' placing 'x' from 1) and 'a';
 drop table twice;
+-- Functions of several columns over subqueries; what stands alone in ALTER TABLE.
+create table papers (id int primary key, meta jsonb);
+insert into papers values (1, '{"a": 1, "b": [1, 2]}'), (2, '{"c": null}');
+select * from jsonb_each((select meta from papers where id = 1)) order by key;
+select p.id, e.key, e.value from papers p, jsonb_each_text((select meta from papers q where q.id = p.id)) e order by 1, 2;
+select * from jsonb_each((select meta from papers where id = 2)) with ordinality as t(k, v, n);
+select * from jsonb_to_recordset((select jsonb_agg(meta order by id) from papers)) as t(a int, c text);
+select k from jsonb_object_keys((select meta from papers where id = 1)) k order by 1;
+select * from unnest((select array[1, 2]), array['x', 'y']) as u(a, b);
+select t from jsonb_each((select meta from papers where id = 2)) t;
+alter table papers add column x int, rename to letters;
+alter table papers rename column meta to more, add column x int;
+alter table papers add column x int, set schema nowhere;
+drop table papers;
