@@ -410,22 +410,21 @@ impl Analyzer<'_> {
         at(place, error)
     }
 
+    /// What is wrong with the arguments comes first, then that the call may not be here.
     fn aggregate(&mut self, call: &FunctionCall, place: Place) -> PgResult<Expr> {
+        let nested = std::mem::replace(&mut self.scope().inside_aggregate, true);
+        let parts = self.aggregate_parts(call, place);
         let scope = self.scope();
-        if scope.inside_aggregate {
-            let error = PgError::new(sqlstate::GROUPING_ERROR, "aggregate function calls cannot be nested");
-            return Err(at(place, error));
-        }
-        if let Some(clause) = scope.no_aggregates {
-            let message = format!("aggregate functions are not allowed in {clause}");
+        scope.inside_aggregate = nested;
+        let aggregate = parts?;
+        let misplaced = match scope.no_aggregates {
+            Some(clause) => Some(format!("aggregate functions are not allowed in {clause}")),
+            None => nested.then(|| "aggregate function calls cannot be nested".to_owned()),
+        };
+        if let Some(message) = misplaced {
             return Err(at(place, PgError::new(sqlstate::GROUPING_ERROR, message)));
         }
-        scope.inside_aggregate = true;
-        let parts = self.aggregate_parts(call, place);
-        self.scope().inside_aggregate = false;
-        let aggregate = parts?;
         let type_oid = aggregate.type_oid;
-        let scope = self.scope();
         scope.aggregates.push(aggregate);
         Ok(make(ExprKind::Aggregate(scope.aggregates.len() - 1), type_oid, place))
     }
@@ -460,10 +459,10 @@ impl Analyzer<'_> {
             return Err(at(place, PgError::new(sqlstate::WRONG_OBJECT_TYPE, message)));
         }
         let arguments = self.converted_arguments(&resolved, arguments)?;
-        let filter = match &call.filter {
-            Some(filter) => Some(self.condition(filter, "FILTER")?),
-            None => None,
-        };
+        let before = self.scope().no_aggregates.replace("FILTER");
+        let filter = call.filter.as_ref().map(|filter| self.condition(filter, "FILTER")).transpose();
+        self.scope().no_aggregates = before;
+        let filter = filter?;
         let mut order_by = Vec::with_capacity(call.order_by.len());
         for key in &call.order_by {
             let expr = self.expr(&key.expr)?;

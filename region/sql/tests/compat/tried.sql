@@ -67,3 +67,16 @@ alter table papers add column x int, rename to letters;
 alter table papers rename column meta to more, add column x int;
 alter table papers add column x int, set schema nowhere;
 drop table papers;
+-- Which mistake around an aggregate is told.
+create table few (a int, b text);
+select max(max(nope)) from few;
+select max(max(a)) from few;
+select 1 from few where max(nope) > 1;
+select 1 from few where max(a) > 1;
+select 1 from few where max(max(a)) > 1;
+select 1 from few where sum(b) > 1;
+select sum(a) filter (where max(a) > 1) from few;
+select max(sum(b)) from few;
+select count(*) from few group by count(*);
+select 1 from few x join few y on count(*) = 1;
+drop table few;
