@@ -118,6 +118,7 @@ pub enum SystemCall {
     InRecovery,
     AdvisoryLock,
     TransactionId,
+    TransactionIdIfAssigned,
     SerialSequence,
 }
 

@@ -4,6 +4,7 @@ use super::sortable::{check_equality, check_order};
 use super::{Analyzer, at};
 use crate::parser::tree::{self, FunctionCall, Place};
 use crate::typed::{Aggregate, Expr, ExprKind};
+use trivet_types::functions::string::quote_identifier;
 use trivet_types::registry::{CastContext, Failure, Procedure, Resolved, parameters, registry};
 use trivet_types::{
     Datum, Oid, PgError, PgResult, SqlState, canonical_name, display_name, oid, sqlstate, type_by_name,
@@ -189,11 +190,34 @@ impl Analyzer<'_> {
                 let shown = self.domain_of(&argument).unwrap_or(argument.type_oid);
                 make(ExprKind::Constant(Datum::Oid(shown.0)), oid::REGTYPE, place)
             }
+            "pg_collation_for" if call.arguments.len() == 1 => self.collation_for(&call.arguments[0].value, place)?,
             "array" if matches!(call.arguments.as_slice(), [tree::Argument { value, .. }] if matches!(value.kind, tree::ExprKind::ArrayQuery(_))) => {
                 self.expr(&call.arguments[0].value)?
             }
             _ => return Ok(None),
         }))
+    }
+
+    /// `COLLATION FOR (x)`: nothing is computed, its collation is known by now.
+    fn collation_for(&mut self, operand: &tree::Expr, place: Place) -> PgResult<Expr> {
+        let value = self.expr(operand)?;
+        let explicit = match &operand.kind {
+            tree::ExprKind::Collate { collation, .. } => Some(collation.last().to_owned()),
+            _ => self.collation_of_column(&value),
+        };
+        let is_array = trivet_types::is_array(value.type_oid);
+        let element = trivet_types::element_of(value.type_oid).filter(|_| is_array).unwrap_or(value.type_oid);
+        let name = match element {
+            oid::UNKNOWN => None,
+            oid::NAME => Some("C".to_owned()),
+            oid::TEXT | oid::VARCHAR | oid::BPCHAR => Some(explicit.unwrap_or_else(|| "default".to_owned())),
+            _ => {
+                let message = format!("collations are not supported by type {}", display_name(value.type_oid, -1));
+                return Err(PgError::new(sqlstate::DATATYPE_MISMATCH, message));
+            }
+        };
+        let shown = name.map_or(Datum::Null, |name| Datum::text(quote_identifier(&name)));
+        Ok(make(ExprKind::Constant(shown), oid::TEXT, place))
     }
 
     /// A call without arguments of a function that surely is there.
@@ -388,6 +412,11 @@ impl Analyzer<'_> {
         place: Place,
         failure: Failure,
     ) -> Box<PgError> {
+        if let Some(absent) = super::absent::absent_function(call.name.last())
+            .filter(|_| matches!(call.name.schema(), None | Some("pg_catalog")))
+        {
+            return at(place, absent);
+        }
         let shown: Vec<String> = arguments.iter().map(|argument| display_name(argument.type_oid, -1)).collect();
         let visible_name = if call.name.place().known().is_none() {
             format!("pg_catalog.{}", call.name.last())

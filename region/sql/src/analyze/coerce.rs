@@ -25,6 +25,10 @@ pub(super) fn resolve_any_type(name: &TypeName, environment: &dyn Environment) -
         None => name.name.clone(),
     };
     let undefined = || {
+        let absent = super::absent::absent_type(&name.name);
+        if let Some(absent) = absent.filter(|_| matches!(name.schema.as_deref(), None | Some("pg_catalog"))) {
+            return at(name.place, absent);
+        }
         let suffix = if name.array { "[]" } else { "" };
         at(name.place, PgError::new(sqlstate::UNDEFINED_OBJECT, format!("type \"{}{suffix}\" does not exist", shown())))
     };

@@ -101,6 +101,18 @@ impl Analyzer<'_> {
         }
     }
 
+    /// What a column's COLLATE names.
+    pub(super) fn collation_of_column(&self, value: &Expr) -> Option<String> {
+        let ExprKind::Column { up, relation, column } = &value.kind else { return None };
+        let scope = self.scopes.len().checked_sub(up + 1).and_then(|at| self.scopes.get(at))?;
+        let RelationSource::Table(table) = &scope.relations.get(*relation)?.source else { return None };
+        match table.columns.get(*column)?.collation?.0 {
+            950 => Some("C".to_owned()),
+            951 => Some("POSIX".to_owned()),
+            _ => None,
+        }
+    }
+
     /// The domain that a value is known to be of.
     pub(super) fn domain_of(&self, value: &Expr) -> Option<Oid> {
         match &value.kind {

@@ -412,6 +412,13 @@ impl Analyzer<'_> {
     fn is(&mut self, operand: &tree::Expr, test: IsTest, negated: bool, place: Place) -> PgResult<Expr> {
         let operand = self.expr(operand)?;
         let kind = match test {
+            // It tells nothing of a parameter's type.
+            IsTest::Null if matches!(operand.kind, ExprKind::Parameter(_)) => {
+                if let (ExprKind::Parameter(index), oid::UNKNOWN) = (&operand.kind, operand.type_oid) {
+                    self.parameters.undetermined.push((*index, operand.place));
+                }
+                ExprKind::IsNull { operand: Box::new(operand), negated }
+            }
             IsTest::Null => ExprKind::IsNull { operand: Box::new(self.known(operand)?), negated },
             IsTest::Unknown => ExprKind::IsNull { operand: Box::new(self.boolean(operand, "IS UNKNOWN")?), negated },
             IsTest::True | IsTest::False => {
@@ -622,18 +629,20 @@ impl Analyzer<'_> {
         }
         // ARRAY[] takes the cast's type.
         if let (tree::ExprKind::Array(items), true) = (&operand.kind, is_array(target)) {
-            let element = element_of(target).expect("arrays have elements");
-            let mut converted = Vec::with_capacity(items.len());
+            let mut known = Vec::with_capacity(items.len());
             for item in items {
-                converted.push(match &item.kind {
+                known.push(match &item.kind {
                     tree::ExprKind::Array(_) => self.cast(item, to, place)?,
-                    _ => {
-                        let item = self.expr(item)?;
-                        let wanted = if is_array(item.type_oid) { target } else { element };
-                        self.explicit(item, wanted, modifier)?
-                    }
+                    _ => self.expr(item)?,
                 });
             }
+            // One array among them makes all of them arrays.
+            let wanted = match known.iter().any(|item| is_array(item.type_oid)) {
+                true => target,
+                false => element_of(target).expect("arrays have elements"),
+            };
+            let converted =
+                known.into_iter().map(|item| self.explicit(item, wanted, modifier)).collect::<PgResult<_>>()?;
             return Ok(Expr { kind: ExprKind::Array(converted), type_oid: target, modifier, place });
         }
         let mut operand = self.expr(operand)?;

@@ -605,6 +605,12 @@ pub(super) fn function_columns(
                 ("catdesc", oid::TEXT),
                 ("baredesc", oid::TEXT),
             ],
+            "aclexplode" => &[
+                ("grantor", oid::OID),
+                ("grantee", oid::OID),
+                ("privilege_type", oid::TEXT),
+                ("is_grantable", oid::BOOL),
+            ],
             "pg_sequence_parameters" => &[
                 ("start_value", oid::INT8),
                 ("minimum_value", oid::INT8),

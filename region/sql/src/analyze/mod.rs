@@ -3,6 +3,7 @@
 //! Two steps, since the catalog is read asynchronously and everything else is not: `names` collects the relations that a
 //! statement mentions, the caller looks them up, and `Analyzer` works on the result. It knows the catalog's tables and
 //! the registry, and nothing of storage or plans.
+mod absent;
 mod call;
 mod coerce;
 mod composite;
@@ -79,12 +80,14 @@ pub struct ParameterTypes {
     types: Vec<Oid>,
     /// More may be found.
     open: bool,
+    /// Where one stood that nothing had determined yet, nor its place did.
+    undetermined: Vec<(usize, Place)>,
 }
 
 impl ParameterTypes {
     pub fn new(given: &[u32]) -> ParameterTypes {
         let known = |number: &u32| if *number == 0 { oid::UNKNOWN } else { Oid(*number) };
-        ParameterTypes { types: given.iter().map(known).collect(), open: true }
+        ParameterTypes { types: given.iter().map(known).collect(), open: true, undetermined: Vec::new() }
     }
     /// A statement without parameters.
     pub fn none() -> ParameterTypes {
@@ -103,8 +106,13 @@ impl ParameterTypes {
         self.type_of(index);
         self.types[index] = type_oid;
     }
-    /// All types, once analysis is over. 42P18 for one that nothing determined.
+    /// All types, once analysis is over. 42P18 for one that nothing determined, 42P08 for one that was determined too late.
     pub fn finish(self) -> PgResult<Vec<Oid>> {
+        let late = |(index, _): &&(usize, Place)| self.types.get(*index).is_some_and(|found| *found != oid::UNKNOWN);
+        if let Some((index, place)) = self.undetermined.iter().find(late) {
+            let message = format!("could not determine data type of parameter ${}", index + 1);
+            return Err(at(*place, PgError::new(sqlstate::AMBIGUOUS_PARAMETER, message)));
+        }
         match self.types.iter().position(|type_oid| *type_oid == oid::UNKNOWN) {
             None => Ok(self.types),
             Some(at) => {

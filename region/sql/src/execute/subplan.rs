@@ -94,6 +94,11 @@ impl Subqueries {
         }
         match &subplan.kind {
             SubplanKind::Sequence { .. } => sequence_value(subplan, context, row).await,
+            SubplanKind::Current { function, arguments } => {
+                let eval = context.eval();
+                let values = arguments.iter().map(|argument| argument.eval(eval, row)).collect::<PgResult<Vec<_>>>()?;
+                if values.iter().any(Datum::is_null) { Ok(Datum::Null) } else { function(context.environment, &values) }
+            }
             SubplanKind::Advisory { call, arguments } => {
                 let eval = context.eval();
                 let values = arguments.iter().map(|argument| argument.eval(eval, row)).collect::<PgResult<Vec<_>>>()?;
@@ -269,6 +274,7 @@ async fn run(subplan: &Subplan, kind: &SubplanKind, context: &mut Context<'_>) -
         SubplanKind::Quantified { .. }
         | SubplanKind::Sequence { .. }
         | SubplanKind::Advisory { .. }
+        | SubplanKind::Current { .. }
         | SubplanKind::Sleep { .. } => Err(PgError::internal("what is no query has its own way")),
     }
 }

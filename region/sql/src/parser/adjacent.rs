@@ -226,7 +226,11 @@ fn misplaced_in_query(tokens: &[TokenWithSpan]) -> Option<Misplaced> {
                 if depth == 1 || inside.bracket != (*kind == Kind::CloseBracket) || inside.cases > 0 {
                     return Some(Misplaced::Token(at));
                 }
+                let opened = inside.at;
                 open.pop();
+                if kinds.get(at + 1) == Some(&Kind::OpenBracket) && takes_no_subscript(&kinds, opened) {
+                    return Some(Misplaced::Token(at + 1));
+                }
             }
             Kind::Comma if inside.cases > 0 => return Some(Misplaced::Token(at)),
             Kind::Word(word, _) => {
@@ -267,6 +271,22 @@ fn misplaced_in_query(tokens: &[TokenWithSpan]) -> Option<Misplaced> {
         (true, _) => Some(Misplaced::End),
         (false, true) => Some(Misplaced::PerhapsEnd),
         (false, false) => None,
+    }
+}
+
+/// Is what a parenthesis or bracket opens an ARRAY constructor or a function's arguments? Their values are subscripted in
+/// parentheses only.
+fn takes_no_subscript(kinds: &[Kind], opened: usize) -> bool {
+    let Some(called) = opened.checked_sub(1).and_then(|at| kinds.get(at)) else { return false };
+    let before = opened.checked_sub(2).and_then(|at| kinds.get(at));
+    let begins = matches!(before, Some(Kind::Open | Kind::Comma | Kind::Prefix | Kind::Infix))
+        || before.is_some_and(|before| before.is_reserved() && !before.is("as"));
+    match called {
+        Kind::Word(word, _) if word == "array" => true,
+        _ if kinds[opened] == Kind::OpenBracket => false,
+        // A type may have its length in parentheses.
+        Kind::Word(_, Class::None) => begins,
+        _ => begins && called.is_one_of(&["coalesce", "greatest", "least", "nullif"]),
     }
 }
 
@@ -450,6 +470,8 @@ mod tests {
             ("update t set id = 1 limit 1", "limit"),
             ("select date 2024", "2024"),
             ("select id as 1 from t", "1"),
+            ("select array[1, 2][1]", "["),
+            ("select a, lower(b)[1] from t", "["),
         ] {
             assert_eq!(found(text).as_deref(), Some(expected), "{text}");
         }
@@ -466,6 +488,7 @@ mod tests {
             "select 1 as from, t.order, \"select\" from t group by (), grouping sets ((a), ()), all_of",
             "select 1 operator(pg_catalog.+) 2, numeric(10,2) '1.5', date '2024-01-01', array[]::int[], a[1:2]",
             "select a from t group by distinct a union select 1 except (select 2) for update of t",
+            "select b[1:2][1], (f(a))[1], a.b[1][2], x::varchar(3)[], cast(x as bpchar(3)[]), (array[1])[1], array[[1], [2]] from t",
             "update t set (a, b) = (select 1, 2), c = default from u where t.a = any (array[1]) or a <> all (select 1)",
         ] {
             assert_eq!(found(text), None, "{text}");

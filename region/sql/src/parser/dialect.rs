@@ -89,8 +89,9 @@ impl Dialect for TrivetDialect {
     fn is_identifier_part(&self, ch: char) -> bool {
         self.postgres.is_identifier_part(ch) || ch == MARK
     }
+    /// They are read by hand: the library knows no UESCAPE, and tells mistakes in other words.
     fn supports_unicode_string_literal(&self) -> bool {
-        self.postgres.supports_unicode_string_literal()
+        false
     }
     fn is_reserved_for_identifier(&self, kw: Keyword) -> bool {
         self.postgres.is_reserved_for_identifier(kw)

@@ -20,6 +20,7 @@ mod rewrite;
 mod roles;
 mod table;
 pub mod tree;
+mod unicode;
 mod utility;
 
 use adjacent::Misplaced;
@@ -91,6 +92,7 @@ fn tokenize(source: &Source<'_>) -> PgResult<Vec<TokenWithSpan>> {
         .map_err(|error| source.tokenizer_error(&error))?;
     join_strings(&mut tokens);
     tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
+    unicode::join(source, &mut tokens)?;
     spell_out_isnull(&mut tokens);
     Ok(tokens)
 }
@@ -282,8 +284,6 @@ fn unread_clause(source: &Source<'_>, tokens: &[TokenWithSpan], error: &PgError)
         Some(PgError::unsupported("SEARCH"))
     } else if behind_query && places::is(&tokens[at], "cycle") {
         Some(PgError::unsupported("CYCLE"))
-    } else if places::is(before, "uescape") && matches!(tokens[at].token, Token::SingleQuotedString(_)) {
-        Some(PgError::unsupported("UESCAPE"))
     } else {
         None
     }

@@ -12,6 +12,7 @@
 //! - `t.*`: the asterisk becomes a name that no user can write, so that it may stand in any expression.
 //! - `SUBSTRING(a SIMILAR b ESCAPE c)`: becomes `SUBSTRING(a, b, c)`; `substr(...)` becomes a call of the quoted name.
 //! - `interval(2) '1.666 s'`: becomes `'1.666 s'::interval(2)`; `ROLLUP((SELECT ...))` gets a second pair of parentheses.
+//! - `COLLATION FOR (a)`: becomes `pg_collation_for(a)`.
 //! - `ROWS FROM (f(), g())`: becomes a call of a function that no user can name.
 use super::error::Source;
 use super::tree::FrameExclude;
@@ -114,6 +115,13 @@ pub(super) fn for_library(source: &Source<'_>, mut tokens: Vec<TokenWithSpan>) -
         let is_star = tokens.get(at).is_some_and(|token| token.token == Token::Mul);
         if at > 0 && is_star && tokens[at - 1].token == Token::Period {
             tokens[at] = quoted(STAR.to_owned(), tokens[at].span);
+        }
+        if is(tokens.get(at), "collation")
+            && is(tokens.get(at + 1), "for")
+            && tokens.get(at + 2).is_some_and(|token| token.token == Token::LParen)
+        {
+            let span = tokens[at].span;
+            tokens.splice(at..at + 2, [quoted("pg_collation_for".to_owned(), span)]);
         }
         // The library takes `substr` for the standard's SUBSTRING.
         if is(tokens.get(at), "substr") && tokens.get(at + 1).is_some_and(|token| token.token == Token::LParen) {

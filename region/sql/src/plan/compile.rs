@@ -147,11 +147,13 @@ impl Planner {
     /// Compile where no subquery may be (keys of probes, lateral arguments).
     pub(super) fn compile_plain(&mut self, expr: &Expr, layout: &Layout) -> PgResult<Compiled> {
         let mut compilation = Compilation::default();
-        let compiled = self.compile(expr, layout, &mut compilation)?;
-        if compilation.subplans.is_empty() {
-            return Ok(compiled);
+        let around = std::mem::replace(&mut self.plain, true);
+        let compiled = self.compile(expr, layout, &mut compilation);
+        self.plain = around;
+        match compiled {
+            Ok(_) if !compilation.subplans.is_empty() => Err(PgError::unsupported("a subquery in this place")),
+            compiled => compiled,
         }
-        Err(PgError::unsupported("a subquery in this place"))
     }
 
     /// Compile expressions over a node's rows; subqueries are put beneath, as further slots.
@@ -223,6 +225,11 @@ impl Planner {
                     let slot = layout.width + compilation.subplans.len();
                     let kind = SubplanKind::Sleep { argument: argument.clone() };
                     compilation.subplans.push(Subplan::of_call(kind));
+                    return Ok(Compiled::Slot(slot));
+                }
+                if matches!(procedure.name, "currval" | "lastval") && !self.plain {
+                    let slot = layout.width + compilation.subplans.len();
+                    compilation.subplans.push(Subplan::of_call(SubplanKind::Current { function, arguments }));
                     return Ok(Compiled::Slot(slot));
                 }
                 if let Some(sets) = moves_sequence(procedure) {
@@ -456,6 +463,7 @@ impl Planner {
             "to_regtype",
             "pg_get_ruledef",
             "acldefault",
+            "aclexplode",
             "to_regnamespace",
             "to_regrole",
             "pg_sequence_parameters",

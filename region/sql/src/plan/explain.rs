@@ -423,7 +423,10 @@ impl<'p> Explainer<'p> {
         for subplan in subplans {
             let has_query = !matches!(
                 subplan.kind,
-                SubplanKind::Sequence { .. } | SubplanKind::Advisory { .. } | SubplanKind::Sleep { .. }
+                SubplanKind::Sequence { .. }
+                    | SubplanKind::Current { .. }
+                    | SubplanKind::Advisory { .. }
+                    | SubplanKind::Sleep { .. }
             );
             if !has_query {
                 continue;

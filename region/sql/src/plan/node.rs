@@ -9,6 +9,7 @@ use crate::typed::RowOperator;
 use std::sync::Arc;
 use trivet_txn::{LockStrength, LockWait};
 use trivet_types::Oid;
+use trivet_types::functions::Function;
 use trivet_types::registry::Procedure;
 
 /// A column of a result, for RowDescription and output.
@@ -207,6 +208,11 @@ pub enum SubplanKind {
     /// No query: `nextval`, or `setval`, which have to wait for others.
     Sequence {
         sets: bool,
+        arguments: Vec<Compiled>,
+    },
+    /// No query: `currval` and `lastval`, which tell what the calls of `nextval` before them did.
+    Current {
+        function: Function,
         arguments: Vec<Compiled>,
     },
 }

@@ -52,6 +52,8 @@ pub struct Planner {
     pub(super) needed: Vec<Vec<Vec<bool>>>,
     /// A call that moves a sequence.
     pub(super) advances: Option<&'static str>,
+    /// What is compiled has no place for slots.
+    pub(super) plain: bool,
     pub(super) reads_beside_writes: bool,
     /// Calls of set-returning functions whose values are in slots of the row at hand.
     pub(super) set_slots: Vec<(Expr, usize)>,
@@ -153,6 +155,7 @@ pub fn plan_row_expr(expr: &Expr) -> PgResult<Compiled> {
 pub fn plan_default(expr: &Expr) -> PgResult<(Compiled, Vec<Subplan>)> {
     let mut planner = Planner::new();
     planner.levels.push(Vec::new());
+    planner.plain = true;
     let mut compilation = Compilation::default();
     let compiled = planner.compile(expr, &Layout::default(), &mut compilation)?;
     let only_sequences = |subplan: &Subplan| matches!(subplan.kind, SubplanKind::Sequence { .. });

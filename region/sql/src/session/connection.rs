@@ -39,7 +39,7 @@ pub(super) struct SqlSession {
     pub statements: HashMap<String, Arc<Prepared>>,
     pub portals: HashMap<String, Portal>,
     /// What `set_config` asked for.
-    pub changes: Arc<Mutex<Vec<(String, String, bool)>>>,
+    pub changes: Arc<Mutex<Vec<(String, Option<String>, bool)>>>,
     pub random: Arc<Mutex<Option<trivet_types::Random>>>,
     pub sequences: Arc<SessionSequences>,
     pub locks: Arc<SessionLocks>,
@@ -130,6 +130,7 @@ impl SqlSession {
     pub fn environment(&mut self) -> SessionEnvironment {
         let settings = Arc::clone(&self.settings);
         self.sequences.act_as(self.current_user());
+        let has_written = self.block.active().is_some_and(|active| active.written.tables().next().is_some());
         let (transaction_time, isolation, read_only) = match self.block.active() {
             Some(active) => (active.began_at, isolation_name(active.transaction.isolation()), active.read_only),
             None => (clock_now(), "read committed", false),
@@ -147,6 +148,7 @@ impl SqlSession {
             statement_time: clock_now(),
             isolation,
             read_only,
+            has_written,
             catalog: None,
             types: self.types.clone(),
             rows: Arc::clone(&self.rows),
@@ -173,7 +175,7 @@ impl SqlSession {
         let asked = std::mem::take(&mut *self.changes.lock());
         for (name, value, local) in asked {
             // It was tried before it was asked for.
-            let _ = self.settings_mut().set(&name, &[value], local);
+            let _ = self.settings_mut().set_or_reset(&name, value.as_deref(), local);
         }
         if self.settings.has_reports() {
             for (name, value) in self.settings_mut().take_reports() {

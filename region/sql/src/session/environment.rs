@@ -38,6 +38,8 @@ pub(super) struct SessionEnvironment {
     pub statement_time: i64,
     pub isolation: &'static str,
     pub read_only: bool,
+    /// The transaction has changed rows.
+    pub has_written: bool,
     /// Loaded for statements that look at the catalog.
     pub catalog: Option<Arc<CatalogSnapshot>>,
     /// Loaded for statements that have to do with types that users made.
@@ -49,7 +51,7 @@ pub(super) struct SessionEnvironment {
     /// The text of the message at hand, if it is known.
     pub query: Option<Arc<str>>,
     /// What `set_config` asked for, to be done once the statement is over.
-    pub changes: Arc<Mutex<Vec<(String, String, bool)>>>,
+    pub changes: Arc<Mutex<Vec<(String, Option<String>, bool)>>>,
     /// Set once `setseed` or `random` was called.
     pub random: Arc<Mutex<Option<Random>>>,
 }
@@ -78,7 +80,7 @@ impl SessionEnvironment {
                 // What the statement itself has set.
                 let mut changed = (*self.settings).clone();
                 for (name, value, local) in changes.iter() {
-                    changed.set(name, std::slice::from_ref(value), *local)?;
+                    changed.set_or_reset(name, value.as_deref(), *local)?;
                 }
                 changed.show(name)
             }
@@ -248,11 +250,14 @@ impl Environment for SessionEnvironment {
             }
             S::Inventory => Datum::array(Array::from_values(oid::RECORD, self.inventory.clone())),
             S::SetConfig => {
-                let (name, value) = (text(first).to_owned(), text(arguments.get(1)).to_owned());
+                let Some(name) = first.and_then(Datum::as_str).map(str::to_owned) else {
+                    return Err(PgError::new(sqlstate::NULL_VALUE_NOT_ALLOWED, "SET requires parameter name"));
+                };
+                let value = arguments.get(1).and_then(Datum::as_str).map(str::to_owned);
                 let local = arguments.get(2).is_some_and(Datum::is_true);
                 // Checked here, so that the error is the statement's; done when it is over.
                 let mut trial = (*self.settings).clone();
-                trial.set(&name, std::slice::from_ref(&value), local)?;
+                trial.set_or_reset(&name, value.as_deref(), local)?;
                 let shown = trial.show(&name)?;
                 self.changes.lock().push((name, value, local));
                 shown.into()
@@ -347,6 +352,8 @@ impl Environment for SessionEnvironment {
             }
             S::InRecovery => false.into(),
             S::TransactionId => Datum::Int8(self.transaction_time),
+            S::TransactionIdIfAssigned if self.has_written => Datum::Int8(self.transaction_time),
+            S::TransactionIdIfAssigned => Datum::Null,
             S::AdvisoryLock => return Err(PgError::unsupported("advisory locks")),
         })
     }

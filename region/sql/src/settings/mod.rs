@@ -151,6 +151,14 @@ impl Settings {
         Ok(())
     }
 
+    /// As `set_config` does it: without a value it is the default.
+    pub fn set_or_reset(&mut self, name: &str, value: Option<&str>, local: bool) -> PgResult<()> {
+        match value {
+            Some(value) => self.set(name, &[value.to_owned()], local),
+            None => self.reset(name, local),
+        }
+    }
+
     /// `SET x TO DEFAULT` and `RESET x`.
     pub fn reset(&mut self, name: &str, local: bool) -> PgResult<()> {
         match key(name)? {

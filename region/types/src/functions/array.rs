@@ -32,6 +32,7 @@ pub fn position(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
         return Ok(Datum::Null);
     }
     let array = array_at(a, 0)?;
+    only_flat(array, "searching for elements in")?;
     let lower = array.dimensions.first().map_or(1, |dimension| dimension.lower);
     let start = if a.len() > 2 { (int(a, 2)? - i64::from(lower)).max(0) as usize } else { 0 };
     let wanted = &a[1];
@@ -41,6 +42,13 @@ pub fn position(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
         (wanted, value) => same(array.element, wanted, value),
     });
     Ok(found.map(|(at, _)| (at as i64 + i64::from(lower)) as i32).into())
+}
+
+fn only_flat(array: &Array, doing: &str) -> PgResult<()> {
+    match array.dimensions.len() {
+        0 | 1 => Ok(()),
+        _ => Err(PgError::unsupported(format!("{doing} multidimensional arrays"))),
+    }
 }
 
 fn one_dimension(array: &Array) -> PgResult<()> {
@@ -144,6 +152,11 @@ pub fn fill(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let (Some(Datum::Array(lengths)), lowers) = (a.get(1), a.get(2)) else {
         return Err(null("dimension array or low bound array cannot be null"));
     };
+    let nested = |given: &Datum| matches!(given, Datum::Array(array) if array.dimensions.len() > 1);
+    if a[1..].iter().any(nested) {
+        return Err(PgError::new(crate::error::SqlState(*b"2202E"), "wrong number of array subscripts")
+            .detail("Dimension array must be one dimensional."));
+    }
     let lowers = match lowers {
         None => vec![1; lengths.values.len()],
         Some(Datum::Array(lowers)) if lowers.values.len() == lengths.values.len() => {
@@ -238,7 +251,7 @@ fn pick(array: &Array, ranges: &[(usize, usize)], depth: usize, base: usize, out
 
 pub fn remove(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let Some(Datum::Array(array)) = a.first() else { return Ok(Datum::Null) };
-    one_dimension(array)?;
+    only_flat(array, "removing elements from")?;
     let wanted = &a[1];
     let keep = |value: &&Datum| !(wanted.is_null() && value.is_null() || same(array.element, wanted, value));
     Ok(with_values(array, array.values.iter().filter(keep).cloned().collect()))
@@ -299,6 +312,7 @@ pub fn from_text(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
 
 pub fn positions(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     let Some(Datum::Array(array)) = a.first() else { return Ok(Datum::Null) };
+    only_flat(array, "searching for elements in")?;
     let lower = array.dimensions.first().map_or(1, |dimension| dimension.lower);
     let wanted = &a[1];
     let matches =

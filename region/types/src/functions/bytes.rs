@@ -166,6 +166,11 @@ pub fn from_text(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
         }
     }
 }
+/// `convert(bytes, from, to)`
+pub fn convert(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let decoded = to_text(environment, a)?;
+    from_text(environment, &[decoded, Datum::Text(text(a, 2)?.clone())])
+}
 /// `length(bytes, encoding)`
 pub fn length_in(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     super::string::character_length(environment, &[to_text(environment, a)?])

@@ -535,11 +535,29 @@ pub fn make_timestamp(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
 pub fn make_time(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
     make_clock(int(a, 0)?, int(a, 1)?, double(a, 2)?).map(Datum::Time)
 }
+/// As C's `%g` shows a number: six digits.
+fn general(value: f64) -> String {
+    if !value.is_finite() {
+        return format!("{value}").to_ascii_lowercase();
+    }
+    let scientific = format!("{value:.5e}");
+    let (digits, exponent) = scientific.split_once('e').expect("an exponent was asked for");
+    let exponent: i32 = exponent.parse().expect("exponents are small");
+    let shortened = |digits: &str| match digits.contains('.') {
+        true => digits.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => digits.to_owned(),
+    };
+    if (-4..6).contains(&exponent) {
+        return shortened(&format!("{value:.*}", usize::try_from(5 - exponent).unwrap_or(0)));
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", shortened(digits), exponent.abs())
+}
 fn make_clock(hour: i64, minute: i64, second: f64) -> PgResult<i64> {
     let valid = (0..=24).contains(&hour) && (0..60).contains(&minute) && (0.0..=60.0).contains(&second);
     let total = || hour * MICROSECONDS_PER_HOUR + minute * MICROSECONDS_PER_MINUTE + (second * 1e6).round() as i64;
     valid.then(total).filter(|total| *total <= MICROSECONDS_PER_DAY).ok_or_else(|| {
-        let message = format!("time field value out of range: {hour}:{minute:02}:{second:02}");
+        let message = format!("time field value out of range: {hour}:{minute:02}:{:0>2}", general(second));
         PgError::new(sqlstate::DATETIME_FIELD_OVERFLOW, message)
     })
 }

@@ -2,6 +2,7 @@
 //!
 //! A body gets its arguments evaluated, and not NULL if it is listed as strict. An argument of another
 //! representation than the listed types have is our own mistake and ends in XX000, not in a panic.
+pub mod acl;
 pub mod aggregate;
 pub mod array;
 pub mod bits;
@@ -18,6 +19,7 @@ pub mod integer;
 pub mod internal;
 pub mod json;
 pub mod keywords;
+pub mod normalization;
 pub mod numeric;
 pub mod ordered;
 pub mod pattern;

@@ -390,38 +390,17 @@ fn escaped(bytes: &[u8]) -> String {
 
 /// `unistr`: backslash escapes of code points.
 pub fn unistr(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    let value = text(a, 0)?;
-    let bad = || {
-        PgError::new(sqlstate::SYNTAX_ERROR, "invalid Unicode escape")
-            .hint("Unicode escapes must be \\XXXX, \\+XXXXXX, \\uXXXX, or \\UXXXXXXXX.")
-    };
-    let mut out = String::with_capacity(value.len());
-    let mut rest = value.as_str();
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('\\') {
-            out.push('\\');
-            rest = after;
-            continue;
+    use crate::text::unicode::{Mistake, unescape};
+    let syntax = |message: &str| PgError::new(sqlstate::SYNTAX_ERROR, message);
+    unescape(text(a, 0)?, '\\', true).map(Datum::text).map_err(|(_, mistake)| match mistake {
+        Mistake::Escape => {
+            syntax("invalid Unicode escape").hint("Unicode escapes must be \\XXXX, \\+XXXXXX, \\uXXXX, or \\UXXXXXXXX.")
         }
-        let (prefix, digits) = match rest.as_bytes().first() {
-            Some(b'u') => (1, 4),
-            Some(b'U') => (1, 8),
-            Some(b'+') => (1, 6),
-            _ => (0, 4),
-        };
-        let code =
-            rest.get(prefix..prefix + digits).and_then(|hex| u32::from_str_radix(hex, 16).ok()).ok_or_else(bad)?;
-        out.push(
-            char::from_u32(code).ok_or_else(|| {
-                PgError::new(sqlstate::SYNTAX_ERROR, format!("invalid Unicode code point: {code:04X}"))
-            })?,
-        );
-        rest = &rest[prefix + digits..];
-    }
-    out.push_str(rest);
-    Ok(Datum::text(out))
+        Mistake::Code(code) => {
+            PgError::new(sqlstate::INVALID_PARAMETER_VALUE, format!("invalid Unicode code point: {code:04X}"))
+        }
+        Mistake::Pair => syntax("invalid Unicode surrogate pair"),
+    })
 }
 
 /// `parse_ident(text, strict)`: the parts of a qualified name.

@@ -47,6 +47,7 @@ calls! {
     in_recovery = InRecovery;
     advisory_lock = AdvisoryLock;
     transaction_id = TransactionId;
+    transaction_id_if_assigned = TransactionIdIfAssigned;
     serial_sequence = SerialSequence;
     current_query = CurrentQuery;
     my_temporary_schema = TemporarySchema;
@@ -64,6 +65,16 @@ pub fn waits_elsewhere(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
 /// `nextval` and `setval` have to wait for others: whoever runs expressions calls them by other means where they may stand.
 pub fn sequence_elsewhere(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
     Err(PgError::unsupported("a sequence function in this place"))
+}
+
+/// `age(xid)`: how many transactions ago it was, as a transaction's number is counted here.
+pub fn transaction_age(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    // Those below are no transaction's.
+    const FIRST_NORMAL: u32 = 3;
+    let given = u32::try_from(int(a, 0)?).unwrap_or(0);
+    let now = environment.system(SystemCall::TransactionId, &[])?.as_i64().unwrap_or(0) as u32;
+    // Half of all numbers are in the past.
+    Ok(Datum::Int4(if given < FIRST_NORMAL { i32::MAX } else { (now.wrapping_sub(given) & 0x7fff_ffff) as i32 }))
 }
 
 /// `to_regtype` and its kin: NULL for a name that is none.

@@ -56,6 +56,9 @@ static PARAMETERS: &[(&str, &[Parameter])] = &[
     ("jsonb_path_query_first", PATH),
     ("jsonb_path_query_first_tz", PATH),
     ("parse_ident", &[given("str"), with("strict", "true")]),
+    // Without names.
+    ("normalize", &[given(""), with("", "NFC")]),
+    ("is_normalized", &[given(""), with("", "NFC")]),
 ];
 
 /// What is known of a function's parameters.

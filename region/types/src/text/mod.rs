@@ -7,6 +7,7 @@ mod bits;
 mod number;
 mod record;
 mod string;
+pub mod unicode;
 
 pub use array::{array_from_text, quote_array_element};
 pub use bits::bits_from_literal;

@@ -160,15 +160,19 @@ impl Converter<'_> {
             }
             E::TypedString(typed) => self.typed_string(typed)?,
             E::Interval(interval) => self.interval(interval)?,
-            E::AtTimeZone { timestamp, time_zone } => self.call("timezone", vec![*time_zone, *timestamp])?,
+            E::AtTimeZone { timestamp, time_zone } => {
+                let place = self.place_before_operand(&time_zone, &["zone", "time", "at"]);
+                return Ok(Expr { kind: self.call("timezone", vec![*time_zone, *timestamp])?, place });
+            }
             E::Extract { field, expr, .. } => {
+                let place = self.place_before_operand(&expr, &["from", "", "(", "extract"]);
                 let field = match field {
                     // As a name in quotes, too.
                     ast::DateTimeField::Custom(name) => string(name.value.to_ascii_lowercase()),
                     word => string(word.to_string().trim_matches('\'').to_ascii_lowercase()),
                 };
                 let value = self.expr(*expr)?;
-                built_in("extract", vec![field, value])
+                return Ok(Expr { kind: built_in("extract", vec![field, value]), place });
             }
             E::Ceil { expr, field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) } => {
                 self.call("ceil", vec![*expr])?
@@ -176,19 +180,31 @@ impl Converter<'_> {
             E::Floor { expr, field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) } => {
                 self.call("floor", vec![*expr])?
             }
-            E::Position { expr, r#in } => self.call("position", vec![*r#in, *expr])?,
+            E::Position { expr, r#in } => {
+                let place = self.place_before_operand(&expr, &["(", "position"]);
+                return Ok(Expr { kind: self.call("position", vec![*r#in, *expr])?, place });
+            }
             E::Substring { expr, substring_from, substring_for, shorthand, .. } => {
                 // A column is called by the word that was used.
                 let function = if shorthand { "substr" } else { "substring" };
-                self.substring(function, *expr, substring_from, substring_for)?
+                let place = self.place_before_operand(&expr, &["(", function]);
+                return Ok(Expr { kind: self.substring(function, *expr, substring_from, substring_for)?, place });
             }
             E::Trim { trim_where, trim_what, expr, trim_characters } => {
-                self.trim(trim_where, trim_what, *expr, trim_characters)?
+                let side = trim_where.map_or("", |side| match side {
+                    ast::TrimWhereField::Both => "both",
+                    ast::TrimWhereField::Leading => "leading",
+                    ast::TrimWhereField::Trailing => "trailing",
+                });
+                let words = if side.is_empty() { vec!["(", "trim"] } else { vec![side, "(", "trim"] };
+                let place = self.place_before_operand(trim_what.as_deref().unwrap_or(&expr), &words);
+                return Ok(Expr { kind: self.trim(trim_where, trim_what, *expr, trim_characters)?, place });
             }
             E::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+                let place = self.place_before_operand(&expr, &["(", "overlay"]);
                 let mut arguments = vec![*expr, *overlay_what, *overlay_from];
                 arguments.extend(overlay_for.map(|boxed| *boxed));
-                self.call("overlay", arguments)?
+                return Ok(Expr { kind: self.call("overlay", arguments)?, place });
             }
             E::Collate { expr, collation } => {
                 let named = match collation.0.first() {
@@ -235,11 +251,19 @@ impl Converter<'_> {
             }
             E::Array(array) => {
                 let first = array.elem.first().and_then(first_token);
-                let word = first.and_then(|first| self.source.token_before(first, &["array"]));
+                let word = match first {
+                    Some(first) => self.source.token_before(first, &["array"]),
+                    None => self.only_empty_array().filter(|_| array.elem.is_empty()),
+                };
                 let place = word.map(|word| self.source.place_of_token(word)).unwrap_or_default();
                 return Ok(Expr { kind: ExprKind::Array(self.exprs(array.elem)?), place });
             }
-            E::IsNormalized { .. } => return Err(PgError::unsupported("IS NORMALIZED")),
+            E::IsNormalized { expr, form, negated } => {
+                let mut arguments = vec![self.expr(*expr)?];
+                arguments.extend(form.map(|form| of(ExprKind::Literal(Literal::String(form.to_string())))));
+                let tested = built_in("is_normalized", arguments);
+                if negated { ExprKind::Not(Box::new(of(tested))) } else { tested }
+            }
             E::CompoundFieldAccess { root, access_chain } => return self.access(*root, access_chain),
             other => return Err(PgError::unsupported(format!("the expression {}", shortened(&other.to_string())))),
         };
@@ -637,6 +661,7 @@ impl Converter<'_> {
             }
             ast::FunctionArguments::List(list) => self.arguments(list, &mut call)?,
         }
+        self.read_normal_form(&mut call)?;
         Ok(call)
     }
 

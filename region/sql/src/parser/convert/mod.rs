@@ -2,6 +2,7 @@
 mod ddl;
 mod dml;
 mod expr;
+mod forms;
 mod query;
 mod sample;
 mod types;

@@ -23,6 +23,7 @@ pub static PROCEDURES: &[Procedure] = &[
     p(2999, "pg_relation_filenode", &[oid::REGCLASS], oid::OID, STABLE, F(system::always_null)),
     p(3034, "pg_relation_filepath", &[oid::REGCLASS], oid::TEXT, STABLE, F(system::always_null)),
     p(3078, "pg_sequence_parameters", &[oid::OID], oid::RECORD, STABLE, S(system::sequence_parameters)),
+    // What it answers is known when it is analyzed.
     p(3162, "pg_collation_for", &[oid::ANY], oid::TEXT, STABLE, F(system::always_null)),
     p(3163, "pg_trigger_depth", &[], oid::INT4, STABLE, F(system::no_depth)),
     p(3842, "pg_relation_is_updatable", &[oid::REGCLASS, oid::BOOL], oid::INT4, STABLE, F(system::relation_is_updatable)),

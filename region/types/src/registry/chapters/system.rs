@@ -1,6 +1,6 @@
 //! Rows of `pg_proc`: sizes, and what there is little to say about here.
 use super::super::procedures::{NULLS, STABLE, VOLATILE, p};
-use crate::functions::{calendar, cast, system};
+use crate::functions::{acl, calendar, cast, system};
 use crate::oid;
 use crate::registry::{Body, Procedure};
 use Body::{Scalar as F, Set as S};
@@ -27,6 +27,11 @@ pub static PROCEDURES: &[Procedure] = &[
     p(3801, "pg_current_logfile", &[oid::TEXT], oid::TEXT, NULLS | VOLATILE, F(system::always_null)),
     p(3830, "pg_last_xact_replay_timestamp", &[], oid::TIMESTAMPTZ, VOLATILE, F(system::always_null)),
     p(3035, "pg_listening_channels", &[], oid::TEXT, STABLE, S(system::no_rows)),
+    p(1689, "aclexplode", &[oid::ACLITEM_ARRAY], oid::RECORD, STABLE, S(acl::explode)),
+    p(1181, "age", &[oid::XID], oid::INT4, STABLE, F(system::transaction_age)),
+    p(3939, "mxid_age", &[oid::XID], oid::INT4, STABLE, F(system::transaction_age)),
+    p(3348, "txid_current_if_assigned", &[], oid::INT8, STABLE, F(system::transaction_id_if_assigned)),
+    p(5060, "pg_current_xact_id_if_assigned", &[], oid::XID8, STABLE, F(system::transaction_id_if_assigned)),
     p(1845, "to_ascii", &[oid::TEXT], oid::TEXT, 0, F(system::to_ascii)),
     p(3415, "pg_get_statisticsobjdef", &[oid::OID], oid::TEXT, STABLE, F(system::always_null)),
     p(6120, "pg_get_replica_identity_index", &[oid::REGCLASS], oid::REGCLASS, STABLE, F(system::always_null)),

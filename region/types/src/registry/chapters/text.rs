@@ -1,6 +1,6 @@
 //! Rows of `pg_proc`: Strings, byte strings, patterns, formatting of numbers.
 use super::super::procedures::{NULLS, STABLE, p};
-use crate::functions::{bytes, formatting, pattern, regexp, string};
+use crate::functions::{bytes, formatting, normalization, pattern, regexp, string};
 use crate::oid;
 use crate::registry::{Body, Procedure};
 use Body::Scalar as F;
@@ -27,6 +27,7 @@ pub static PROCEDURES: &[Procedure] = &[
     p(1775, "to_char", &[oid::FLOAT4, oid::TEXT], oid::TEXT, STABLE, F(formatting::numeric_to_char)),
     p(1776, "to_char", &[oid::FLOAT8, oid::TEXT], oid::TEXT, STABLE, F(formatting::numeric_to_char)),
     p(1777, "to_number", &[oid::TEXT, oid::TEXT], oid::NUMERIC, STABLE, F(formatting::to_number)),
+    p(1813, "convert", &[oid::BYTEA, oid::NAME, oid::NAME], oid::BYTEA, STABLE, F(bytes::convert)),
     p(1986, "similar_to_escape", &[oid::TEXT, oid::TEXT], oid::TEXT, 0, F(pattern::similar_to_escape)),
     p(1987, "similar_to_escape", &[oid::TEXT], oid::TEXT, 0, F(pattern::similar_to_escape)),
     p(2005, "bytealike", &[oid::BYTEA, oid::BYTEA], oid::BOOL, 0, F(pattern::bytea_like_matches)),
@@ -44,6 +45,8 @@ pub static PROCEDURES: &[Procedure] = &[
     p(3420, "sha256", &[oid::BYTEA], oid::BYTEA, 0, F(bytes::sha256)),
     p(3421, "sha384", &[oid::BYTEA], oid::BYTEA, 0, F(bytes::sha384)),
     p(3422, "sha512", &[oid::BYTEA], oid::BYTEA, 0, F(bytes::sha512)),
+    p(4350, "normalize", &[oid::TEXT, oid::TEXT], oid::TEXT, 0, F(normalization::normalize)),
+    p(4351, "is_normalized", &[oid::TEXT, oid::TEXT], oid::BOOL, 0, F(normalization::is_normalized)),
     p(6163, "bit_count", &[oid::BYTEA], oid::INT8, 0, F(bytes::bit_count)),
     p(6195, "ltrim", &[oid::BYTEA, oid::BYTEA], oid::BYTEA, 0, F(bytes::trim_left)),
     p(6196, "rtrim", &[oid::BYTEA, oid::BYTEA], oid::BYTEA, 0, F(bytes::trim_right)),
