@@ -390,6 +390,22 @@ impl Query {
     pub fn visible_targets(&self) -> impl Iterator<Item = &Target> {
         self.targets.iter().filter(|target| !target.hidden)
     }
+
+    /// The domain that a column's values are known to be of.
+    pub fn domain_of_column(&self, column: usize) -> Option<Oid> {
+        if !matches!(self.body, Body::Select { .. }) {
+            return None;
+        }
+        match &self.visible_targets().nth(column)?.expr.kind {
+            ExprKind::Domain { rules, .. } => Some(rules.domain),
+            ExprKind::Column { up: 0, relation, column } => match &self.relations.get(*relation)?.source {
+                RelationSource::Table(table) => table.domain_of(*column),
+                RelationSource::Query(query) => query.domain_of_column(*column),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// What a domain asks of its values, those that it is made over included.

@@ -219,7 +219,8 @@ impl UserTypes {
     pub fn name_of(&self, oid: Oid) -> Option<(&str, &str)> {
         let of_enum = self.find(oid).map(|found| (found.schema_name.as_str(), found.name.as_str()));
         let of_domain = || self.domain(oid).map(|found| (found.schema_name.as_str(), found.name.as_str()));
-        let composite = || self.composite(oid).map(|row| (row.schema_name.as_str(), row.name.as_str()));
+        let row = if is_row_array(oid) { row_of_array(oid) } else { oid };
+        let composite = || self.composite(row).map(|row| (row.schema_name.as_str(), row.name.as_str()));
         of_enum.or_else(of_domain).or_else(composite)
     }
     /// Has a type of the schema this name? Composite types count among relations.

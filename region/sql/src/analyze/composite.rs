@@ -11,7 +11,7 @@ use crate::parser::tree::{self, Place, QualifiedName};
 use crate::typed::{Body, CommonBody, Expr, ExprKind, Query, Relation, RelationSource, SubqueryKind};
 use trivet_types::registry::CastContext;
 use trivet_types::user::{is_row, row_of_claim};
-use trivet_types::{Oid, PgError, PgResult, display_name, oid, sqlstate};
+use trivet_types::{Datum, Oid, PgError, PgResult, display_name, oid, sqlstate};
 
 /// A field that a row is known to have.
 #[derive(Clone, Debug)]
@@ -253,15 +253,16 @@ impl Analyzer<'_> {
         Ok(Some(make(ExprKind::Call { procedure, arguments }, type_oid, place)))
     }
 
-    /// A row with another value in one of its fields: `SET c.field = value`.
+    /// A row with another value in one of its fields: `SET c.field = value`, `SET c.field.of_it = value`.
     pub(super) fn with_field(
         &mut self,
         row: Expr,
         column: &str,
-        name: &tree::Name,
+        path: &[&tree::Name],
         value: &tree::Expr,
         place: Place,
     ) -> PgResult<Expr> {
+        let [name, deeper @ ..] = path else { return self.expr(value) };
         let type_oid = row.type_oid;
         let Some(fields) = self.fields_of(&row) else { return Err(not_composite(&row, &name.text, place)) };
         let Some(number) = fields.iter().position(|field| field.name == name.text) else {
@@ -272,7 +273,10 @@ impl Analyzer<'_> {
             );
             return Err(at(place, PgError::new(sqlstate::UNDEFINED_COLUMN, message)));
         };
-        let value = self.expr(value)?;
+        let value = match deeper {
+            [] => self.expr(value)?,
+            deeper => self.with_field(field_of(&row, number, &fields[number]), column, deeper, value, place)?,
+        };
         let (source, wanted) = (value.type_oid, &fields[number]);
         let value =
             self.coerce(value, wanted.type_oid, wanted.modifier, CastContext::Assignment)?.ok_or_else(|| {
@@ -310,6 +314,7 @@ impl Analyzer<'_> {
         for (number, item) in items.into_iter().enumerate() {
             let (wanted, modifier) = (known.shape.types[number], known.modifiers[number]);
             let source = item.type_oid;
+            let item = as_written(item);
             let item = self.coerce(item, wanted, modifier, context)?.ok_or_else(|| {
                 wrong(format!(
                     "Cannot cast type {} to {} in column {}.",
@@ -323,6 +328,14 @@ impl Analyzer<'_> {
         let names = known.shape.names.iter().cloned().collect();
         let kind = ExprKind::NamedRow { names, items: converted, nullable: false };
         Ok(Some(make(kind, target, row.place)))
+    }
+}
+
+/// A constant that became text when its row was put together is what the row's type wants.
+fn as_written(item: Expr) -> Expr {
+    match &item.kind {
+        ExprKind::Constant(Datum::Text(_)) if item.type_oid == oid::TEXT => Expr { type_oid: oid::UNKNOWN, ..item },
+        _ => item,
     }
 }
 

@@ -332,10 +332,14 @@ impl Analyzer<'_> {
         let column = &table.columns[position];
         refuse_assignment(column)?;
         let place = assignment.columns[0].place;
-        if let ([tree::AssignedPart::Field(field)], true) = (assignment.path.as_slice(), is_row(column.type_oid)) {
+        let fields = assignment.path.iter().map(|part| match part {
+            tree::AssignedPart::Field(field) => Some(field),
+            tree::AssignedPart::Subscript(_) => None,
+        });
+        if let (Some(fields), true) = (fields.collect::<Option<Vec<_>>>(), is_row(column.type_oid)) {
             let before_it = before.iter().position(|(other, _)| *other == position).map(|at| before.remove(at).1);
             let row = before_it.unwrap_or_else(|| self.column_of(table, position));
-            return self.with_field(row, &column.name, field, &assignment.value, place);
+            return self.with_field(row, &column.name, &fields, &assignment.value, place);
         }
         let mut subscripts = Vec::with_capacity(assignment.path.len());
         for part in &assignment.path {

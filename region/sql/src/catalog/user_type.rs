@@ -7,7 +7,7 @@ use super::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use trivet_types::user::{claim_of, is_row, is_user_type, marked_types};
+use trivet_types::user::{claim_of, is_row, is_row_array, is_user_type, marked_types};
 use trivet_types::{EnumType, Oid, PgResult, UserTypes};
 
 /// What is stored of a type.
@@ -35,10 +35,10 @@ impl Table {
     /// Does a column or an expression of the table have to do with a type that a user made?
     pub fn uses_user_types(&self) -> bool {
         !self.domains.is_empty()
-            || self
-                .columns
-                .iter()
-                .any(|column| !column.dropped && (is_user_type(column.type_oid) || is_row(column.type_oid)))
+            || self.columns.iter().any(|column| {
+                !column.dropped
+                    && (is_user_type(column.type_oid) || is_row(column.type_oid) || is_row_array(column.type_oid))
+            })
             || self.texts().any(|text| !marked_types(text).is_empty())
     }
 

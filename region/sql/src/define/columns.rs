@@ -8,7 +8,7 @@ use std::sync::Arc;
 use trivet_types::functions::string::quote_identifier;
 use trivet_types::registry::Volatility;
 use trivet_types::user::{is_row, is_row_array};
-use trivet_types::{Datum, Environment, Oid, PgError, PgResult, oid, sqlstate};
+use trivet_types::{Datum, Environment, Oid, PgError, PgResult, element_of, oid, sqlstate};
 
 /// What a column asks for that takes its table to be there: a sequence.
 #[derive(Clone, Debug)]
@@ -247,8 +247,8 @@ fn conflicting(table: &str, column: &str) -> Box<PgError> {
 /// Pseudo-types are no column's, and rows of another relation are none here: their fields would change under the table. Those of a
 /// composite type do not.
 pub(super) fn refuse_pseudo_type(name: &str, type_oid: Oid, environment: &dyn Environment) -> PgResult<()> {
-    let composite = environment.user_types().composite(type_oid).is_some();
-    if (is_row(type_oid) && !composite) || is_row_array(type_oid) {
+    let row = if is_row_array(type_oid) { element_of(type_oid).unwrap_or(type_oid) } else { type_oid };
+    if is_row(row) && environment.user_types().composite(row).is_none() {
         return Err(PgError::unsupported(format!("column \"{name}\", whose type is a relation's row,")));
     }
     let pseudo = trivet_types::type_info(type_oid).is_some_and(|info| info.kind == 'p');

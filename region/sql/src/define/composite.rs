@@ -4,9 +4,26 @@ use super::{Definer, columns};
 use crate::analyze::resolve_type_name;
 use crate::catalog::{Attribute, ObjectClass, RelationKind, StoredComposite, composite_key};
 use crate::parser::tree::{EnumChange, Name, QualifiedName, TypeName};
+use std::collections::HashMap;
 use trivet_txn::{LockStrength, LockWait, Locked, WriteKind};
-use trivet_types::user::{claim_of, is_row, is_row_array, row_of_claim};
-use trivet_types::{Oid, PgError, PgResult, sqlstate};
+use trivet_types::user::{claim_of, is_row_array, row_of_claim};
+use trivet_types::{Environment, Oid, PgError, PgResult, element_of, sqlstate};
+
+/// Composite types within one another.
+const DEPTH_MAX: usize = 32;
+
+/// How many composite types a type's values pass through. `known`: of those that were looked at.
+fn depth_of(type_oid: Oid, environment: &dyn Environment, known: &mut HashMap<Oid, usize>) -> usize {
+    let row = if is_row_array(type_oid) { element_of(type_oid).unwrap_or(type_oid) } else { type_oid };
+    if let Some(depth) = known.get(&row) {
+        return *depth;
+    }
+    let Some(composite) = environment.user_types().composite(row) else { return 0 };
+    let deepest = composite.shape.types.iter().map(|attribute| depth_of(*attribute, environment, known)).max();
+    let depth = 1 + deepest.unwrap_or(0);
+    known.insert(row, depth);
+    depth
+}
 
 impl Definer<'_> {
     pub(super) async fn create_composite(
@@ -31,8 +48,9 @@ impl Definer<'_> {
                 return Err(PgError::new(sqlstate::DUPLICATE_COLUMN, message));
             }
             let (type_oid, modifier) = resolve_type_name(type_name, self.environment)?;
-            if is_row(type_oid) || is_row_array(type_oid) {
-                return Err(PgError::unsupported("a composite type within a composite type"));
+            if depth_of(type_oid, self.environment, &mut HashMap::new()) >= DEPTH_MAX {
+                let message = "composite types cannot be nested deeper";
+                return Err(PgError::new(sqlstate::STATEMENT_TOO_COMPLEX, message));
             }
             columns::refuse_pseudo_type(&attribute.text, type_oid, self.environment)?;
             self.share_type(type_oid).await?;

@@ -5,6 +5,7 @@ use crate::catalog::{Column, ObjectClass, OnCommit, RelationBody, RelationKind, 
 use crate::parser::tree::{
     ColumnConstraint, ColumnConstraintKind, CreateTable, QualifiedName, TableConstraint, TableConstraintKind,
 };
+use crate::plan::ResultColumn;
 use trivet_types::{Oid, PgError, PgResult, sqlstate};
 
 impl Definer<'_> {
@@ -151,7 +152,7 @@ impl Definer<'_> {
     pub async fn create_table_of(
         &mut self,
         name: &QualifiedName,
-        columns: Vec<(String, Oid, i32)>,
+        columns: Vec<ResultColumn>,
         if_not_exists: bool,
         (temporary, on_commit): (bool, Option<OnCommit>),
     ) -> PgResult<Option<Oid>> {
@@ -159,9 +160,13 @@ impl Definer<'_> {
         let Some(mut table) = self.new_relation(name, RelationKind::Table, if_not_exists).await? else {
             return Ok(None);
         };
-        for (name, type_oid, modifier) in columns {
+        for (at, ResultColumn { name, type_oid, modifier, domain, .. }) in columns.into_iter().enumerate() {
             super::columns::refuse_pseudo_type(&name, type_oid, self.environment)?;
             table.columns.push(plain_column(name, type_oid, modifier));
+            if let Some(domain) = domain {
+                self.share_type(domain).await?;
+            }
+            table.set_domain(at, domain);
         }
         check_names(&table.columns)?;
         table.on_commit = self.on_commit_of(&table, on_commit)?;

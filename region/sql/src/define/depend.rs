@@ -2,11 +2,11 @@
 use crate::catalog::{CatalogSnapshot, Column, RelationKind, Table};
 use std::collections::HashSet;
 use trivet_types::functions::string::quote_identifier;
-use trivet_types::user::{claim_of, is_domain, is_row, is_user_type, marked_types};
+use trivet_types::user::{claim_of, is_domain, is_row, is_row_array, is_user_type, marked_types};
 use trivet_types::{Oid, PgError, PgResult, Severity, is_array, sqlstate};
 
 fn is_user_made(type_oid: Oid) -> bool {
-    is_user_type(type_oid) || is_domain(type_oid) || is_row(type_oid)
+    is_user_type(type_oid) || is_domain(type_oid) || is_row(type_oid) || is_row_array(type_oid)
 }
 
 /// Something that can be dropped.

@@ -413,7 +413,7 @@ impl Definer<'_> {
     async fn add_index(&mut self, table: &mut Table, new: NewIndex) -> PgResult<Index> {
         for key in &new.keys {
             let type_oid = table.key_type(key);
-            if trivet_types::user::is_row(type_oid) {
+            if trivet_types::user::is_row(type_oid) || trivet_types::user::is_row_array(type_oid) {
                 return Err(PgError::unsupported("an index on a composite type's values"));
             }
             if !crate::analyze::has_order(type_oid) {

@@ -10,7 +10,9 @@ use crate::catalog::{AclItem, ObjectClass, Privileges, RelationKind, StoredType,
 use crate::parser::tree::{EnumChange, ObjectKind, QualifiedName, RoleName};
 use bytes::Bytes;
 use trivet_txn::{LockStrength, LockWait, Locked, WriteKind};
-use trivet_types::user::{CLAIMED_OID_END, Label, claim_of, enum_of_claim, is_domain, is_row, is_user_type};
+use trivet_types::user::{
+    CLAIMED_OID_END, Label, claim_of, enum_of_claim, is_domain, is_row, is_row_array, is_user_type,
+};
 use trivet_types::{EnumType, Oid, PgError, PgResult, sqlstate};
 
 /// A label is a `name`.
@@ -132,7 +134,7 @@ impl Definer<'_> {
             if let Some(stored) = self.lock_domain(type_oid, LockStrength::KeyShare).await? {
                 return self.check_type_usage(stored.owner, stored.acl.as_deref(), &stored.definition.name).await;
             }
-        } else if is_row(type_oid) {
+        } else if is_row(type_oid) || is_row_array(type_oid) {
             if let Some(stored) = self.lock_composite(type_oid, LockStrength::KeyShare).await? {
                 return self.check_type_usage(stored.owner, stored.acl.as_deref(), &stored.name).await;
             }

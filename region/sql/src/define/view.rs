@@ -8,6 +8,20 @@ use crate::typed;
 use std::collections::{HashMap, HashSet};
 use trivet_types::{Oid, PgError, PgResult, display_name, oid, sqlstate};
 
+/// What a view's query gives.
+struct ViewColumns {
+    columns: Vec<Column>,
+    /// As a table has them.
+    domains: Vec<(usize, Oid)>,
+}
+
+impl ViewColumns {
+    fn give(self, view: &mut Table) {
+        view.columns = self.columns;
+        view.domains = self.domains;
+    }
+}
+
 impl Definer<'_> {
     pub(super) async fn create_view(
         &mut self,
@@ -36,14 +50,14 @@ impl Definer<'_> {
         let Some(mut table) = self.new_relation(name, RelationKind::View, false).await? else {
             return Err(already_exists(name.last()));
         };
-        table.columns = view_columns;
+        view_columns.give(&mut table);
         table.body = RelationBody::View(view);
         self.store(table);
         Ok(())
     }
 
     /// A query as a view keeps it, and the columns that it gives.
-    async fn view_of(&mut self, query: &Query, text: &str, columns: &[Name]) -> PgResult<(View, Vec<Column>)> {
+    async fn view_of(&mut self, query: &Query, text: &str, columns: &[Name]) -> PgResult<(View, ViewColumns)> {
         let mentioned = mentioned_in_query(query);
         let mut relations = Relations::new();
         for (schema, name) in &mentioned.relations {
@@ -85,13 +99,18 @@ impl Definer<'_> {
             column.0.clone_from(&name.text);
         }
         let mut view_columns = Vec::with_capacity(of_view.len());
-        for (name, type_oid, modifier) in of_view {
+        let mut domains = Vec::new();
+        for (at, (name, type_oid, modifier)) in of_view.into_iter().enumerate() {
             view_columns.push(super::create::plain_column(name, type_oid, modifier));
+            if let Some(domain) = typed.domain_of_column(at) {
+                self.share_type(domain).await?;
+                domains.push((at, domain));
+            }
         }
         super::columns::check_names(&view_columns)?;
         let view =
             View { query: text.to_owned(), references: references(&relations, &commons, &typed), check_option: None };
-        Ok((view, view_columns))
+        Ok((view, ViewColumns { columns: view_columns, domains }))
     }
 
     /// A materialized view without rows; its OID. `None`: there is one, and IF NOT EXISTS was said.
@@ -110,7 +129,7 @@ impl Definer<'_> {
         }
         let kind = RelationKind::MaterializedView;
         let Some(mut table) = self.new_relation(name, kind, if_not_exists).await? else { return Ok(None) };
-        table.columns = view_columns;
+        view_columns.give(&mut table);
         table.body = RelationBody::Materialized { view, populated: false };
         let oid = table.oid;
         self.store(table);
@@ -157,8 +176,9 @@ impl Definer<'_> {
         name: &QualifiedName,
         found: Found,
         view: View,
-        columns: Vec<Column>,
+        new_columns: ViewColumns,
     ) -> PgResult<()> {
+        let columns = &new_columns.columns;
         let Found::View(_) = &found else {
             return Err(super::wrong_kind(name, RelationKind::View));
         };
@@ -173,7 +193,7 @@ impl Definer<'_> {
         if columns.len() < table.columns.len() {
             return Err(PgError::new(sqlstate::INVALID_TABLE_DEFINITION, "cannot drop columns from view"));
         }
-        for (old, new) in table.columns.iter().zip(&columns) {
+        for (old, new) in table.columns.iter().zip(columns) {
             if old.name != new.name {
                 let message = format!("cannot change name of view column \"{}\" to \"{}\"", old.name, new.name);
                 return Err(PgError::new(sqlstate::INVALID_TABLE_DEFINITION, message)
@@ -189,7 +209,7 @@ impl Definer<'_> {
                 return Err(PgError::new(sqlstate::INVALID_TABLE_DEFINITION, message));
             }
         }
-        table.columns = columns;
+        new_columns.give(&mut table);
         table.body = RelationBody::View(view);
         self.store(table);
         Ok(())

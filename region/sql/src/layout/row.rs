@@ -8,7 +8,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::sync::Arc;
 use trivet_types::numeric::Numeric;
-use trivet_types::user::{is_enum, is_row, is_row_array};
+use trivet_types::user::{is_enum, is_row};
 use trivet_types::{
     Array, Datum, Dimension, EnumValue, Interval, Oid, PgError, Record, RecordShape, Text, TimeTz, oid, sqlstate,
 };
@@ -63,7 +63,7 @@ pub(crate) fn take_stored(type_oid: Oid, rest: &mut &[u8], row: &Bytes) -> Resul
     }
     let (bytes, after) = rest.split_at(length);
     *rest = after;
-    value(type_oid, bytes, row)
+    value(type_oid, bytes, row, 0)
 }
 
 /// How a column is stored.
@@ -183,6 +183,10 @@ pub fn encode_row(values: &[Datum], out: &mut BytesMut) {
     }
 }
 
+/// Rows and arrays within one another: composite types do not nest as deep (`define/composite.rs`), and what is damaged must not
+/// exhaust the stack.
+const DEPTH_MAX: usize = 128;
+
 /// A row's columns, one after the other.
 #[derive(Debug)]
 pub struct RowDecoder<'a> {
@@ -191,6 +195,8 @@ pub struct RowDecoder<'a> {
     rest: &'a [u8],
     count: usize,
     next: usize,
+    /// Values around this row.
+    depth: usize,
 }
 
 impl<'a> RowDecoder<'a> {
@@ -205,7 +211,15 @@ impl<'a> RowDecoder<'a> {
             return Err(Damaged("its null bitmap is cut"));
         }
         let (bitmap, rest) = rest.split_at(count.div_ceil(8));
-        Ok(RowDecoder { row, bitmap, rest, count, next: 0 })
+        Ok(RowDecoder { row, bitmap, rest, count, next: 0, depth: 0 })
+    }
+
+    /// The row within a value.
+    fn within(row: &'a Bytes, depth: usize) -> Result<RowDecoder<'a>, Damaged> {
+        if depth > DEPTH_MAX {
+            return Err(Damaged("values stand too deep in values"));
+        }
+        Ok(RowDecoder { depth, ..RowDecoder::new(row)? })
     }
 
     /// Columns that the row holds.
@@ -239,12 +253,12 @@ impl<'a> RowDecoder<'a> {
     pub fn column(&mut self, type_oid: Oid) -> Result<Datum, Damaged> {
         match self.take(type_oid)? {
             None => Ok(Datum::Null),
-            Some(bytes) => value(type_oid, bytes, self.row),
+            Some(bytes) => value(type_oid, bytes, self.row, self.depth),
         }
     }
 }
 
-fn value(type_oid: Oid, mut bytes: &[u8], row: &Bytes) -> Result<Datum, Damaged> {
+fn value(type_oid: Oid, mut bytes: &[u8], row: &Bytes, depth: usize) -> Result<Datum, Damaged> {
     Ok(match type_oid {
         oid::BOOL => Datum::Bool(bytes[0] != 0),
         oid::CHAR => Datum::Char(bytes[0]),
@@ -265,11 +279,11 @@ fn value(type_oid: Oid, mut bytes: &[u8], row: &Bytes) -> Result<Datum, Damaged>
         oid::UUID => Datum::Uuid(bytes.try_into().map_err(|_| Damaged("a uuid is not 16 bytes"))?),
         oid::BYTEA => Datum::Bytea(row.slice_ref(bytes)),
         _ if is_enum(type_oid) => Datum::Enum(EnumValue { type_oid, position: bytes.get_i64_le() }),
-        _ if is_row(type_oid) => Datum::Record(record(row.slice_ref(bytes))?),
+        _ if is_row(type_oid) => Datum::Record(record(row.slice_ref(bytes), depth + 1)?),
         oid::NUMERIC => Datum::numeric(numeric(bytes)?),
         _ if form(type_oid) == Form::Fixed(4) => Datum::Oid(bytes.get_u32_le()),
         _ if trivet_types::element_of(type_oid).is_some() && type_oid != oid::NAME => {
-            Datum::Array(Arc::new(array(row.slice_ref(bytes))?))
+            Datum::Array(Arc::new(array(row.slice_ref(bytes), depth + 1)?))
         }
         _ => Datum::Text(Text::from_utf8(row.slice_ref(bytes)).ok_or(Damaged("text is not UTF-8"))?),
     })
@@ -290,7 +304,7 @@ fn numeric(mut bytes: &[u8]) -> Result<Numeric, Damaged> {
     Ok(Numeric::new(num_bigint::BigInt::from_bytes_le(sign, bytes), scale))
 }
 
-fn record(bytes: Bytes) -> Result<Record, Damaged> {
+fn record(bytes: Bytes, depth: usize) -> Result<Record, Damaged> {
     let mut rest = &bytes[..];
     let count = take_varint(&mut rest)? as usize;
     if count > rest.len() {
@@ -302,10 +316,6 @@ fn record(bytes: Bytes) -> Result<Record, Damaged> {
             return Err(Damaged("a record is cut"));
         }
         let type_oid = Oid(rest.get_u32_le());
-        // A composite type's attributes are none themselves: this does not nest.
-        if is_row(type_oid) || is_row_array(type_oid) {
-            return Err(Damaged("a record of records"));
-        }
         types.push(type_oid);
         let length = take_varint(&mut rest)? as usize;
         if length > rest.len() {
@@ -315,11 +325,13 @@ fn record(bytes: Bytes) -> Result<Record, Damaged> {
         rest = after;
         names.push(String::from_utf8(name.to_vec()).map_err(|_| Damaged("a field's name is not UTF-8"))?);
     }
-    let values = decode_row(&bytes.slice_ref(rest), &types)?;
+    let row = bytes.slice_ref(rest);
+    let mut decoder = RowDecoder::within(&row, depth)?;
+    let values = types.iter().map(|type_oid| decoder.column(*type_oid)).collect::<Result<Vec<_>, _>>()?;
     Ok(Record::with_shape(values, Arc::new(RecordShape { names, types })))
 }
 
-fn array(bytes: Bytes) -> Result<Array, Damaged> {
+fn array(bytes: Bytes, depth: usize) -> Result<Array, Damaged> {
     let mut rest = &bytes[..];
     if rest.len() < 4 {
         return Err(Damaged("an array is cut"));
@@ -337,12 +349,12 @@ fn array(bytes: Bytes) -> Result<Array, Damaged> {
         }
         dimensions.push(Dimension { length, lower: rest.get_i32_le() });
     }
-    // An array's elements are no arrays themselves: this does not nest.
-    if trivet_types::is_array(element) || is_row(element) {
+    // An array's elements are no arrays themselves.
+    if trivet_types::is_array(element) {
         return Err(Damaged("an array of arrays"));
     }
     let values = bytes.slice_ref(rest);
-    let mut decoder = RowDecoder::new(&values)?;
+    let mut decoder = RowDecoder::within(&values, depth)?;
     let values = (0..decoder.count()).map(|_| decoder.column(element)).collect::<Result<Vec<_>, _>>()?;
     Ok(Array { element, dimensions, values })
 }

@@ -19,6 +19,8 @@ pub struct ResultColumn {
     pub type_oid: Oid,
     pub modifier: i32,
     pub origin: Option<(Oid, i16)>,
+    /// The domain that its values are known to be of, in a query.
+    pub domain: Option<Oid>,
 }
 
 /// A whole statement's plan.

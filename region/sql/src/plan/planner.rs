@@ -90,7 +90,10 @@ pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>, 
     let (root, columns, returns_rows, command, writes) = match statement {
         Statement::Query(query) => {
             let root = planner.subquery(query)?;
-            let columns = result_columns(query.visible_targets());
+            let mut columns = result_columns(query.visible_targets());
+            for (at, column) in columns.iter_mut().enumerate() {
+                column.domain = query.domain_of_column(at);
+            }
             (root, columns, true, Command::Select, !query.locks.is_empty())
         }
         Statement::Insert(insert) => {
@@ -184,6 +187,7 @@ fn result_columns<'t>(targets: impl Iterator<Item = &'t Target>) -> Vec<ResultCo
         type_oid: target.expr.type_oid,
         modifier: target.expr.modifier,
         origin: target.origin,
+        domain: None,
     };
     targets.map(column).collect()
 }

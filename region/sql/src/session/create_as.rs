@@ -7,7 +7,7 @@ use crate::parser::Parsed;
 use crate::parser::tree::{Insert, InsertSource, Statement};
 use std::sync::Arc;
 use trivet_gateway::Client;
-use trivet_types::{Oid, PgError, PgResult, oid, sqlstate};
+use trivet_types::{PgError, PgResult, oid, sqlstate};
 
 impl SqlSession {
     pub(super) async fn create_table_as(&mut self, parsed: &Parsed, client: &mut dyn Client) -> PgResult<String> {
@@ -22,14 +22,15 @@ impl SqlSession {
         if columns.len() > shown.len() {
             return Err(PgError::new(sqlstate::SYNTAX_ERROR, "too many column names were specified"));
         }
-        let of_table: Vec<(String, Oid, i32)> = shown
-            .into_iter()
-            .enumerate()
-            .map(|(at, (shown, type_oid, modifier))| {
-                let name = columns.get(at).map_or(shown, |name| name.text.clone());
-                (name, if type_oid == oid::UNKNOWN { oid::TEXT } else { type_oid }, modifier)
-            })
-            .collect();
+        let mut of_table = shown;
+        for (at, column) in of_table.iter_mut().enumerate() {
+            if let Some(name) = columns.get(at) {
+                column.name.clone_from(&name.text);
+            }
+            if column.type_oid == oid::UNKNOWN {
+                column.type_oid = oid::TEXT;
+            }
+        }
         let user = self.current_user();
         let session_user = Arc::clone(&self.user);
         let sequences = Arc::clone(&self.sequences);

@@ -156,6 +156,12 @@ fn description(session: &SessionEnvironment, object: Oid, arguments: &[Datum]) -
     if let Some(found) = catalog.user_type(object) {
         return Ok(found.comment.clone());
     }
+    if let Some(found) = catalog.composites.iter().find(|found| found.oid == object) {
+        return Ok(found.comment.clone());
+    }
+    if let Some(found) = catalog.domains.iter().find(|found| found.definition.oid == object) {
+        return Ok(found.comment.clone());
+    }
     Ok(catalog.tables.iter().find_map(|table| table.comment_on(object, 0)).map(str::to_owned))
 }
 

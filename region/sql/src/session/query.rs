@@ -170,9 +170,9 @@ pub(super) struct Portal {
     pub cursor: Option<CursorState>,
 }
 
-/// What a query shows: name, type and modifier of each column.
+/// What a query shows.
 pub(super) struct PreparedQuery {
-    pub columns: Vec<(String, Oid, i32)>,
+    pub columns: Vec<crate::plan::ResultColumn>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -317,7 +317,7 @@ impl SqlSession {
             return Err(PgError::internal("a query without a plan"));
         };
         let columns = cached.plan.columns.iter();
-        let columns = columns.map(|column| (column.name.clone(), column.type_oid, column.modifier)).collect();
+        let columns = columns.cloned().collect();
         Ok(PreparedQuery { columns })
     }
 
@@ -536,7 +536,11 @@ impl SqlSession {
         if types.is_empty() {
             return Ok(Vec::new());
         }
-        if types.iter().any(|type_oid| is_user_type(*type_oid) || trivet_types::user::is_row(*type_oid)) {
+        if types.iter().any(|type_oid| {
+            is_user_type(*type_oid)
+                || trivet_types::user::is_row(*type_oid)
+                || trivet_types::user::is_row_array(*type_oid)
+        }) {
             self.load_types().await?;
         }
         let mut environment = self.environment();
