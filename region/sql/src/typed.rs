@@ -384,6 +384,8 @@ pub struct Query {
     pub with_ties: bool,
     pub locks: Vec<RowLock>,
     pub windows: Vec<WindowCall>,
+    /// The tables whose rows' ids the last visible targets are, for a cursor's sake.
+    pub row_ids: Vec<Oid>,
 }
 
 impl Query {
@@ -481,6 +483,8 @@ pub struct Update {
     pub query: Query,
     pub assignments: Vec<(usize, Expr)>,
     pub rules: TableRules,
+    /// The cursor on whose row it works: nothing else chooses rows then.
+    pub current_of: Option<String>,
     pub returning: Option<Vec<Target>>,
     /// The view that the statement names, if it is one.
     pub view: Option<Arc<Table>>,
@@ -492,6 +496,8 @@ pub struct Delete {
     pub table: Arc<Table>,
     pub query: Query,
     pub rules: TableRules,
+    /// The cursor on whose row it works: nothing else chooses rows then.
+    pub current_of: Option<String>,
     pub returning: Option<Vec<Target>>,
     /// The view that the statement names, if it is one.
     pub view: Option<Arc<Table>>,

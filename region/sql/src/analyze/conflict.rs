@@ -89,7 +89,7 @@ impl Analyzer<'_> {
             None => vec![],
         };
         let mut found = Vec::new();
-        for index in table.indexes.iter().filter(|index| index.unique && index.state == IndexState::Ready) {
+        for index in table.indexes.iter().filter(|index| table.is_unique(index) && index.state == IndexState::Ready) {
             let own_columns = || index.keys.iter().filter(|key| key.expression.is_none()).map(|key| key.column);
             let own_expressions = || index.keys.iter().filter_map(|key| key.expression.as_ref()).map(|key| &key.text);
             let fits = own_columns().all(|column| columns.contains(&column))

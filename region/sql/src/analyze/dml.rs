@@ -400,7 +400,8 @@ impl Analyzer<'_> {
         self.scopes.pop();
         let (query, assignments, returning) = result?;
         let rules = self.changed_rules(&changed)?;
-        Ok(Update { rules, table, query, assignments, returning, view: changed.view() })
+        let current_of = current_of(&changed, &update.current_of)?;
+        Ok(Update { rules, table, query, assignments, current_of, returning, view: changed.view() })
     }
 
     #[allow(clippy::type_complexity)]
@@ -440,7 +441,8 @@ impl Analyzer<'_> {
         let result = self.delete_here(&changed, delete);
         self.scopes.pop();
         let (query, returning) = result?;
-        Ok(Delete { rules: self.rules(&table)?, table, query, returning, view: changed.view() })
+        let current_of = current_of(&changed, &delete.current_of)?;
+        Ok(Delete { rules: self.rules(&table)?, table, query, current_of, returning, view: changed.view() })
     }
 
     fn delete_here(&mut self, changed: &Changed, delete: &tree::Delete) -> PgResult<(Query, Option<Vec<Target>>)> {
@@ -457,6 +459,15 @@ impl Analyzer<'_> {
         query.body = Body::Select { from, filter, grouping: None };
         Ok((query, returning))
     }
+}
+
+/// The cursor of WHERE CURRENT OF.
+fn current_of(changed: &Changed, cursor: &Option<tree::Name>) -> PgResult<Option<String>> {
+    if cursor.is_some() && changed.view.is_some() {
+        let message = "WHERE CURRENT OF on a view is not implemented";
+        return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
+    }
+    Ok(cursor.as_ref().map(|cursor| cursor.text.clone()))
 }
 
 /// 428C9 for an UPDATE of what only a sequence or an expression may set.

@@ -229,7 +229,7 @@ fn cube(lists: &[Vec<usize>]) -> PgResult<Vec<Vec<usize>>> {
 fn add_dependent_columns(keys: &mut Vec<Expr>, relations: &[Relation]) {
     for (at, relation) in relations.iter().enumerate() {
         let RelationSource::Table(table) = &relation.source else { continue };
-        let Some(primary) = table.primary_key() else { continue };
+        let Some(primary) = table.primary_key().filter(|key| table.deferrable(key.oid).is_none()) else { continue };
         let grouped = |position: usize| {
             keys.iter().any(|key| {
                 matches!(key.kind, ExprKind::Column { up: 0, relation, column } if relation == at && column == position)

@@ -18,11 +18,13 @@ mod merge;
 mod names;
 mod print;
 mod query;
+mod row_ids;
 mod rules;
 mod same;
 mod scope;
 mod sortable;
 mod suggest;
+mod traversal;
 mod updatable;
 mod view;
 mod view_text;
@@ -38,6 +40,7 @@ pub use names::{
     Mentioned, RelationNames, is_user_type_name, mentioned, mentioned_in, mentioned_in_query, regclass_name,
 };
 pub use print::{print_expr, print_names};
+pub use row_ids::show_row_ids;
 pub(crate) use sortable::has_order;
 pub use updatable::{CHECK_OPTION, is_updatable};
 pub use view::{SEQUENCE_ROW, analyzed_view};

@@ -714,6 +714,7 @@ pub(super) fn empty_query(targets: Vec<Target>) -> Query {
         with_ties: false,
         locks: Vec::new(),
         windows: Vec::new(),
+        row_ids: Vec::new(),
     }
 }
 

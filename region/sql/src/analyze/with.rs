@@ -6,7 +6,9 @@ use super::query::{query_columns, rename};
 use super::scope::CommonTable;
 use super::{Analyzer, at};
 use crate::parser::tree::{self, Place, QueryBody, SetOperation};
-use crate::typed::{Common, CommonBody, Query, RelationColumn, Statement, Target};
+use crate::typed::{
+    Body, Common, CommonBody, ExprKind, Query, Relation, RelationColumn, RelationSource, Statement, Target,
+};
 use std::sync::Arc;
 use trivet_types::{PgError, PgResult, SqlState, display_name, sqlstate};
 
@@ -67,8 +69,17 @@ impl Analyzer<'_> {
         let table = |columns, id, returns| CommonTable { name: name.clone(), columns, id, working: false, returns };
         let statement = match common.statement.as_ref() {
             tree::Statement::Query(query) if recursive && mentions(query, &name) => {
-                let (columns, id) = self.recursive(common, query)?;
+                let (columns, id) = if common.search.is_some() || common.cycle.is_some() {
+                    self.traversal(common, query)?
+                } else {
+                    self.recursive(common, query)?
+                };
                 return Ok(table(columns, id, true));
+            }
+            _ if common.search.is_some() || common.cycle.is_some() => {
+                let place = common.search.as_ref().map(|search| search.place);
+                let place = place.or(common.cycle.as_ref().map(|cycle| cycle.place)).unwrap_or_default();
+                return Err(at(place, PgError::new(sqlstate::SYNTAX_ERROR, "WITH query is not recursive")));
             }
             tree::Statement::Query(query) => {
                 let analyzed = self.query(query)?;
@@ -99,6 +110,34 @@ impl Analyzer<'_> {
         let (name, materialized) = (common.name.text.clone(), common.materialized);
         self.commons.push(Common { id, name, body, materialized, references: 0, of_view: false });
         id
+    }
+
+    /// A recursive table with SEARCH or CYCLE.
+    fn traversal(&mut self, common: &tree::CommonTable, query: &tree::Query) -> PgResult<(Vec<RelationColumn>, usize)> {
+        let QueryBody::SetOperation { operation: SetOperation::Union, left, right, .. } = &query.body else {
+            return self.recursive(common, query);
+        };
+        if let [_, again, ..] = references_in(right, &common.name.text).as_slice() {
+            return Err(more_than_once(&common.name.text, *again));
+        }
+        // Only for the names of its columns.
+        let (outer, commons) = (self.common.len(), self.commons.len());
+        self.with(&query.with)?;
+        let base = self.set_operand(left);
+        self.common.truncate(outer);
+        self.commons.truncate(commons);
+        let mut columns = query_columns(&base?);
+        rename_with(&mut columns, &common.columns, &common.name.text, common.name.place)?;
+        let names: Vec<tree::Name> =
+            columns.into_iter().map(|column| tree::Name { text: column.name, place: Place::default() }).collect();
+        let written = super::traversal::written_out(common, query, &names)?;
+        let tree::Statement::Query(query) = &*written.statement else {
+            return Err(PgError::internal("a recursive table is a query's"));
+        };
+        let (mut columns, id) = self.recursive(&written, query)?;
+        let depth = columns.iter_mut().filter(|column| column.name == super::traversal::DEPTH);
+        depth.for_each(|column| column.hidden = true);
+        Ok((columns, id))
     }
 
     /// `base UNION [ALL] step`, where the step names the table.
@@ -137,9 +176,9 @@ impl Analyzer<'_> {
             return Err(at(reference_in(left, name), PgError::new(INVALID_RECURSION, message)));
         }
         if let [_, again, ..] = references_in(right, name).as_slice() {
-            let message = format!("recursive reference to query \"{name}\" must not appear more than once");
-            return Err(at(*again, PgError::new(INVALID_RECURSION, message)));
+            return Err(more_than_once(name, *again));
         }
+        check_step(right, name)?;
         let base = self.set_operand(left)?;
         let base = self.settled(base)?;
         let mut columns = query_columns(&base);
@@ -154,7 +193,9 @@ impl Analyzer<'_> {
         });
         let step = self.set_operand(right);
         self.common.truncate(outer_common);
-        let step = self.recursive_step(name, &columns, &base, step?)?;
+        let step = step?;
+        refuse_aggregates(&step, id)?;
+        let step = self.recursive_step(name, &columns, &base, step)?;
         self.commons[id - self.common_base].body = CommonBody::Recursive { base, step, all: *all };
         Ok((columns, id))
     }
@@ -198,6 +239,62 @@ impl Analyzer<'_> {
             self.convert_target(&mut step, r, overall)?;
         }
         Ok(step)
+    }
+}
+
+/// 42P19 for a step that aggregates the rows of its own table.
+fn refuse_aggregates(step: &Query, own: usize) -> PgResult<()> {
+    let Body::Select { grouping: Some(grouping), .. } = &step.body else { return Ok(()) };
+    let is_own = |relation: &Relation| matches!(relation.source, RelationSource::Common { id, .. } if id == own);
+    if grouping.aggregates.is_empty() || !step.relations.iter().any(is_own) {
+        return Ok(());
+    }
+    let mut place = Place::default();
+    for target in &step.targets {
+        target.expr.any(&mut |part| {
+            let is_aggregate = matches!(part.kind, ExprKind::Aggregate(_));
+            if is_aggregate {
+                place = part.place;
+            }
+            is_aggregate
+        });
+    }
+    let message = "aggregate functions are not allowed in a recursive query's recursive term";
+    Err(at(place, PgError::new(INVALID_RECURSION, message)))
+}
+
+fn more_than_once(name: &str, place: Place) -> Box<PgError> {
+    let message = format!("recursive reference to query \"{name}\" must not appear more than once");
+    at(place, PgError::new(INVALID_RECURSION, message))
+}
+
+/// 42P19 for a step that names its table where an outer join may leave it out.
+fn check_step(step: &QueryBody, name: &str) -> PgResult<()> {
+    fn nullable(table: &tree::TableExpr, name: &str, may_be_missing: bool) -> Option<Place> {
+        match table {
+            tree::TableExpr::Table { name: named, .. } if named.parts.len() == 1 && named.last() == name => {
+                may_be_missing.then(|| named.place())
+            }
+            tree::TableExpr::Join { kind, left, right, .. } => {
+                use tree::JoinKind as J;
+                let (l, r) = match kind {
+                    J::Left => (may_be_missing, true),
+                    J::Right => (true, may_be_missing),
+                    J::Full => (true, true),
+                    _ => (may_be_missing, may_be_missing),
+                };
+                nullable(left, name, l).or_else(|| nullable(right, name, r))
+            }
+            _ => None,
+        }
+    }
+    let QueryBody::Select(select) = step else { return Ok(()) };
+    match select.from.iter().find_map(|table| nullable(table, name, false)) {
+        Some(place) => {
+            let message = format!("recursive reference to query \"{name}\" must not appear within an outer join");
+            Err(at(place, PgError::new(INVALID_RECURSION, message)))
+        }
+        None => Ok(()),
     }
 }
 

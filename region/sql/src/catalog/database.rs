@@ -1,5 +1,5 @@
 //! The one database: who may what with it, and what is granted on objects that are yet to be made.
-use super::{AclItem, DescriptorError, POSTGRES_ROLE, PUBLIC_GRANTEE, Privileges, RelationKind, decode_row};
+use super::{AclItem, DescriptorError, POSTGRES_ROLE, PUBLIC_GRANTEE, Privileges, RelationKind, Role, decode_row};
 use crate::catalog::privilege::default_acl;
 use serde::{Deserialize, Serialize};
 use trivet_types::Oid;
@@ -13,18 +13,43 @@ pub struct DatabaseRow {
     pub comment: Option<String>,
     /// ALTER DEFAULT PRIVILEGES
     pub defaults: Vec<DefaultPrivileges>,
+    /// Rows that were stored before there were any end before this.
+    pub settings: Vec<DatabaseSettings>,
+}
+
+/// What settings are for whoever connects: by ALTER DATABASE, ALTER ROLE ... IN DATABASE and ALTER ROLE ALL. Those of one role in any
+/// database are in its own row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DatabaseSettings {
+    /// 0: of all.
+    pub role: Oid,
+    /// In this database, not in any.
+    pub here: bool,
+    pub values: Vec<(String, String)>,
 }
 
 impl Default for DatabaseRow {
     fn default() -> DatabaseRow {
         let comment = Some("default administrative connection database".to_owned());
-        DatabaseRow { owner: POSTGRES_ROLE, acl: None, comment, defaults: Vec::new() }
+        DatabaseRow { owner: POSTGRES_ROLE, acl: None, comment, defaults: Vec::new(), settings: Vec::new() }
     }
 }
 
 impl DatabaseRow {
     pub fn decode(bytes: Option<&[u8]>) -> Result<DatabaseRow, DescriptorError> {
-        bytes.map_or_else(|| Ok(DatabaseRow::default()), decode_row)
+        // An older row lacks its last list: an empty one is a zero, which a newer row does not read.
+        let whole = |bytes: &[u8]| decode_row(&[bytes, &[0]].concat());
+        bytes.map_or_else(|| Ok(DatabaseRow::default()), whole)
+    }
+
+    /// What a role's settings are at first, its own included: later ones win.
+    pub fn settings_of(&self, role: &Role) -> Vec<(String, String)> {
+        let stored = |of: Oid, here: bool| {
+            let found = self.settings.iter().filter(move |entry| entry.role == of && entry.here == here);
+            found.flat_map(|entry| entry.values.iter().cloned())
+        };
+        let all = stored(Oid(0), false).chain(stored(Oid(0), true));
+        all.chain(role.settings.iter().cloned()).chain(stored(role.oid, true)).collect()
     }
 
     /// The grants that hold.

@@ -291,6 +291,22 @@ pub struct Table {
     pub comments: Vec<Comment>,
     /// Columns of a domain, with it; their type is the domain's base. Rows that were stored before there were domains end before this.
     pub domains: Vec<(usize, Oid)>,
+    /// What else is said of its indexes and constraints, by their OIDs. Rows that were stored before there were any end before this.
+    pub traits: Vec<(Oid, Trait)>,
+}
+
+/// What is said of an index or a constraint beyond what most have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trait {
+    /// The index of a key constraint that is DEFERRABLE; true: INITIALLY DEFERRED. It is `unique` to readers of the catalog only: its
+    /// entries bear their rows' ids, and who writes one looks for others (`execute::deferred`).
+    Deferrable(bool),
+    /// CREATE INDEX ... USING hash.
+    Hash,
+    /// CHECK ... NO INHERIT.
+    NoInherit,
+    /// The operator class of an index's key, by its place, where it is not the type's own.
+    Class(u16, Oid),
 }
 
 impl Table {
@@ -301,6 +317,31 @@ impl Table {
     pub fn set_domain(&mut self, column: usize, domain: Option<Oid>) {
         self.domains.retain(|(at, _)| *at != column);
         self.domains.extend(domain.map(|domain| (column, domain)));
+    }
+    /// The index of a DEFERRABLE key; true: it is INITIALLY DEFERRED.
+    pub fn deferrable(&self, index: Oid) -> Option<bool> {
+        self.traits.iter().find_map(|(of, found)| match found {
+            Trait::Deferrable(deferred) if *of == index => Some(*deferred),
+            _ => None,
+        })
+    }
+    pub fn has_trait(&self, object: Oid, wanted: Trait) -> bool {
+        self.traits.contains(&(object, wanted))
+    }
+    /// May no two rows have the same keys, when all is said and done?
+    pub fn is_unique(&self, index: &Index) -> bool {
+        index.unique || self.deferrable(index.oid).is_some()
+    }
+    /// The operator class that a key of an index was given.
+    pub fn class_of(&self, index: Oid, key: usize) -> Option<Oid> {
+        self.traits.iter().find_map(|(of, found)| match found {
+            Trait::Class(at, class) if *of == index && usize::from(*at) == key => Some(*class),
+            _ => None,
+        })
+    }
+    /// The access method that an index is shown with.
+    pub fn method_of(&self, index: &Index) -> &'static str {
+        if self.has_trait(index.oid, Trait::Hash) { "hash" } else { "btree" }
     }
     /// Live columns with their positions.
     pub fn live_columns(&self) -> impl Iterator<Item = (usize, &Column)> {
@@ -454,9 +495,9 @@ pub fn encode_table(table: &Table) -> Bytes {
     encode(table.stamp, table)
 }
 pub fn decode_table(bytes: &[u8]) -> Result<Table, DescriptorError> {
-    // An older row lacks its last list: an empty one is a zero, which a newer row does not read.
+    // Older rows lack the last one or two lists: an empty one is a zero, which a newer row does not read.
     let mut body = body(bytes)?.to_vec();
-    body.push(0);
+    body.extend([0, 0]);
     Ok(postcard::from_bytes(&body)?)
 }
 pub fn encode_schema(stamp: u64, schema: &Schema) -> Bytes {

@@ -18,11 +18,11 @@ pub mod system;
 mod user_type;
 
 pub use composite::{Attribute, StoredComposite};
-pub use database::{DatabaseRow, DefaultPrivileges, ObjectClass, first_acl};
+pub use database::{DatabaseRow, DatabaseSettings, DefaultPrivileges, ObjectClass, first_acl};
 pub use descriptor::{
     Check, CheckOption, Column, Comment, Constraint, ConstraintKind, DescriptorError, ForeignKey, Identity, Index,
-    IndexExpression, IndexKey, IndexState, OnCommit, ReferentialAction, RelationBody, Schema, Sequence, Table, View,
-    ViewReference, decode_name, decode_row, decode_schema, decode_table, encode_name, encode_row, encode_schema,
+    IndexExpression, IndexKey, IndexState, OnCommit, ReferentialAction, RelationBody, Schema, Sequence, Table, Trait,
+    View, ViewReference, decode_name, decode_row, decode_schema, decode_table, encode_name, encode_row, encode_schema,
     encode_table, stamp_of,
 };
 pub use domain::StoredDomain;
@@ -52,6 +52,7 @@ pub const POSTGRES_DATABASE: Oid = Oid(5);
 pub const DATABASE_NAME: &str = "postgres";
 pub const ROLE_NAME: &str = "postgres";
 pub const BTREE: Oid = Oid(403);
+pub const HASH: Oid = Oid(405);
 pub const HEAP: Oid = Oid(2);
 
 /// Schemas that are there without being stored.

@@ -2,7 +2,7 @@
 use super::columns::{key_column, print_over, refuse_subqueries};
 use super::{Definer, NewIndex, derived_name};
 use crate::analyze::{Analyzer, ParameterTypes, Relations};
-use crate::catalog::{Check, Constraint, ConstraintKind, Index, IndexKey, Table};
+use crate::catalog::{Check, Constraint, ConstraintKind, Index, IndexKey, Table, Trait};
 use crate::parser::tree::{self, Name, TableConstraint, TableConstraintKind};
 use crate::typed;
 use std::sync::Arc;
@@ -17,10 +17,16 @@ impl Definer<'_> {
         new: bool,
     ) -> PgResult<()> {
         let name = constraint.name.as_ref();
+        let deferrable = constraint.timing.deferrable.then_some(constraint.timing.deferred);
         let index = match &constraint.kind {
-            TableConstraintKind::PrimaryKey(columns) => self.add_key(table, name, columns, true, false).await?,
+            TableConstraintKind::PrimaryKey(columns) => {
+                self.add_key(table, name, columns, ConstraintKind::PrimaryKey, false, deferrable).await?
+            }
             TableConstraintKind::Unique(columns, nulls_collide) => {
-                self.add_key(table, name, columns, false, *nulls_collide).await?
+                self.add_key(table, name, columns, ConstraintKind::Unique, *nulls_collide, deferrable).await?
+            }
+            TableConstraintKind::UsingIndex { .. } if deferrable.is_some() => {
+                return Err(PgError::unsupported("a DEFERRABLE constraint USING INDEX"));
             }
             TableConstraintKind::UsingIndex { index, primary } => {
                 return self.constraint_on_index(table, name, index, *primary).await;
@@ -28,6 +34,9 @@ impl Definer<'_> {
             TableConstraintKind::Check(expr, not_valid) => {
                 let at = self.add_check(table, name, expr).await?;
                 table.checks[at].validated = new || !not_valid;
+                if constraint.no_inherit {
+                    table.traits.push((table.checks[at].oid, Trait::NoInherit));
+                }
                 return if new || *not_valid { Ok(()) } else { self.check_rows_against(table, at).await };
             }
             TableConstraintKind::ForeignKey { columns, references, not_valid } => {
@@ -42,12 +51,19 @@ impl Definer<'_> {
         table: &mut Table,
         name: Option<&Name>,
         columns: &[Name],
-        primary: bool,
+        kind: ConstraintKind,
         nulls_collide: bool,
+        deferrable: Option<bool>,
     ) -> PgResult<Index> {
+        let primary = kind == ConstraintKind::PrimaryKey;
         if primary && table.primary_key().is_some() {
             let message = format!("multiple primary keys for table \"{}\" are not allowed", table.name);
             return Err(PgError::new(sqlstate::INVALID_TABLE_DEFINITION, message));
+        }
+        // An index's name is taken before a constraint's.
+        let is_index = |name: &&Name| table.indexes.iter().any(|index| index.name == name.text);
+        if let Some(name) = name.filter(is_index) {
+            return Err(super::already_exists(&name.text));
         }
         self.check_constraint_name(table, name)?;
         let keys = constraint_keys(table, columns, primary)?;
@@ -57,11 +73,11 @@ impl Definer<'_> {
         } else {
             derived_name(&table.name, &column_names, "key")
         };
-        let kind = if primary { ConstraintKind::PrimaryKey } else { ConstraintKind::Unique };
         let new = NewIndex {
             name: name.cloned(),
             default_name,
-            unique: true,
+            unique: deferrable.is_none(),
+            deferrable,
             nulls_collide,
             keys,
             constraint: Some(kind),

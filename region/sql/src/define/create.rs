@@ -41,6 +41,7 @@ impl Definer<'_> {
             row_estimate: -1.0,
             comments: vec![],
             domains: vec![],
+            traits: vec![],
         }
     }
 
@@ -227,7 +228,8 @@ pub(super) fn constraints_of_column(
             },
             _ => return None,
         };
-        Some(TableConstraint { name: constraint.name.clone(), kind, place: constraint.place })
+        let (timing, no_inherit) = (constraint.timing, constraint.no_inherit);
+        Some(TableConstraint { name: constraint.name.clone(), kind, place: constraint.place, timing, no_inherit })
     })
 }
 

@@ -253,6 +253,7 @@ impl Definer<'_> {
         table.comments.retain(|comment| comment.object != oid);
         if let Some(at) = table.checks.iter().position(|check| check.oid == oid) {
             table.checks.remove(at);
+            table.traits.retain(|(of, _)| *of != oid);
             return self.free_oid(oid).await;
         }
         if let Some(at) = table.foreign_keys.iter().position(|key| key.oid == oid) {
@@ -271,6 +272,7 @@ impl Definer<'_> {
         let Some(at) = table.indexes.iter().position(|index| index.oid == oid) else { return Ok(()) };
         let index = table.indexes.remove(at);
         table.comments.retain(|comment| comment.object != oid);
+        table.traits.retain(|(of, _)| *of != oid);
         if let Some(at) = table.constraints.iter().position(|constraint| constraint.index == oid) {
             let constraint = table.constraints.remove(at);
             self.free_oid(constraint.oid).await?;

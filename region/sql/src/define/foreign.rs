@@ -236,6 +236,11 @@ fn columns_of(table: &Table, names: &[Name]) -> PgResult<Vec<usize>> {
     Ok(columns)
 }
 
+fn deferrable_target(what: &str, parent: &Table) -> Box<PgError> {
+    let message = format!("cannot use a deferrable {what} for referenced table \"{}\"", parent.name);
+    PgError::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+}
+
 /// The columns that are referred to, and the unique index over them: the primary key unless columns are named.
 fn referred_columns(parent: &Table, names: &[Name]) -> PgResult<(Vec<usize>, Oid)> {
     if names.is_empty() {
@@ -243,6 +248,9 @@ fn referred_columns(parent: &Table, names: &[Name]) -> PgResult<(Vec<usize>, Oid
             let message = format!("there is no primary key for referenced table \"{}\"", parent.name);
             return Err(PgError::new(sqlstate::UNDEFINED_OBJECT, message));
         };
+        if parent.deferrable(primary.oid).is_some() {
+            return Err(deferrable_target("primary key", parent));
+        }
         return Ok((primary.keys.iter().map(|key| key.column).collect(), primary.oid));
     }
     let columns = columns_of(parent, names)?;
@@ -250,6 +258,9 @@ fn referred_columns(parent: &Table, names: &[Name]) -> PgResult<(Vec<usize>, Oid
     let mut found = parent.indexes.iter().filter(fits);
     match found.next() {
         Some(index) => Ok((columns, index.oid)),
+        None if parent.indexes.iter().any(|index| parent.deferrable(index.oid).is_some() && index.covers(&columns)) => {
+            Err(deferrable_target("unique constraint", parent))
+        }
         None => {
             let message =
                 format!("there is no unique constraint matching given keys for referenced table \"{}\"", parent.name);

@@ -210,7 +210,7 @@ impl Definer<'_> {
         Ok(())
     }
 
-    fn check_database(&self, name: &Name) -> PgResult<()> {
+    pub(super) fn check_database(&self, name: &Name) -> PgResult<()> {
         if name.text == DATABASE_NAME {
             return Ok(());
         }
@@ -218,7 +218,7 @@ impl Definer<'_> {
         Err(PgError::new(sqlstate::INVALID_CATALOG_NAME, message))
     }
 
-    async fn locked_database(&mut self) -> PgResult<DatabaseRow> {
+    pub(super) async fn locked_database(&mut self) -> PgResult<DatabaseRow> {
         let row = match self.transaction.lock(&database_key(), LockStrength::Update, LockWait::Wait).await? {
             Locked::Unchanged(row) | Locked::Newer(row) => row,
             Locked::Skipped => None,
@@ -226,7 +226,7 @@ impl Definer<'_> {
         DatabaseRow::decode(row.as_deref()).map_err(|error| damaged(&error))
     }
 
-    fn store_database(&mut self, database: &DatabaseRow) {
+    pub(super) fn store_database(&mut self, database: &DatabaseRow) {
         self.transaction.put(database_key(), encode_row(self.stamp(), database), WriteKind::Update);
     }
 

@@ -85,7 +85,27 @@ impl Definer<'_> {
         let default_name = derived_name(&table.name, &names, "idx");
         let name = create.name.clone();
         let (unique, nulls_collide) = (create.unique, create.nulls_collide);
-        Ok(NewIndex { name, default_name, unique, nulls_collide, keys, include, filter, constraint: None })
+        let hash = create.method.as_deref() == Some("hash");
+        if hash {
+            check_hash(create)?;
+        }
+        let given = create
+            .classes
+            .iter()
+            .filter_map(|(at, name)| Some((u16::try_from(*at).ok()?, crate::catalog::system::pattern_class(name)?)));
+        let classes = given.collect();
+        Ok(NewIndex {
+            name,
+            default_name,
+            unique,
+            nulls_collide,
+            keys,
+            include,
+            filter,
+            hash,
+            classes,
+            ..NewIndex::default()
+        })
     }
 
     fn index_expression(&self, table: &Arc<Table>, expr: &tree::Expr) -> PgResult<IndexExpression> {
@@ -112,6 +132,9 @@ impl Definer<'_> {
     pub(super) async fn build(&mut self, table: &Table, index: &Index) -> PgResult<()> {
         let rows = table_range(table.storage);
         self.transaction.guard_range(rows.clone());
+        if table.deferrable(index.oid).is_some() {
+            self.check_rows(table, &Index { unique: true, ..index.clone() }).await?;
+        }
         // Statements of this transaction will look into the index before it is committed: then it must be there. And what
         // is computed from a row is computed here, once.
         if !self.last || !index.is_plain() {
@@ -223,6 +246,20 @@ impl Definer<'_> {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// What PostgreSQL's hash indexes cannot do.
+fn check_hash(create: &CreateIndex) -> PgResult<()> {
+    let lacks = match &create.keys[..] {
+        _ if create.unique => "unique indexes",
+        _ if !create.include.is_empty() => "included columns",
+        [_, _, ..] => "multicolumn indexes",
+        keys if keys.iter().any(|key| key.descending) => "ASC/DESC options",
+        keys if keys.iter().any(|key| key.nulls_first.is_some()) => "NULLS FIRST/LAST options",
+        _ => return Ok(()),
+    };
+    let message = format!("access method \"hash\" does not support {lacks}");
+    Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message))
 }
 
 fn index_column(table: &Table, name: &Name) -> PgResult<usize> {

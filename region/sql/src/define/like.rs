@@ -1,7 +1,7 @@
 //! CREATE TABLE (LIKE ...).
 use super::columns::Numbering;
 use super::{Definer, NewIndex, derived_name};
-use crate::catalog::{Check, Comment, Found, Identity, Table};
+use crate::catalog::{Check, Comment, Found, Identity, Table, Trait};
 use crate::parser::tree::{LikeOptions, QualifiedName, SequenceOption};
 use std::sync::Arc;
 use trivet_types::{PgError, PgResult, sqlstate};
@@ -117,6 +117,11 @@ impl Definer<'_> {
                 include,
                 filter: index.filter.clone(),
                 constraint,
+                deferrable: like.source.deferrable(index.oid),
+                classes: (0..index.keys.len())
+                    .filter_map(|at| Some((u16::try_from(at).ok()?, like.source.class_of(index.oid, at)?)))
+                    .collect(),
+                hash: like.source.has_trait(index.oid, Trait::Hash),
             };
             self.add_index(table, new).await?;
         }

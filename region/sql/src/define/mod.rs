@@ -17,6 +17,7 @@ mod columns;
 mod composite;
 mod constraint;
 mod create;
+mod defaults;
 mod depend;
 mod domain;
 mod drop;
@@ -39,8 +40,8 @@ pub use online::Surroundings;
 
 use crate::catalog::{
     Catalog, CatalogSnapshot, Constraint, ConstraintKind, DescriptorCache, Found, Index, IndexKey, IndexState,
-    RelationKind, Roles, Table, claim_key, descriptor_key, descriptor_range, encode_name, encode_table, load_roles,
-    name_key,
+    RelationKind, Roles, Table, Trait, claim_key, descriptor_key, descriptor_range, encode_name, encode_table,
+    load_roles, name_key,
 };
 use crate::layout::StorageId;
 use crate::parser::tree::{Definition, Name, ObjectKind, QualifiedName, Statement};
@@ -176,9 +177,13 @@ async fn run_definition(definer: &mut Definer<'_>, definition: &Definition) -> P
             definer.rename_role(from, to).await?;
             "ALTER ROLE"
         }
-        Definition::SetRole { role, setting, value } => {
-            definer.set_role_setting(role, setting.as_deref(), value.as_deref()).await?;
-            "ALTER ROLE"
+        Definition::SetFor { role, database, setting, value } => {
+            let change = (setting.as_deref(), value.as_deref());
+            match (role, database) {
+                (Some(role), None) => definer.set_for_role(role, change).await?,
+                _ => definer.set_in_database(role.as_ref(), database.as_ref(), change).await?,
+            }
+            if role.is_none() && database.is_some() { "ALTER DATABASE" } else { "ALTER ROLE" }
         }
         Definition::Grant(grant) => {
             definer.grant(grant).await?;
@@ -459,6 +464,9 @@ impl Definer<'_> {
             let constraint = Constraint { oid: self.new_oid().await?, name: index.name.clone(), kind, index: oid };
             table.constraints.push(constraint);
         }
+        table.traits.extend(new.deferrable.map(|deferred| (oid, Trait::Deferrable(deferred))));
+        table.traits.extend(new.classes.into_iter().map(|(at, class)| (oid, Trait::Class(at, class))));
+        table.traits.extend(new.hash.then_some((oid, Trait::Hash)));
         table.indexes.push(index.clone());
         Ok(index)
     }
@@ -475,6 +483,12 @@ struct NewIndex {
     include: Vec<usize>,
     filter: Option<String>,
     constraint: Option<ConstraintKind>,
+    /// Of a key constraint that is DEFERRABLE: whether it is INITIALLY DEFERRED.
+    deferrable: Option<bool>,
+    /// USING hash.
+    hash: bool,
+    /// Operator classes, by the key's place.
+    classes: Vec<(u16, Oid)>,
 }
 
 fn already_exists(name: &str) -> Box<PgError> {

@@ -187,29 +187,6 @@ impl Definer<'_> {
         Ok(())
     }
 
-    pub(super) async fn set_role_setting(
-        &mut self,
-        role: &RoleName,
-        setting: Option<&str>,
-        value: Option<&str>,
-    ) -> PgResult<()> {
-        let by = self.current_role().await?;
-        let named = self.role_named(role).await?;
-        let Some(mut role) = self.locked_role(&named.name).await? else { return Err(no_such_role(&named.name)) };
-        if !by.superuser && !by.create_role && by.oid != role.oid {
-            return Err(denied("permission denied".into()));
-        }
-        match (setting, value) {
-            (None, _) => role.settings.clear(),
-            (Some(setting), value) => {
-                role.settings.retain(|(name, _)| name != setting);
-                role.settings.extend(value.map(|value| (setting.to_owned(), value.to_owned())));
-            }
-        }
-        self.store_role(&role);
-        Ok(())
-    }
-
     /// `false`: there is none.
     pub(super) async fn drop_role(&mut self, name: &QualifiedName) -> PgResult<bool> {
         if !self.may_create_roles().await? {

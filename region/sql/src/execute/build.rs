@@ -110,7 +110,7 @@ fn reads_forward(node: &Node) -> bool {
     use crate::plan::Access;
     match node {
         Node::Scan(scan) => match &scan.access {
-            Access::Full => true,
+            Access::Full | Access::Current => true,
             Access::Index { unique_point, .. } => *unique_point,
             Access::Any(_) => false,
         },

@@ -5,7 +5,7 @@ use super::spill::{RowReader, RowStore};
 use super::subplan::Subqueries;
 use super::write::{check_row, delete_row, insert_row, update_row};
 use super::{Arc, BATCH_ROWS, Context, Operator, Row};
-use crate::catalog::Table;
+use crate::catalog::{Index, Table};
 use crate::layout::{RowId, row_key};
 use crate::plan::{Compiled, ConflictNode, DeleteNode, InsertNode, TableRules, UpdateNode};
 use async_trait::async_trait;
@@ -144,6 +144,12 @@ impl InsertOperator {
     }
 }
 
+fn deferrable_arbiter(table: &Table, index: &Index) -> Box<PgError> {
+    let message = "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters";
+    let error = PgError::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message);
+    error.schema(table.schema_name.clone()).table(table.name.clone()).constraint(index.name.clone())
+}
+
 /// The row that holds one of the arbitrating unique entries.
 async fn find_conflict(
     context: &mut Context<'_>,
@@ -153,8 +159,13 @@ async fn find_conflict(
     values: &Row,
     id: RowId,
 ) -> PgResult<Option<RowId>> {
+    let arbitrates = |index: &Index| conflict.indexes.is_empty() || conflict.indexes.contains(&index.oid);
+    let waits = |index: &&Index| arbitrates(index) && table.deferrable(index.oid).is_some();
+    if let Some(index) = table.indexes.iter().find(waits) {
+        return Err(deferrable_arbiter(table, index));
+    }
     for (position, index) in table.indexes.iter().enumerate().filter(|(_, index)| index.unique) {
-        if !conflict.indexes.is_empty() && !conflict.indexes.contains(&index.oid) {
+        if !arbitrates(index) {
             continue;
         }
         let Some(entry) = rules.entry(table, position, context.environment, values, id)? else { continue };

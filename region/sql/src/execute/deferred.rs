@@ -1,6 +1,11 @@
-//! Foreign keys that are checked at the transaction's end: DEFERRABLE, and deferred.
+//! Constraints that are checked at the transaction's end: DEFERRABLE, and deferred.
 //!
-//! Only the two checks wait: that a row refers to something, and that nobody refers to a row that went (NO ACTION). A row
+//! **Keys.** An entry of a deferrable unique index bears its row's id, so that two rows may have one key for a while. Who writes one
+//! first writes (and so locks) the key itself, where nothing is ever read: two transactions that give rows one key meet there, within the
+//! region and in certification. If there is another entry then, whether both stay is looked at again at the statement's end, or
+//! the transaction's. If there is none, whoever comes later looks.
+//!
+//! **Foreign keys.** Only the two checks wait: that a row refers to something, and that nobody refers to a row that went (NO ACTION). A row
 //! that refers to what is there locks it at once, as ever, and nothing is left to be checked: whoever took it away later would
 //! be this transaction, which leaves a check of its own. Actions and RESTRICT never wait.
 //!
@@ -9,13 +14,15 @@
 use super::foreign::{Reference, is_satisfied, key_is_back, referring};
 use super::{Context, ForeignWork, Row, stored_row};
 use crate::catalog::{Catalog, DescriptorCache, ForeignKey};
-use crate::layout::{RowId, row_key};
+use crate::layout::{RowId, index_prefix, prefix_end, row_key};
 use crate::plan::{RelatedTable, TableRules};
 use crate::sequence::SessionSequences;
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
+use trivet_storage::KeyRange;
 use trivet_txn::{Database, Transaction};
-use trivet_types::{Environment, Oid, PgResult};
+use trivet_types::{Environment, Oid, PgError, PgResult};
 
 /// Which deferrable constraints are deferred: what SET CONSTRAINTS said in this transaction.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +40,11 @@ impl ConstraintModes {
         self.named.insert(constraint, deferred);
     }
     pub fn defers(&self, key: &ForeignKey) -> bool {
-        key.deferrable && self.named.get(&key.oid).copied().or(self.all).unwrap_or(key.deferred)
+        key.deferrable && self.defers_now(key.oid, key.deferred)
+    }
+    /// A deferrable constraint that is, or is not, deferred at first.
+    pub fn defers_now(&self, constraint: Oid, at_first: bool) -> bool {
+        self.named.get(&constraint).copied().or(self.all).unwrap_or(at_first)
     }
 }
 
@@ -44,18 +55,43 @@ pub enum DeferredCheck {
     Refers { table: Oid, key: Oid, row: RowId },
     /// A row of the table that is referred to went, or its key changed.
     Gone { child: Oid, key: Oid, old: Row },
+    /// When a row was written, another had its key.
+    Twice { table: Oid, key: Oid, twin: Twin },
+}
+
+/// An entry of a deferrable unique index that was not the only one of its key.
+#[derive(Clone, Debug)]
+pub struct Twin {
+    pub index: Oid,
+    /// What the entries of one key begin with.
+    pub prefix: Bytes,
+    /// The entry.
+    pub own: Bytes,
+    /// What to say if it still is not.
+    pub error: Box<PgError>,
+}
+
+impl Twin {
+    /// Is its row still under this key, and another one beside it? At the statement's snapshot, this transaction's own writes included.
+    pub async fn remains(&self, transaction: &mut dyn Transaction) -> PgResult<bool> {
+        let range = KeyRange { start: self.prefix.clone(), end: prefix_end(&self.prefix) };
+        let entries = transaction.scan(&range, false, 2).await?;
+        Ok(entries.len() > 1 && transaction.get(&self.own).await?.is_some())
+    }
 }
 
 impl DeferredCheck {
     pub fn key(&self) -> Oid {
         match self {
-            DeferredCheck::Refers { key, .. } | DeferredCheck::Gone { key, .. } => *key,
+            DeferredCheck::Refers { key, .. } | DeferredCheck::Gone { key, .. } | DeferredCheck::Twice { key, .. } => {
+                *key
+            }
         }
     }
-    /// The table that refers.
+    /// The table that refers, or has the key twice.
     pub fn table(&self) -> Oid {
         match self {
-            DeferredCheck::Refers { table, .. } => *table,
+            DeferredCheck::Refers { table, .. } | DeferredCheck::Twice { table, .. } => *table,
             DeferredCheck::Gone { child, .. } => *child,
         }
     }
@@ -122,6 +158,15 @@ pub async fn check_deferred(
 impl Context<'_> {
     async fn check(&mut self, check: &DeferredCheck) -> PgResult<()> {
         let Some(child) = self.foreign.tables.get(&check.table()).cloned() else { return Ok(()) };
+        if let DeferredCheck::Twice { twin, .. } = check {
+            // An index that was dropped, or emptied by TRUNCATE, has nothing twice.
+            let is_there = child
+                .table
+                .index(twin.index)
+                .is_some_and(|index| twin.prefix.starts_with(&index_prefix(index.storage, 0)));
+            let remains = is_there && twin.remains(&mut *self.transaction).await?;
+            return if remains { Err(twin.error.clone()) } else { Ok(()) };
+        }
         let Some(key) = child.table.foreign_key(check.key()) else { return Ok(()) };
         let Some(parent) = self.foreign.tables.get(&key.table).cloned() else { return Ok(()) };
         let reference = Reference { child: &child.table, key, parent: &parent.table };
@@ -144,6 +189,7 @@ impl Context<'_> {
                 }
                 Err(reference.still_referenced(old, self.environment))
             }
+            DeferredCheck::Twice { .. } => Ok(()),
         }
     }
 }

@@ -8,7 +8,7 @@
 //! referred to it held its lock, and the lock is ours now. Actions are such changes themselves, until nothing is left.
 //!
 //! Checks of deferred keys wait longer (`deferred`).
-use super::deferred::{ConstraintModes, DeferredCheck};
+use super::deferred::{ConstraintModes, DeferredCheck, Twin};
 use super::scan::entry_row_id;
 use super::write::{check_row, delete_row, update_row};
 use super::{Context, Row, stored_row};
@@ -34,6 +34,8 @@ pub(crate) struct ForeignWork {
     pub tables: Arc<RelatedTables>,
     left: VecDeque<Event>,
     checked: HashSet<(Oid, Bytes)>,
+    /// Deferrable keys that this statement gave to a row.
+    keyed: HashSet<Bytes>,
     modes: ConstraintModes,
     /// What waits for the transaction's end.
     pub deferred: Vec<DeferredCheck>,
@@ -44,11 +46,17 @@ enum Event {
     Refers { table: Oid, key: Oid, row: Row },
     /// A row went (`new` is `None`) or changed.
     Changed { table: Oid, old: Row, new: Option<Row> },
+    /// A row has a key that another one has, as far as was seen.
+    Twice(Twin),
 }
 
 impl ForeignWork {
     pub fn new(tables: Arc<RelatedTables>, modes: ConstraintModes) -> ForeignWork {
         ForeignWork { tables, modes, ..ForeignWork::default() }
+    }
+    /// Whether the statement surely gave this key to no row before.
+    pub fn note_key(&mut self, key: &Bytes) -> bool {
+        self.keyed.len() < REMEMBERED_MAX && self.keyed.insert(key.clone())
     }
     fn table(&self, oid: Oid) -> PgResult<Arc<RelatedTable>> {
         let found = self.tables.get(&oid).cloned();
@@ -175,6 +183,15 @@ pub(crate) async fn check_references(
     Ok(())
 }
 
+/// A row was written whose key another one has: of the constraint, which is deferrable, and deferred at first or not.
+pub(crate) fn note_twin(context: &mut Context<'_>, table: &Table, constraint: Oid, deferred: bool, twin: Twin) {
+    if context.foreign.modes.defers_now(constraint, deferred) {
+        context.foreign.deferred.push(DeferredCheck::Twice { table: table.oid, key: constraint, twin });
+    } else {
+        context.foreign.left.push_back(Event::Twice(twin));
+    }
+}
+
 /// A row went, or its columns changed; others may refer to it.
 pub(crate) fn note_change(context: &mut Context<'_>, table: &Table, old: &[Datum], new: Option<&[Datum]>) {
     if table.referenced_by.is_empty() {
@@ -248,6 +265,11 @@ pub(crate) async fn settle(context: &mut Context<'_>) -> PgResult<()> {
                     let related = context.foreign.table(key.table)?;
                     let reference = Reference { child: &child.table, key, parent: &related.table };
                     return Err(reference.missing(&row, context.environment));
+                }
+            }
+            Event::Twice(twin) => {
+                if twin.remains(&mut *context.transaction).await? {
+                    return Err(twin.error);
                 }
             }
             Event::Changed { table, old, new } => changed(context, table, &old, new.as_deref()).await?,

@@ -44,12 +44,19 @@ impl ScanOperator {
     fn start(&self, context: &Context<'_>) -> PgResult<State> {
         Ok(match &self.scan.access {
             Access::Full => State::Table(table_range(self.scan.table.storage)),
+            Access::Current => {
+                let id = match context.parameters.last() {
+                    Some(Datum::Int8(id)) => RowId(*id as u64),
+                    _ => return Err(PgError::internal("nobody says which row a cursor stands on")),
+                };
+                State::Rows { ids: vec![id].into_iter(), _held: context.memory.hold() }
+            }
             Access::Any(branches) => {
                 let lookups = branches.iter().filter_map(|branch| match branch {
                     Access::Index { storage, probe, unique_point, .. } => {
                         Some(lookup(*storage, probe, *unique_point, context.eval()))
                     }
-                    Access::Full | Access::Any(_) => None,
+                    Access::Full | Access::Any(_) | Access::Current => None,
                 });
                 State::Indexes(lookups.collect::<PgResult<_>>()?)
             }

@@ -3,7 +3,8 @@
 //! A unique entry is locked before it is looked at, and looked at where it is newest (T10): two inserts of one value meet
 //! on one key, here within the region and in certification between regions. Entries that hold their row's id are written
 //! blindly: whoever else writes them writes the row, and meets there.
-use super::foreign::{check_references, note_change};
+use super::deferred::Twin;
+use super::foreign::{check_references, note_change, note_twin};
 use super::{Context, Row};
 use crate::catalog::{Index, Table};
 use crate::layout::{EntryKey, RowId, encode_row, row_key};
@@ -127,6 +128,9 @@ async fn put_entry(
     row: &[Datum],
     id: RowId,
 ) -> PgResult<()> {
+    if let Some(deferred) = table.deferrable(index.oid) {
+        return put_deferrable(context, table, index, deferred, entry, row).await;
+    }
     if !entry.exclusive {
         context.transaction.put(entry.key, Bytes::new(), WriteKind::NoKeyUpdate);
         return Ok(());
@@ -138,6 +142,35 @@ async fn put_entry(
         return Ok(());
     }
     context.transaction.put(entry.key, id_bytes(id), WriteKind::NoKeyUpdate);
+    Ok(())
+}
+
+/// An entry of a deferrable key (`deferred`).
+async fn put_deferrable(
+    context: &mut Context<'_>,
+    table: &Table,
+    index: &Index,
+    deferred: bool,
+    entry: EntryKey,
+    row: &[Datum],
+) -> PgResult<()> {
+    let own = entry.key;
+    context.transaction.put(own.clone(), Bytes::new(), WriteKind::NoKeyUpdate);
+    if !index.nulls_collide && index.keys.iter().any(|key| row[key.column].is_null()) {
+        return Ok(());
+    }
+    // The id is the key's last part.
+    let prefix = own.slice(..own.len() - 8);
+    let locked = context.lock(&prefix, LockStrength::Update, LockWait::Wait).await?;
+    context.transaction.delete(prefix.clone());
+    // Others committed one until the lock was ours, or this statement wrote one, which it may not see.
+    let unseen = matches!(locked, Locked::Newer(_)) || !context.foreign.note_key(&prefix);
+    let error = duplicate(table, index, row, context.environment);
+    let constraint = table.constraint_of(index.oid).map_or(index.oid, |constraint| constraint.oid);
+    let twin = Twin { index: index.oid, prefix, own, error };
+    if unseen || twin.remains(&mut *context.transaction).await? {
+        note_twin(context, table, constraint, deferred, twin);
+    }
     Ok(())
 }
 

@@ -323,6 +323,13 @@ fn alter(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     if rest.eat_words(&["default", "privileges"]) {
         return roles::default_privileges(rest);
     }
+    if rest.is("database") {
+        let mut ahead = Cursor { source: rest.source, tokens: rest.tokens, at: rest.at + 1 };
+        if let Some(statement) = roles::alter_database(&mut ahead)? {
+            rest.at = ahead.at;
+            return Ok(statement);
+        }
+    }
     refuse_kind("ALTER", rest)?;
     let word = rest.keyword().ok_or_else(|| rest.error())?;
     rest.at += 1;
@@ -433,7 +440,9 @@ fn alter_domain(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
         let place = rest.place();
         let name = if rest.eat("constraint") { Some(rest.name()?) } else { None };
         let kind = table::column_constraint(rest)?;
-        DomainChange::Add(ColumnConstraint { name, kind, place }, rest.eat_words(&["not", "valid"]))
+        let (timing, no_inherit) = (Timing::default(), false);
+        let constraint = ColumnConstraint { name, kind, place, timing, no_inherit };
+        DomainChange::Add(constraint, rest.eat_words(&["not", "valid"]))
     } else if rest.eat_words(&["drop", "constraint"]) {
         let if_exists = rest.eat_words(&["if", "exists"]);
         let name = rest.name()?;

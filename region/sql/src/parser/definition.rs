@@ -52,9 +52,12 @@ pub enum Definition {
         from: Name,
         to: Name,
     },
-    /// `ALTER ROLE ... SET`; no value: RESET, no name either: RESET ALL.
-    SetRole {
-        role: RoleName,
+    /// `ALTER ROLE ... SET` and `ALTER DATABASE ... SET`; no value: RESET, no name either: RESET ALL.
+    SetFor {
+        /// `None`: of all roles.
+        role: Option<RoleName>,
+        /// `None`: in all databases.
+        database: Option<Name>,
         setting: Option<String>,
         value: Option<String>,
     },

@@ -19,6 +19,7 @@ mod places;
 mod rewrite;
 mod roles;
 mod table;
+mod traversal;
 pub mod tree;
 mod unicode;
 mod utility;
@@ -50,11 +51,13 @@ pub struct Parsed {
     pub text: String,
     /// A query of the past.
     pub as_of: Option<AsOf>,
+    /// A cursor's: its rows come with the ids of those that they were made of.
+    pub for_cursor: bool,
 }
 
 impl Parsed {
     pub fn new(statement: Statement, text: impl Into<String>) -> Parsed {
-        Parsed { statement, text: text.into(), as_of: None }
+        Parsed { statement, text: text.into(), as_of: None, for_cursor: false }
     }
 }
 
@@ -158,7 +161,7 @@ fn parse_tokens(source: &Source<'_>, tokens: Vec<TokenWithSpan>) -> PgResult<Vec
                 Some(end) if error.message == "syntax error at end of input" => source.syntax_error(end),
                 _ => error,
             })?;
-            statements.push(Parsed { statement, text, as_of });
+            statements.push(Parsed { as_of, ..Parsed::new(statement, text) });
         }
     }
     Ok(statements)
@@ -227,15 +230,49 @@ fn parse_with_library(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult
     if let Some(statement) = read_merge(source, tokens)? {
         return Ok(statement);
     }
-    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| places::is(token, word));
-    let changes = is(0, "update") || is(0, "delete");
-    let names_cursor = |at: usize| is(at, "where") && is(at + 1, "current") && is(at + 2, "of");
-    if changes && (0..tokens.len()).any(names_cursor) {
-        return Err(PgError::unsupported("WHERE CURRENT OF"));
+    if let Some(statement) = read_current_of(source, tokens)? {
+        return Ok(statement);
     }
     let misplaced = adjacent::misplaced(tokens);
     let parsed = read_with_library(source, tokens);
     first_mistake(source, tokens, misplaced, parsed)
+}
+
+/// An UPDATE or DELETE with `WHERE CURRENT OF cursor`, which the library does not know: it reads the rest.
+fn read_current_of(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Option<Statement>> {
+    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| places::is(token, word));
+    let mut depth = 0usize;
+    let found = tokens.iter().enumerate().find(|(at, token)| {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && is(*at, "where") && is(at + 1, "current") && is(at + 2, "of")
+    });
+    let Some((at, _)) = found else { return Ok(None) };
+    let mut cursor = cursor::Cursor { source, tokens, at: at + 3 };
+    let name = cursor.name()?;
+    if !cursor.at_end() && !cursor.is("returning") {
+        return Err(cursor.error());
+    }
+    let rest: Vec<TokenWithSpan> = tokens[..at].iter().chain(cursor.remaining()).cloned().collect();
+    let mut statement = parse_with_library(source, &rest)?;
+    let others = match &mut statement {
+        Statement::Update(update) => {
+            update.current_of = Some(name);
+            !update.from.is_empty()
+        }
+        Statement::Delete(delete) => {
+            delete.current_of = Some(name);
+            !delete.using.is_empty()
+        }
+        _ => return Err(source.syntax_error(&tokens[at + 2])),
+    };
+    if others {
+        return Err(PgError::unsupported("WHERE CURRENT OF beside other tables"));
+    }
+    Ok(Some(statement))
 }
 
 /// What was read, or the first mistake: the library's, or a token that cannot stand where it does.
@@ -245,7 +282,6 @@ fn first_mistake<T>(
     misplaced: Option<Misplaced>,
     parsed: PgResult<T>,
 ) -> PgResult<T> {
-    let parsed = parsed.map_err(|error| unread_clause(source, tokens, &error).unwrap_or(error));
     let Some(misplaced) = misplaced else {
         return parsed.map_err(|error| limit_with_comma(source, tokens, &error).unwrap_or(error));
     };
@@ -271,24 +307,6 @@ fn first_mistake<T>(
     }
 }
 
-/// Clauses that PostgreSQL has and nothing here reads: refused by name.
-fn unread_clause(source: &Source<'_>, tokens: &[TokenWithSpan], error: &PgError) -> Option<Box<PgError>> {
-    if error.code != sqlstate::SYNTAX_ERROR {
-        return None;
-    }
-    let at = tokens.iter().position(|token| source.place_of(token.span).known() == error.position)?;
-    let before = at.checked_sub(1).map(|before| &tokens[before])?;
-    let behind_query = before.token == Token::RParen;
-    let next = |word: &str| tokens.get(at + 1).is_some_and(|next| places::is(next, word));
-    if behind_query && places::is(&tokens[at], "search") && (next("depth") || next("breadth")) {
-        Some(PgError::unsupported("SEARCH"))
-    } else if behind_query && places::is(&tokens[at], "cycle") {
-        Some(PgError::unsupported("CYCLE"))
-    } else {
-        None
-    }
-}
-
 /// `LIMIT 5, 10`, which other databases have.
 fn limit_with_comma(source: &Source<'_>, tokens: &[TokenWithSpan], error: &PgError) -> Option<Box<PgError>> {
     let at = tokens.iter().position(|token| source.place_of(token.span).known() == error.position)?;
@@ -303,6 +321,7 @@ fn limit_with_comma(source: &Source<'_>, tokens: &[TokenWithSpan], error: &PgErr
 
 fn read_with_library(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<Statement> {
     let (tokens, lock_strengths) = weaken_locks(tokens);
+    let tokens = traversal::left_out(source, tokens);
     let tokens = rewrite::for_library(source, tokens);
     let mut parser = Parser::new(&DIALECT).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
     let statement = parser.parse_statement().map_err(|error| source.parser_error(&error, parser.peek_token_ref()))?;
@@ -369,6 +388,7 @@ fn parse_part<T>(
 fn parse_query(source: &Source<'_>, tokens: &[TokenWithSpan]) -> PgResult<tree::Query> {
     let misplaced = adjacent::misplaced(tokens);
     let (weakened, lock_strengths) = weaken_locks(tokens);
+    let weakened = traversal::left_out(source, weakened);
     let parsed = parse_part(source, &weakened, |parser| parser.parse_query()).and_then(|query| {
         let mut converter = convert::Converter::new(source);
         converter.lock_strengths = lock_strengths;

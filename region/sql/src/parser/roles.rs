@@ -95,8 +95,9 @@ fn options(rest: &mut Cursor<'_, '_>) -> PgResult<Vec<RoleOption>> {
 }
 
 pub(super) fn alter(rest: &mut Cursor<'_, '_>, group: bool) -> PgResult<Statement> {
-    if rest.is("all") {
-        return Err(PgError::unsupported("ALTER ROLE ALL"));
+    if rest.eat("all") {
+        let database = if rest.eat_words(&["in", "database"]) { Some(rest.name()?) } else { None };
+        return settings_for(rest, None, database);
     }
     let role = role_name(rest)?;
     if rest.eat_words(&["rename", "to"]) {
@@ -118,32 +119,44 @@ pub(super) fn alter(rest: &mut Cursor<'_, '_>, group: bool) -> PgResult<Statemen
             admin: false,
         })));
     }
-    if rest.eat_words(&["in", "database"]) {
-        return Err(PgError::unsupported("ALTER ROLE ... IN DATABASE"));
-    }
-    if rest.eat("set") {
-        let setting = rest.dotted_name()?;
-        if !rest.eat("to") && !rest.eat_token(&Token::Eq) {
-            return Err(rest.error());
-        }
-        let value = if rest.eat("default") {
-            None
-        } else {
-            let mut value = rest.set_value()?;
-            while rest.eat_token(&Token::Comma) {
-                value.push_str(", ");
-                value.push_str(&rest.set_value()?);
-            }
-            Some(value)
-        };
-        return Ok(definition(Definition::SetRole { role, setting: Some(setting), value }));
-    }
-    if rest.eat("reset") {
-        let setting = if rest.eat("all") { None } else { Some(rest.dotted_name()?) };
-        return Ok(definition(Definition::SetRole { role, setting, value: None }));
+    let database = if rest.eat_words(&["in", "database"]) { Some(rest.name()?) } else { None };
+    if database.is_some() || rest.is("set") || rest.is("reset") {
+        return settings_for(rest, Some(role), database);
     }
     let options = options(rest)?;
     Ok(definition(Definition::AlterRole { role, options }))
+}
+
+/// SET or RESET, of a role, in a database.
+fn settings_for(rest: &mut Cursor<'_, '_>, role: Option<RoleName>, database: Option<Name>) -> PgResult<Statement> {
+    if rest.eat("reset") {
+        let setting = if rest.eat("all") { None } else { Some(super::utility::setting_name(rest)?) };
+        return Ok(definition(Definition::SetFor { role, database, setting, value: None }));
+    }
+    rest.expect("set")?;
+    let setting = Some(super::utility::setting_name(rest)?);
+    let is_zone = setting.as_deref() == Some("timezone");
+    if !rest.eat("to") && !rest.eat_token(&Token::Eq) && !is_zone {
+        return Err(rest.error());
+    }
+    if rest.eat("default") {
+        return Ok(definition(Definition::SetFor { role, database, setting, value: None }));
+    }
+    let mut value = rest.set_value()?;
+    while rest.eat_token(&Token::Comma) {
+        value.push_str(", ");
+        value.push_str(&rest.set_value()?);
+    }
+    Ok(definition(Definition::SetFor { role, database, setting, value: Some(value) }))
+}
+
+/// ALTER DATABASE: only its settings.
+pub(super) fn alter_database(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Statement>> {
+    let name = rest.name()?;
+    if !rest.is("set") && !rest.is("reset") || word_is(rest.peek(1), "tablespace") {
+        return Ok(None);
+    }
+    settings_for(rest, None, Some(name)).map(Some)
 }
 
 pub(super) fn grant(rest: &mut Cursor<'_, '_>, revoke: bool) -> PgResult<Statement> {

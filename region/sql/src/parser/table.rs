@@ -237,17 +237,18 @@ pub(super) fn column_of(item: &mut Cursor<'_, '_>, name: Name) -> PgResult<Colum
         let place = item.place();
         let name = if item.eat("constraint") { Some(item.name()?) } else { None };
         let mut kind = column_constraint(item)?;
+        let no_inherit = matches!(kind, ColumnConstraintKind::Check(_)) && item.eat_words(&["no", "inherit"]);
         let (at, timing) = (item.at, characteristics(item)?);
         match &mut kind {
             ColumnConstraintKind::References(references) => references.timing = timing,
-            ColumnConstraintKind::PrimaryKey | ColumnConstraintKind::Unique(_) => refuse_deferrable("key", timing)?,
+            ColumnConstraintKind::PrimaryKey | ColumnConstraintKind::Unique(_) => {}
             _ if item.at > at => {
                 item.at = at;
                 return Err(misplaced(item));
             }
             _ => {}
         }
-        column.constraints.push(ColumnConstraint { name, kind, place });
+        column.constraints.push(ColumnConstraint { name, kind, place, timing, no_inherit });
     }
     Ok(column)
 }
@@ -273,9 +274,7 @@ pub(super) fn column_constraint(item: &mut Cursor<'_, '_>) -> PgResult<ColumnCon
         return Ok(K::Unique(nulls_collide));
     }
     if item.eat("check") {
-        let expr = item.parenthesized_expr()?;
-        item.eat_words(&["no", "inherit"]);
-        return Ok(K::Check(expr));
+        return Ok(K::Check(item.parenthesized_expr()?));
     }
     if item.eat("references") {
         return Ok(K::References(references(item)?));
@@ -422,10 +421,6 @@ fn constraint_end(item: &mut Cursor<'_, '_>) -> PgResult<(bool, Timing)> {
     Ok((item.eat_words(&["not", "valid"]) || before, timing))
 }
 
-fn refuse_deferrable(what: &str, timing: Timing) -> PgResult<()> {
-    if timing.deferrable { Err(PgError::unsupported(format!("a DEFERRABLE {what} constraint"))) } else { Ok(()) }
-}
-
 fn references(item: &mut Cursor<'_, '_>) -> PgResult<References> {
     let table = item.qualified_name()?;
     let columns = if item.peek_is(&Token::LParen) { item.name_list()? } else { vec![] };
@@ -476,6 +471,7 @@ pub(super) fn table_constraint(item: &mut Cursor<'_, '_>) -> PgResult<TableConst
     use TableConstraintKind as K;
     let place = item.place();
     let name = if item.eat("constraint") { Some(item.name()?) } else { None };
+    let mut no_inherit = false;
     let kind = if item.eat_words(&["primary", "key"]) {
         key(item, true)?
     } else if item.eat("unique") {
@@ -486,7 +482,7 @@ pub(super) fn table_constraint(item: &mut Cursor<'_, '_>) -> PgResult<TableConst
         }
     } else if item.eat("check") {
         let expr = item.parenthesized_expr()?;
-        item.eat_words(&["no", "inherit"]);
+        no_inherit = item.eat_words(&["no", "inherit"]);
         K::Check(expr, false)
     } else if item.eat_words(&["foreign", "key"]) {
         let columns = item.name_list()?;
@@ -508,12 +504,9 @@ pub(super) fn table_constraint(item: &mut Cursor<'_, '_>) -> PgResult<TableConst
             return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));
         }
         K::Check(expr, _) => K::Check(expr, not_valid),
-        other => {
-            refuse_deferrable("key", timing)?;
-            other
-        }
+        other => other,
     };
-    Ok(TableConstraint { name, kind, place })
+    Ok(TableConstraint { name, kind, place, timing, no_inherit })
 }
 
 fn key(item: &mut Cursor<'_, '_>, primary: bool) -> PgResult<TableConstraintKind> {
@@ -763,8 +756,13 @@ impl<'t> Cursor<'_, 't> {
         if self.at_end() {
             return Err(self.error());
         }
+        let first = self.peek(0).map(|token| self.source.place_of(token.span)).unwrap_or_default();
         let data_type = self.library(|parser| parser.parse_data_type())?;
-        Converter::new(self.source).type_name(data_type)
+        let mut name = Converter::new(self.source).type_name(data_type)?;
+        if name.place == Place::default() {
+            name.place = first;
+        }
+        Ok(name)
     }
     pub fn expr_of(&self, tokens: &[TokenWithSpan]) -> PgResult<Expr> {
         if tokens.is_empty() {

@@ -300,6 +300,28 @@ pub struct CommonTable {
     pub materialized: Option<bool>,
     /// A [`Statement::Query`], or a data-modifying one.
     pub statement: Box<Statement>,
+    pub search: Option<SearchClause>,
+    pub cycle: Option<CycleClause>,
+}
+
+/// `SEARCH BREADTH FIRST BY by SET sequence`
+#[derive(Clone, PartialEq, Debug)]
+pub struct SearchClause {
+    pub place: Place,
+    pub breadth: bool,
+    pub by: Vec<Name>,
+    pub sequence: Name,
+}
+
+/// `CYCLE columns SET mark TO value DEFAULT otherwise USING path`
+#[derive(Clone, PartialEq, Debug)]
+pub struct CycleClause {
+    pub place: Place,
+    pub columns: Vec<Name>,
+    pub mark: Name,
+    /// TRUE and FALSE if none are written.
+    pub values: Option<Box<(Expr, Expr)>>,
+    pub path: Name,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -761,6 +783,8 @@ pub struct Update {
     pub assignments: Vec<Assignment>,
     pub from: Vec<TableExpr>,
     pub filter: Option<Expr>,
+    /// `WHERE CURRENT OF cursor`
+    pub current_of: Option<Name>,
     pub returning: Vec<Target>,
 }
 
@@ -771,6 +795,8 @@ pub struct Delete {
     pub alias: Option<Name>,
     pub using: Vec<TableExpr>,
     pub filter: Option<Expr>,
+    /// `WHERE CURRENT OF cursor`
+    pub current_of: Option<Name>,
     pub returning: Vec<Target>,
 }
 
@@ -879,6 +905,10 @@ pub struct ColumnConstraint {
     pub name: Option<Name>,
     pub kind: ColumnConstraintKind,
     pub place: Place,
+    /// Of a key; a foreign key has its own.
+    pub timing: Timing,
+    /// CHECK ... NO INHERIT
+    pub no_inherit: bool,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -923,6 +953,10 @@ pub struct TableConstraint {
     pub name: Option<Name>,
     pub kind: TableConstraintKind,
     pub place: Place,
+    /// Of a key; a foreign key has its own.
+    pub timing: Timing,
+    /// CHECK ... NO INHERIT
+    pub no_inherit: bool,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -953,6 +987,8 @@ pub struct CreateIndex {
     pub concurrently: bool,
     pub method: Option<String>,
     pub keys: Vec<SortKey>,
+    /// Operator classes that order as the types do but have names of their own: by the key's place.
+    pub classes: Vec<(usize, String)>,
     pub include: Vec<Name>,
     pub filter: Option<Expr>,
     /// NULLS NOT DISTINCT.

@@ -264,14 +264,15 @@ fn show(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
 }
 
 fn setting_name_or_all(rest: &mut Cursor<'_, '_>) -> PgResult<Option<String>> {
-    if rest.eat("all") {
-        return Ok(None);
-    }
+    if rest.eat("all") { Ok(None) } else { setting_name(rest).map(Some) }
+}
+
+pub(super) fn setting_name(rest: &mut Cursor<'_, '_>) -> PgResult<String> {
     if rest.eat("time") {
         rest.expect("zone")?;
-        return Ok(Some("timezone".into()));
+        return Ok("timezone".into());
     }
-    rest.dotted_name().map(Some)
+    rest.dotted_name()
 }
 
 fn discard(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
@@ -665,7 +666,19 @@ fn explain(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     if !begins_query(rest.peek(0)) && !EXPLAINED.iter().any(|word| rest.is(word)) {
         return Err(rest.error());
     }
-    let statement = Box::new(parse_one_inner(rest.source, rest.remaining())?);
+    let statement = if rest.is("create") || rest.is("declare") {
+        let explained = super::parse_one(rest.source, rest.remaining())?;
+        let known = matches!(
+            explained,
+            Statement::CreateTableAs { .. } | Statement::CreateMaterialized { .. } | Statement::Declare(_)
+        );
+        if !known {
+            return Err(rest.error());
+        }
+        Box::new(explained)
+    } else {
+        Box::new(parse_one_inner(rest.source, rest.remaining())?)
+    };
     rest.at = rest.tokens.len();
     Ok(Statement::Explain { statement, analyze, verbose, options })
 }

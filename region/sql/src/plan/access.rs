@@ -24,6 +24,8 @@ pub enum Access {
         unique_point: bool,
         reverse: bool,
     },
+    /// The row that a cursor stands on: its id is the last of the parameters.
+    Current,
     /// Whatever any of these finds, each row once, in the order of the rows' ids. Each is an `Index`.
     Any(Vec<Access>),
 }
@@ -222,7 +224,7 @@ pub type WantedOrder = [(usize, bool)];
 /// An index that gives the rows in the wanted order and answers the conditions no worse than `best` does.
 pub fn choose_ordered(table: &Table, steering: &[Steering], wanted: &WantedOrder, best: &Access) -> Option<Access> {
     let fixed_by_best = match best {
-        Access::Full | Access::Any(_) => 0,
+        Access::Full | Access::Any(_) | Access::Current => 0,
         Access::Index { unique_point: true, .. } => return None,
         Access::Index { probe, .. } => probe.equal.len(),
     };

@@ -343,6 +343,7 @@ impl<'p> Explainer<'p> {
             Access::Full => "Seq Scan",
             Access::Index { .. } => "Index Scan",
             Access::Any(_) => "Bitmap Heap Scan",
+            Access::Current => "Tid Scan",
         };
         let mut shown = self.shown(node, kind, estimate);
         if let Access::Index { name, reverse, .. } = &scan.access {
@@ -356,6 +357,11 @@ impl<'p> Explainer<'p> {
         let alias = note.and_then(|note| note.alias.as_deref());
         self.relation(&mut shown, &scan.table.schema_name, &scan.table.name, alias);
         shown.lines = Self::lines_of(note, "");
+        if let (Access::Current, Some(cursor)) = (&scan.access, &self.plan.current_of) {
+            shown
+                .lines
+                .insert(0, ("TID Cond".to_owned(), Value::Text(format!("CURRENT OF {}", quote_identifier(cursor)))));
+        }
         if let Some(found) = self.part(scan) {
             let loops = shown.found.as_ref().map_or(1, |found| found.loops);
             shown.lines.extend(self.removed(found.removed, loops));

@@ -1,5 +1,5 @@
 //! FROM and WHERE: scans, and the joins that combine them, in the order and by the methods that `search` found.
-use super::access::{Chosen, Steering, choose, choose_ordered, ordered_cost};
+use super::access::{Access, Chosen, Steering, choose, choose_ordered, ordered_cost};
 use super::compile::{Compilation, Layout, conjunction, conjuncts};
 use super::condition::{Condition, Steer, alternatives, equality_sides, implied, steers};
 use super::cost;
@@ -567,6 +567,9 @@ impl Planner {
                         chosen = ordered;
                         self.is_ordered = true;
                     }
+                }
+                if std::mem::take(&mut self.is_current) {
+                    chosen = Chosen { access: Access::Current, rows: 1.0, cost: cost::SEEK };
                 }
                 let (access, cost) = (chosen.access, chosen.cost);
                 let mut terms = Vec::with_capacity(conditions.len());

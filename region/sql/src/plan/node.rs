@@ -49,6 +49,10 @@ pub struct Plan {
     pub reads_beside_writes: bool,
     /// Common table expressions that run once, for all that read them.
     pub commons: Vec<CommonPlan>,
+    /// The tables of whose rows the ids stand behind the columns: a cursor's.
+    pub row_ids: Vec<Oid>,
+    /// The cursor on whose row it works; that row's id is behind the parameters.
+    pub current_of: Option<String>,
     /// What EXPLAIN shows besides, if it was planned for that.
     pub notes: super::notes::Notes,
     pub settings: super::cost::PlanSettings,
@@ -418,6 +422,19 @@ impl Node {
             | Node::Project { input, .. }
             | Node::Limit { input, .. }
             | Node::Cut { input, .. } => input.scans_backward(),
+            _ => false,
+        }
+    }
+
+    /// Does each row come from one scan as it is? PostgreSQL asks it of a cursor without row locks that WHERE CURRENT OF names.
+    pub fn is_plain_scan(&self) -> bool {
+        match self {
+            Node::Scan(_) => true,
+            Node::Filter { input, .. }
+            | Node::Project { input, .. }
+            | Node::Apply { input, .. }
+            | Node::Limit { input, .. }
+            | Node::Cut { input, .. } => input.is_plain_scan(),
             _ => false,
         }
     }

@@ -55,6 +55,8 @@ pub struct Planner {
     /// What is compiled has no place for slots.
     pub(super) plain: bool,
     pub(super) reads_beside_writes: bool,
+    /// The next table that is read is that of WHERE CURRENT OF.
+    pub(super) is_current: bool,
     /// Calls of set-returning functions whose values are in slots of the row at hand.
     pub(super) set_slots: Vec<(Expr, usize)>,
 }
@@ -87,6 +89,7 @@ pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>, 
         statement => statement,
     };
     let statement = &statement;
+    let (mut row_ids, mut current_of) = (Vec::new(), None);
     let (root, columns, returns_rows, command, writes) = match statement {
         Statement::Query(query) => {
             let root = planner.subquery(query)?;
@@ -94,6 +97,8 @@ pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>, 
             for (at, column) in columns.iter_mut().enumerate() {
                 column.domain = query.domain_of_column(at);
             }
+            columns.truncate(columns.len() - query.row_ids.len());
+            row_ids.clone_from(&query.row_ids);
             (root, columns, true, Command::Select, !query.locks.is_empty())
         }
         Statement::Insert(insert) => {
@@ -102,11 +107,13 @@ pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>, 
             (root, columns.clone().unwrap_or_default(), columns.is_some(), Command::Insert, true)
         }
         Statement::Update(update) => {
+            current_of.clone_from(&update.current_of);
             let root = planner.update(update)?;
             let columns = update.returning.as_ref().map(|targets| result_columns(targets.iter()));
             (root, columns.clone().unwrap_or_default(), columns.is_some(), Command::Update, true)
         }
         Statement::Delete(delete) => {
+            current_of.clone_from(&delete.current_of);
             let root = planner.delete(delete)?;
             let columns = delete.returning.as_ref().map(|targets| result_columns(targets.iter()));
             (root, columns.clone().unwrap_or_default(), columns.is_some(), Command::Delete, true)
@@ -135,6 +142,8 @@ pub fn plan_statement(statement: Statement, related: Arc<super::RelatedTables>, 
         advances: planner.advances,
         reads_beside_writes: planner.reads_beside_writes || planner.commons.iter().any(|common| common.modifies),
         commons: planner.commons,
+        row_ids,
+        current_of,
         notes: planner.notes,
         settings: planner.settings,
     })
@@ -284,12 +293,20 @@ impl Planner {
                 let node = self.value_rows(query, rows)?;
                 self.order_and_limit(query, node, false)
             }
-            Body::Set { operation, all, left, right } => {
-                let left = self.subquery(left)?;
-                let right = self.subquery(right)?;
+            Body::Set { operation, all, .. } => {
                 let types = Arc::new(query.targets.iter().map(|target| target.expr.type_oid).collect());
-                let node =
-                    Node::Set { operation: *operation, all: *all, left: Box::new(left), right: Box::new(right), types };
+                let mut nodes = Vec::new();
+                for operand in operands(query) {
+                    nodes.push(self.subquery(operand)?);
+                }
+                let node = balanced(nodes, |left, right| Node::Set {
+                    operation: *operation,
+                    all: *all,
+                    left: Box::new(left),
+                    right: Box::new(right),
+                    types: Arc::clone(&types),
+                });
+                let node = node.ok_or_else(|| PgError::internal("a set operation without operands"))?;
                 self.order_and_limit(query, node, false)
             }
         }
@@ -320,25 +337,14 @@ impl Planner {
             parts.push(Node::Values { rows: Arc::new(plain), width });
         }
         let types: Arc<Vec<Oid>> = Arc::new(query.targets.iter().map(|target| target.expr.type_oid).collect());
-        // Balanced, so that a thousand rows are ten levels.
-        while parts.len() > 1 {
-            let mut paired = Vec::with_capacity(parts.len().div_ceil(2));
-            let mut left = parts.into_iter();
-            while let Some(first) = left.next() {
-                paired.push(match left.next() {
-                    None => first,
-                    Some(second) => Node::Set {
-                        operation: crate::parser::tree::SetOperation::Union,
-                        all: true,
-                        left: Box::new(first),
-                        right: Box::new(second),
-                        types: Arc::clone(&types),
-                    },
-                });
-            }
-            parts = paired;
-        }
-        parts.pop().ok_or_else(|| PgError::internal("VALUES without rows"))
+        let node = balanced(parts, |left, right| Node::Set {
+            operation: crate::parser::tree::SetOperation::Union,
+            all: true,
+            left: Box::new(left),
+            right: Box::new(right),
+            types: Arc::clone(&types),
+        });
+        node.ok_or_else(|| PgError::internal("VALUES without rows"))
     }
 
     fn grouping(
@@ -739,6 +745,7 @@ impl Planner {
         let Body::Select { from, filter, .. } = &query.body else {
             return Err(PgError::internal("UPDATE reads like a SELECT"));
         };
+        self.is_current = update.current_of.is_some();
         let part = self.from_where(&query.relations, from, filter.as_ref())?;
         let (node, mut layout) = (part.node, part.layout);
         let offset = layout.offset(0).ok_or_else(|| PgError::internal("the updated table has no place"))?;
@@ -782,6 +789,7 @@ impl Planner {
         let Body::Select { from, filter, .. } = &query.body else {
             return Err(PgError::internal("DELETE reads like a SELECT"));
         };
+        self.is_current = delete.current_of.is_some();
         let part = self.from_where(&query.relations, from, filter.as_ref())?;
         let layout = part.layout;
         let offset = layout.offset(0).ok_or_else(|| PgError::internal("the table has no place"))?;
@@ -793,6 +801,48 @@ impl Planner {
             Node::Delete { input: Box::new(part.node), delete: Arc::new(delete) }
         })
     }
+}
+
+/// Nodes joined in pairs, pairs in pairs, in their order, so that a thousand are ten levels.
+fn balanced(mut nodes: Vec<Node>, join: impl Fn(Node, Node) -> Node) -> Option<Node> {
+    while nodes.len() > 1 {
+        let mut paired = Vec::with_capacity(nodes.len().div_ceil(2));
+        let mut left = nodes.into_iter();
+        while let Some(first) = left.next() {
+            paired.push(match left.next() {
+                None => first,
+                Some(second) => join(first, second),
+            });
+        }
+        nodes = paired;
+    }
+    nodes.pop()
+}
+
+/// What a set operation is of: of a chain of one kind of UNION, all its parts, for they may be joined in any grouping.
+fn operands(query: &Query) -> Vec<&Query> {
+    let Body::Set { operation, all, .. } = &query.body else { return vec![query] };
+    let is_union = *operation == crate::parser::tree::SetOperation::Union;
+    let types = |query: &Query| query.visible_targets().map(|target| target.expr.type_oid).collect::<Vec<_>>();
+    let whole = types(query);
+    let mut found = Vec::new();
+    let mut at = query;
+    loop {
+        let plain = at.distinct.is_none() && at.sort.is_empty() && at.limit.is_none() && at.offset.is_none();
+        match &at.body {
+            Body::Set { operation: own, all: own_all, left, right }
+                if std::ptr::eq(at, query)
+                    || (is_union && plain && own == operation && own_all == all && types(at) == whole) =>
+            {
+                found.push(&**right);
+                at = left;
+            }
+            _ => break,
+        }
+    }
+    found.push(at);
+    found.reverse();
+    found
 }
 
 /// A query rewritten together with expressions over its rows: what rewriting moves, moves for them as well.

@@ -2,7 +2,7 @@
 use super::block::Active;
 use super::connection::SqlSession;
 use super::environment::search_path;
-use crate::catalog::{CatalogSnapshot, ForeignKey};
+use crate::catalog::CatalogSnapshot;
 use crate::execute::{ConstraintModes, DeferredCheck, Surroundings, check_deferred};
 use crate::parser::tree::QualifiedName;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ impl Deferred {
 }
 
 impl SqlSession {
-    /// Before a commit: 23503 if what was put off does not hold.
+    /// Before a commit: 23503 or 23505 if what was put off does not hold.
     pub(super) async fn check_deferred(&mut self, active: &mut Active) -> PgResult<()> {
         let checks = std::mem::take(&mut active.deferred.checks);
         self.run_checks(&checks, active).await
@@ -124,8 +124,10 @@ fn constraints_named(catalog: &CatalogSnapshot, name: &QualifiedName, path: &[St
         let tables = catalog.tables.iter().filter(|table| table.schema == schema && table.has_constraint(name.last()));
         let mut found = Vec::new();
         for table in tables {
-            let key = table.foreign_keys.iter().find(|key| key.name == name.last());
-            found.push(key.filter(|key: &&ForeignKey| key.deferrable).map(|key| key.oid).ok_or_else(|| {
+            let foreign = table.foreign_keys.iter().find(|key| key.name == name.last() && key.deferrable);
+            let key = table.constraints.iter().find(|key| key.name == name.last());
+            let key = key.filter(|key| table.deferrable(key.index).is_some());
+            found.push(foreign.map(|key| key.oid).or(key.map(|key| key.oid)).ok_or_else(|| {
                 let message = format!("constraint \"{}\" is not deferrable", name.last());
                 PgError::new(sqlstate::WRONG_OBJECT_TYPE, message)
             })?);

@@ -59,9 +59,8 @@ impl SqlSession {
             definer.create_table_of(name, of_table, *if_not_exists, (*temporary, *on_commit)).await
         })
         .await?;
-        for notice in &definer.notices {
-            client.notice(notice);
-        }
+        let notices = std::mem::take(&mut definer.notices);
+        notices.iter().for_each(|notice| self.tell(notice, client));
         if made.is_none() || !*with_data {
             return Ok("CREATE TABLE AS".into());
         }

@@ -31,7 +31,7 @@ pub(super) enum Holding {
 pub(super) struct CursorState {
     /// All rows, once they are computed.
     pub rows: Option<Vec<Row>>,
-    at: usize,
+    pub(super) at: usize,
     pub scrolls: bool,
     pub holding: Holding,
     /// The statement that declared it.
@@ -151,6 +151,7 @@ impl SqlSession {
             return Err(PgError::new(sqlstate::DUPLICATE_CURSOR, format!("cursor \"{}\" already exists", name.text)));
         }
         let inner = Parsed::new(Statement::Query((**query).clone()), parsed.text.clone());
+        let inner = Parsed { for_cursor: true, ..inner };
         let prepared = Arc::new(self.prepare(&Arc::new(inner), None).await?);
         let scrolls = scroll.unwrap_or_else(|| query.locking.is_empty() && prepared.scans_backward());
         let mut portal = Portal::new(prepared, Vec::new(), vec![if *binary { Format::Binary } else { Format::Text }]);

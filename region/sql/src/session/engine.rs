@@ -1,7 +1,7 @@
 //! What all sessions of a region share.
 use super::connection::SqlSession;
 use crate::advisory::{self, Waits};
-use crate::catalog::{DATABASE_NAME, DescriptorCache, Role, find_role};
+use crate::catalog::{DATABASE_NAME, DatabaseRow, DescriptorCache, Role, damaged, database_key, find_role};
 use crate::layout::RowIndexBuilder;
 use crate::settings::Settings;
 use crate::statistics::Statistics;
@@ -98,6 +98,16 @@ impl SqlEngine {
         Ok(role)
     }
 
+    /// What settings are at first for a role, as the catalog has it now.
+    async fn settings_of(&self, role: &Role) -> PgResult<Vec<(String, String)>> {
+        let mut transaction = self.database.begin(Isolation::ReadCommitted, true);
+        transaction.statement().await?;
+        let row = transaction.get(&database_key()).await?;
+        transaction.rollback();
+        let database = DatabaseRow::decode(row.as_deref()).map_err(|error| damaged(&error))?;
+        Ok(database.settings_of(role))
+    }
+
     /// What of a role concerns logging in; `None`: there is no such role. Needs this region to be able to read strongly.
     pub async fn login(&self, user: &str) -> PgResult<Option<LoginRole>> {
         Ok(self.role(user).await?.map(|role| LoginRole {
@@ -156,7 +166,9 @@ impl Engine for SharedEngine {
                 let message = format!("role \"{}\" is not permitted to log in", startup.user);
                 return Err(PgError::fatal(sqlstate::INVALID_AUTHORIZATION_SPECIFICATION, message));
             }
-            own_settings = role.settings;
+            own_settings = self.0.settings_of(&role).await.map_err(fatal)?;
+        } else if let Ok(Some(role)) = self.0.role(&startup.user).await {
+            own_settings = self.0.settings_of(&role).await.unwrap_or_default();
         }
         let mut settings = Settings::at_start(&startup.user, &startup.parameters)
             .map_err(|error| error.severity(trivet_types::Severity::Fatal))?;

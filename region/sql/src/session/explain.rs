@@ -5,12 +5,12 @@ use super::connection::SqlSession;
 use super::query::Portal;
 use super::statement::{text_column, text_row};
 use crate::parser::Parsed;
-use crate::parser::tree::Statement;
+use crate::parser::tree::{Declare, Statement};
 use crate::plan::{ExplainOptions, explain};
 use std::sync::Arc;
 use std::time::Instant;
 use trivet_gateway::{Client, Format};
-use trivet_types::{PgError, PgResult, SqlState, oid, sqlstate};
+use trivet_types::{Datum, PgError, PgResult, SqlState, oid, sqlstate};
 
 const INVALID_VALUE: SqlState = sqlstate::INVALID_PARAMETER_VALUE;
 
@@ -57,6 +57,11 @@ fn options(analyze: bool, verbose: bool, given: &[(String, String)]) -> PgResult
     Ok(options)
 }
 
+/// A statement without parameters, under a text of its own.
+fn explained(statement: &Statement) -> (Arc<Parsed>, Option<Vec<u32>>, Vec<Datum>) {
+    (Arc::new(Parsed::new(statement.clone(), format!("{statement:?}"))), None, Vec::new())
+}
+
 impl SqlSession {
     pub(super) async fn explain(
         &mut self,
@@ -74,10 +79,12 @@ impl SqlSession {
                     executed.source().ok_or_else(|| PgError::unsupported("EXPLAIN EXECUTE of an empty statement"))?;
                 (parsed, given_types, values)
             }
-            statement => {
-                let text = format!("{statement:?}");
-                (Arc::new(Parsed::new(statement.clone(), text)), None, Vec::new())
+            // The plan is the query's.
+            Statement::CreateTableAs { query, .. } if !analyze => explained(&Statement::Query(query.clone())),
+            Statement::CreateMaterialized { query, .. } | Statement::Declare(Declare { query, .. }) if !analyze => {
+                explained(&Statement::Query((**query).clone()))
             }
+            statement => explained(statement),
         };
         let began = Instant::now();
         let (prepared, plan) = self.prepare_explained(&parsed, given_types.as_deref()).await?;

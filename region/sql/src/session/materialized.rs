@@ -84,7 +84,7 @@ impl SqlSession {
             })
             .await;
         self.block.put_back(active);
-        notices.iter().for_each(|notice| client.notice(notice));
+        notices.iter().for_each(|notice| self.tell(notice, client));
         result
     }
 }

@@ -24,6 +24,7 @@ mod connection;
 mod constraints;
 mod copy;
 mod create_as;
+mod current_of;
 mod cursor;
 mod engine;
 mod environment;

@@ -142,6 +142,12 @@ impl Prepared {
             PreparedKind::Utility(_) => &[],
         }
     }
+    pub fn plan(&self) -> Option<&Plan> {
+        match &self.kind {
+            PreparedKind::Planned(cached) => Some(&cached.plan),
+            PreparedKind::Utility(_) => None,
+        }
+    }
     /// Its plan gives its rows backward without further ado, as PostgreSQL would say.
     pub fn scans_backward(&self) -> bool {
         matches!(&self.kind, PreparedKind::Planned(cached) if cached.plan.root.scans_backward())
@@ -227,6 +233,9 @@ impl Portal {
     }
     pub fn columns(&self) -> Option<&[Column]> {
         self.prepared.columns()
+    }
+    pub fn plan(&self) -> Option<&Plan> {
+        self.prepared.plan()
     }
     pub fn writes(&self) -> bool {
         portal_writes(self)
@@ -453,6 +462,10 @@ impl SqlSession {
             other => other?,
         };
         let access = self.check_access(&typed).await?;
+        let mut typed = typed;
+        if parsed.for_cursor {
+            crate::analyze::show_row_ids(&mut typed);
+        }
         let (related, more) = self.related(&typed, &environment).await?;
         let dependencies: Vec<Dependency> = dependencies.into_iter().chain(access).chain(more).collect();
         let has_types = types.is_some() || related.values().any(|related| related.table.uses_user_types());
@@ -757,6 +770,12 @@ impl SqlSession {
         self.rows.clone_from(&cached.rows);
         if !same_result(cached.columns.as_deref(), portal.columns()) {
             return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, "cached plan must not change result type"));
+        }
+        if let Some(cursor) = &cached.plan.current_of {
+            let row = self.current_row(cursor, &cached.plan)?;
+            let parameters = Arc::make_mut(&mut portal.parameters);
+            parameters.truncate(cached.parameter_types.len());
+            parameters.push(Datum::Int8(row.0 as i64));
         }
         let engine = Arc::clone(&self.engine);
         let mut environment = self.environment();

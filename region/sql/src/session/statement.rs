@@ -46,7 +46,7 @@ impl SqlSession {
                     Box::pin(self.set_constraints(names, *deferred)).await?;
                 } else {
                     let message = "SET CONSTRAINTS can only be used in transaction blocks";
-                    Self::warn(client, sqlstate::NO_ACTIVE_SQL_TRANSACTION, message);
+                    self.warn(client, sqlstate::NO_ACTIVE_SQL_TRANSACTION, message);
                 }
                 "SET CONSTRAINTS".into()
             }
@@ -129,13 +129,20 @@ impl SqlSession {
         Ok(())
     }
 
-    fn warn(client: &mut dyn Client, code: trivet_types::SqlState, message: &str) {
-        client.notice(&PgError::new(code, message).severity(Severity::Warning));
+    fn warn(&self, client: &mut dyn Client, code: trivet_types::SqlState, message: &str) {
+        self.tell(&PgError::new(code, message).severity(Severity::Warning), client);
+    }
+
+    /// A notice, if the client wants to hear of such.
+    pub(super) fn tell(&self, notice: &PgError, client: &mut dyn Client) {
+        if self.settings.tells(notice.severity) {
+            client.notice(notice);
+        }
     }
 
     fn begin(&mut self, modes: TransactionModes, client: &mut dyn Client) -> PgResult<()> {
         if self.block.is_explicit() {
-            Self::warn(client, sqlstate::ACTIVE_SQL_TRANSACTION, "there is already a transaction in progress");
+            self.warn(client, sqlstate::ACTIVE_SQL_TRANSACTION, "there is already a transaction in progress");
         } else {
             self.block.begin(&*self.database, &self.settings, modes)?;
         }
@@ -162,7 +169,7 @@ impl SqlSession {
             if chain {
                 return Err(only_in_block("COMMIT AND CHAIN"));
             }
-            Self::warn(client, sqlstate::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+            self.warn(client, sqlstate::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
             self.end_unit().await?;
             client.command_complete("COMMIT");
             return Ok(());
@@ -189,7 +196,7 @@ impl SqlSession {
             if chain {
                 return Err(only_in_block("ROLLBACK AND CHAIN"));
             }
-            Self::warn(client, sqlstate::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+            self.warn(client, sqlstate::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
         }
         let modes = self.block.roll_back(&mut self.settings);
         self.transaction_ended();
@@ -236,7 +243,7 @@ impl SqlSession {
         } else if self.block.is_explicit() {
             self.open().set_modes(modes)?;
         } else {
-            Self::warn(
+            self.warn(
                 client,
                 sqlstate::NO_ACTIVE_SQL_TRANSACTION,
                 "SET TRANSACTION can only be used in transaction blocks",
@@ -247,7 +254,7 @@ impl SqlSession {
 
     fn set(&mut self, name: &str, value: &SetValue, local: bool, client: &mut dyn Client) -> PgResult<String> {
         if local && !self.block.is_explicit() {
-            Self::warn(client, sqlstate::NO_ACTIVE_SQL_TRANSACTION, "SET LOCAL can only be used in transaction blocks");
+            self.warn(client, sqlstate::NO_ACTIVE_SQL_TRANSACTION, "SET LOCAL can only be used in transaction blocks");
             return Ok("SET".into());
         }
         let modes = match (name.to_ascii_lowercase().as_str(), value) {
@@ -446,7 +453,7 @@ impl SqlSession {
             }
             if last && surroundings.builds_online(&mut *active.transaction, create).await? {
                 let built = SqlSession::cancellable(&cancel, surroundings.create_index(create)).await;
-                built?.iter().for_each(|notice| client.notice(notice));
+                built?.iter().for_each(|notice| self.tell(notice, client));
                 return Ok("CREATE INDEX".into());
             }
         }
@@ -459,9 +466,8 @@ impl SqlSession {
             define::run(&mut definer, statement).await
         })
         .await?;
-        for notice in &definer.notices {
-            client.notice(notice);
-        }
+        let notices = std::mem::take(&mut definer.notices);
+        notices.iter().for_each(|notice| self.tell(notice, client));
         Ok(tag)
     }
 }

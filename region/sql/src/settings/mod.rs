@@ -20,7 +20,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 use trivet_types::{
-    DateOrder, DateStyle, FormatSettings, IntervalStyle, PgError, PgResult, SqlState, datetime::TimeZone, sqlstate,
+    DateOrder, DateStyle, FormatSettings, IntervalStyle, PgError, PgResult, Severity, SqlState, datetime::TimeZone,
+    sqlstate,
 };
 pub use value::{boolean, duration_ms, is_encoding};
 use value::{canonical, shown};
@@ -141,8 +142,7 @@ impl Settings {
             Key::Known(at) => {
                 let definition = &DEFINITIONS[*at];
                 if definition.fixed {
-                    let message = format!("parameter \"{}\" cannot be changed", definition.name);
-                    return Err(PgError::new(CANNOT_CHANGE_NOW, message));
+                    return Err(fixed(definition));
                 }
                 canonical(definition, &self.current[*at], values)?
             }
@@ -162,10 +162,7 @@ impl Settings {
     /// `SET x TO DEFAULT` and `RESET x`.
     pub fn reset(&mut self, name: &str, local: bool) -> PgResult<()> {
         match key(name)? {
-            Key::Known(at) if DEFINITIONS[at].fixed => {
-                let message = format!("parameter \"{}\" cannot be changed", DEFINITIONS[at].name);
-                Err(PgError::new(CANNOT_CHANGE_NOW, message))
-            }
+            Key::Known(at) if DEFINITIONS[at].fixed => Err(fixed(&DEFINITIONS[at])),
             Key::Known(at) => {
                 let value = self.initial[at].clone();
                 self.change(Key::Known(at), Some(value), local);
@@ -187,6 +184,25 @@ impl Settings {
         }
         for name in self.custom.keys().cloned().collect::<Vec<_>>() {
             self.change(Key::Custom(name), None, false);
+        }
+    }
+
+    /// Does the client want to hear of what is so severe? (`client_min_messages`)
+    pub fn tells(&self, severity: Severity) -> bool {
+        let rank = match severity {
+            Severity::Debug => 0,
+            Severity::Log => 1,
+            Severity::Notice => 2,
+            Severity::Warning => 3,
+            // INFO is what was asked for.
+            Severity::Info | Severity::Error | Severity::Fatal | Severity::Panic => return true,
+        };
+        rank >= match self.value("client_min_messages") {
+            "log" => 1,
+            "notice" => 2,
+            "warning" => 3,
+            "error" => 4,
+            _ => 0,
         }
     }
 
@@ -443,6 +459,12 @@ fn key(name: &str) -> PgResult<Key> {
         None if name.contains('.') => Ok(Key::Custom(name.to_ascii_lowercase())),
         None => Err(unrecognized(name)),
     }
+}
+
+/// 55P02: PostgreSQL knows settings that nothing changes, and those of its configuration file.
+fn fixed(definition: &Definition) -> Box<PgError> {
+    let how = if definition.name == "max_connections" { " without restarting the server" } else { "" };
+    PgError::new(CANNOT_CHANGE_NOW, format!("parameter \"{}\" cannot be changed{how}", definition.name))
 }
 
 fn unrecognized(name: &str) -> Box<PgError> {

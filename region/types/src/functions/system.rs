@@ -187,6 +187,10 @@ pub fn no_depth(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
 pub fn always_null(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
     Ok(Datum::Null)
 }
+/// The tablespaces that there are have no place of their own.
+pub fn no_location(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
+    Ok(Datum::text(""))
+}
 pub fn always_true(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
     Ok(Datum::Bool(true))
 }

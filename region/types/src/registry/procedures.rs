@@ -903,7 +903,7 @@ pub static PROCEDURES: &[Procedure] = &[
     p(3757, "pg_ts_dict_is_visible", &[oid::OID], oid::BOOL, STABLE, F(system::always_true)),
     p(3758, "pg_ts_config_is_visible", &[oid::OID], oid::BOOL, STABLE, F(system::always_true)),
     p(3768, "pg_ts_template_is_visible", &[oid::OID], oid::BOOL, STABLE, F(system::always_true)),
-    p(3778, "pg_tablespace_location", &[oid::OID], oid::TEXT, STABLE, F(system::always_null)),
+    p(3778, "pg_tablespace_location", &[oid::OID], oid::TEXT, STABLE, F(system::no_location)),
     p(3810, "pg_is_in_recovery", &[], oid::BOOL, VOLATILE, F(system::in_recovery)),
     p(3815, "pg_collation_is_visible", &[oid::OID], oid::BOOL, STABLE, F(system::always_true)),
     p(3829, "pg_opfamily_is_visible", &[oid::OID], oid::BOOL, STABLE, F(system::always_true)),

@@ -1,6 +1,6 @@
 //! SQL text of catalog objects, as `pg_get_indexdef` and its like give it.
 use super::Reader;
-use crate::catalog::{ConstraintKind, ForeignKey, Index, IndexExpression, ReferentialAction, Table};
+use crate::catalog::{ConstraintKind, ForeignKey, Index, IndexExpression, ReferentialAction, Table, Trait};
 use trivet_types::Oid;
 use trivet_types::functions::string::quote_identifier;
 
@@ -14,6 +14,11 @@ fn key_columns(reader: &Reader<'_>, table: &Table, index: &Index, with_order: bo
             Some(expression) => computed(reader, table, expression, pretty),
             None => quote_identifier(&table.columns[key.column].name),
         };
+        let at = index.keys.iter().position(|other| std::ptr::eq(other, key)).unwrap_or_default();
+        if let Some(class) = table.class_of(index.oid, at).filter(|_| with_order) {
+            text.push(' ');
+            text.push_str(super::operator_class::name_of(class));
+        }
         if with_order && key.descending {
             text.push_str(" DESC");
         }
@@ -49,12 +54,13 @@ pub fn index_definition(reader: &Reader<'_>, oid: Oid, column: i64, pretty: bool
             None => quote_identifier(&table.columns[key.column].name),
         });
     }
-    let unique = if index.unique { "UNIQUE " } else { "" };
+    let unique = if table.is_unique(index) { "UNIQUE " } else { "" };
     let mut text = format!(
-        "CREATE {unique}INDEX {} ON {}.{} USING btree ({})",
+        "CREATE {unique}INDEX {} ON {}.{} USING {} ({})",
         quote_identifier(&index.name),
         quote_identifier(&table.schema_name),
         quote_identifier(&table.name),
+        table.method_of(index),
         key_columns(reader, table, index, true, pretty)
     );
     if !index.include.is_empty() {
@@ -113,12 +119,18 @@ pub fn constraint_definition(reader: &Reader<'_>, oid: Oid, pretty: bool) -> Opt
                 ConstraintKind::Unique if index.nulls_collide => "UNIQUE NULLS NOT DISTINCT",
                 ConstraintKind::Unique => "UNIQUE",
             };
-            return Some(format!("{word} ({})", key_columns(reader, table, index, false, pretty)));
+            let waits = match table.deferrable(index.oid) {
+                None => "",
+                Some(false) => " DEFERRABLE",
+                Some(true) => " DEFERRABLE INITIALLY DEFERRED",
+            };
+            return Some(format!("{word} ({}){waits}", key_columns(reader, table, index, false, pretty)));
         }
         if let Some(check) = table.checks.iter().find(|check| check.oid == oid) {
             let not_valid = if check.validated { "" } else { " NOT VALID" };
+            let no_inherit = if table.has_trait(check.oid, Trait::NoInherit) { " NO INHERIT" } else { "" };
             let text = reader.expression(table.oid, &check.expression, pretty);
-            return Some(format!("CHECK ({text}){not_valid}"));
+            return Some(format!("CHECK ({text}){no_inherit}{not_valid}"));
         }
         if let Some(key) = table.foreign_key(oid) {
             return foreign_key_definition(reader, table, key);

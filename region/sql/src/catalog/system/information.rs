@@ -29,6 +29,15 @@ pub(super) fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot, facts: &S
         "views" => view.views(),
         "sequences" => view.sequences(),
         "information_schema_catalog_name" => vec![row(table, &[("catalog_name", view.database())])],
+        "element_types" => view.element_types(),
+        "character_sets" => vec![view.row(&[
+            ("character_set_name", "UTF8".into()),
+            ("character_repertoire", "UCS".into()),
+            ("form_of_use", "UTF8".into()),
+            ("default_collate_catalog", view.database()),
+            ("default_collate_schema", "pg_catalog".into()),
+            ("default_collate_name", "ucs_basic".into()),
+        ])],
         "enabled_roles" => vec![row(table, &[("role_name", facts.user.as_str().into())])],
         _ => view.usage(),
     }
@@ -113,6 +122,36 @@ impl Information<'_> {
         rows
     }
 
+    /// Of the columns that are arrays.
+    fn element_types(&self) -> Rows {
+        let mut rows = Vec::new();
+        for of in self.catalog.tables.iter().filter(|of| matches!(of.kind(), RelationKind::Table | RelationKind::View))
+        {
+            for (at, column) in of.live_columns().filter(|(_, column)| trivet_types::is_array(column.type_oid)) {
+                let Some(element) = trivet_types::element_of(column.type_oid) else { continue };
+                let user_type = self.catalog.user_type(element).map(|stored| &stored.definition);
+                let schema =
+                    user_type.map_or("pg_catalog", |of| self.catalog.schema_name(of.schema).unwrap_or("public"));
+                let name = user_type.map(|of| of.name.clone());
+                let built_in = || trivet_types::type_info(element).map_or("", |info| info.name).to_owned();
+                let data_type = if name.is_some() { "USER-DEFINED".to_owned() } else { display_name(element, -1) };
+                rows.push(self.row(&[
+                    ("object_catalog", self.database()),
+                    ("object_schema", of.schema_name.as_str().into()),
+                    ("object_name", of.name.as_str().into()),
+                    ("object_type", "TABLE".into()),
+                    ("collection_type_identifier", (at + 1).to_string().into()),
+                    ("data_type", data_type.into()),
+                    ("udt_catalog", self.database()),
+                    ("udt_schema", schema.into()),
+                    ("udt_name", name.unwrap_or_else(built_in).into()),
+                    ("dtd_identifier", format!("a{}", at + 1).into()),
+                ]));
+            }
+        }
+        rows
+    }
+
     fn column(&self, of: &Table, at: usize, column: &Column) -> Vec<Datum> {
         let user_type = self.catalog.user_type(column.type_oid).map(|stored| &stored.definition);
         let composite = self.catalog.user_types.composite(column.type_oid);
@@ -173,7 +212,7 @@ impl Information<'_> {
             ("identity_cycle", yes_no(sequence.is_some_and(|sequence| sequence.cycles))),
             ("is_generated", if column.generated.is_some() { "ALWAYS" } else { "NEVER" }.into()),
             ("generation_expression", column.generated.as_deref().map(named).into()),
-            ("is_updatable", yes_no(of.is_table())),
+            ("is_updatable", yes_no(of.is_table() || of.view().is_some_and(crate::analyze::is_updatable))),
         ]);
         self.row(&values)
     }
@@ -217,7 +256,8 @@ impl Information<'_> {
             for constraint in &of.constraints {
                 let kind = if constraint.kind == ConstraintKind::PrimaryKey { "PRIMARY KEY" } else { "UNIQUE" };
                 let distinct = of.index(constraint.index).is_none_or(|index| !index.nulls_collide);
-                push(of, &constraint.name, kind, (false, false, distinct));
+                let deferrable = of.deferrable(constraint.index);
+                push(of, &constraint.name, kind, (deferrable.is_some(), deferrable == Some(true), distinct));
             }
             of.checks.iter().for_each(|check| push(of, &check.name, "CHECK", (false, false, true)));
             for key in &of.foreign_keys {

@@ -1,4 +1,5 @@
 //! `pg_catalog` and `information_schema`: virtual tables, computed from the registry and the catalog when they are read.
+mod activity;
 mod definition;
 mod domains;
 mod information;
@@ -14,6 +15,7 @@ mod type_rows;
 mod usage;
 
 pub use definition::{constraint_definition, index_definition};
+pub use operator_class::pattern_class;
 pub use reader::Reader;
 pub use rows::{SessionFacts, rows_of};
 

@@ -56,6 +56,16 @@ const CLASSES: &[OperatorClass] = &[
     class(4218, "varchar_pattern_ops", 2095, 25, false),
 ];
 
+/// One that orders as the type does, under a name of its own.
+pub fn pattern_class(name: &str) -> Option<Oid> {
+    let is_it = |class: &&OperatorClass| class.name == name && name.ends_with("_pattern_ops");
+    CLASSES.iter().find(is_it).map(|class| Oid(class.oid))
+}
+
+pub(super) fn name_of(class: Oid) -> &'static str {
+    CLASSES.iter().find(|known| known.oid == class.0).map_or("", |known| known.name)
+}
+
 /// The default class for a type: varchar's is text's, an array's is any array's.
 pub(super) fn of_type(type_oid: Oid) -> Oid {
     let takes = match type_oid {

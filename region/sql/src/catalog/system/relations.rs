@@ -2,8 +2,8 @@
 use super::rows::{SessionFacts, attribute_number, character, int2s, oids, row};
 use super::{Reader, VirtualTable, definition, operator_class, type_rows};
 use crate::catalog::{
-    AclItem, BTREE, CatalogSnapshot, CheckOption, Column, ConstraintKind, HEAP, Index, IndexState, POSTGRES_ROLE,
-    ReferentialAction, RelationBody, RelationKind, Roles, Table, builtin_schema_row,
+    AclItem, BTREE, CatalogSnapshot, CheckOption, Column, ConstraintKind, HASH, HEAP, Index, IndexState, POSTGRES_ROLE,
+    ReferentialAction, RelationBody, RelationKind, Roles, Table, Trait, builtin_schema_row,
 };
 use trivet_types::registry::registry;
 use trivet_types::user::claim_of;
@@ -186,7 +186,7 @@ fn classes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             let count = index.keys.len() + index.include.len();
             let mut values = common(index.oid, &index.name, of.schema, of.owner, 'i', count, persistence);
             values.extend([
-                ("relam", BTREE.into()),
+                ("relam", if of.has_trait(index.oid, Trait::Hash) { HASH } else { BTREE }.into()),
                 ("relreplident", character('n')),
                 ("relfilenode", Datum::Oid(index.storage.0 as u32)),
             ]);
@@ -400,16 +400,21 @@ fn indexes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
                     ("indrelid", of.oid.into()),
                     ("indnatts", Datum::Int2((index.keys.len() + index.include.len()) as i16)),
                     ("indnkeyatts", Datum::Int2(index.keys.len() as i16)),
-                    ("indisunique", Datum::Bool(index.unique)),
+                    ("indisunique", Datum::Bool(of.is_unique(index))),
                     ("indnullsnotdistinct", Datum::Bool(index.nulls_collide)),
                     ("indisprimary", Datum::Bool(index.primary)),
-                    ("indimmediate", Datum::Bool(true)),
+                    ("indimmediate", Datum::Bool(of.deferrable(index.oid).is_none())),
                     ("indisvalid", Datum::Bool(ready)),
                     ("indisready", Datum::Bool(true)),
                     ("indislive", Datum::Bool(true)),
                     ("indkey", int2s(index.keys.iter().map(number).chain(included))),
                     ("indcollation", oids(index.keys.iter().map(|key| collation(of.key_type(key))))),
-                    ("indclass", oids(index.keys.iter().map(|key| operator_class::of_type(of.key_type(key))))),
+                    (
+                        "indclass",
+                        oids(index.keys.iter().enumerate().map(|(at, key)| {
+                            of.class_of(index.oid, at).unwrap_or_else(|| operator_class::of_type(of.key_type(key)))
+                        })),
+                    ),
                     ("indoption", int2s(index.keys.iter().map(option))),
                     ("indexprs", expressions),
                     ("indpred", index.filter.as_deref().into()),
@@ -463,14 +468,18 @@ fn constraints(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
             };
             let mut values = common(constraint.oid, &constraint.name, kind);
             let keys = of.index(constraint.index).map_or(&[][..], |index| &index.keys);
+            let deferrable = of.deferrable(constraint.index);
+            values.push(("condeferrable", Datum::Bool(deferrable.is_some())));
+            values.push(("condeferred", Datum::Bool(deferrable == Some(true))));
             values.push(("conindid", constraint.index.into()));
             values.push(("conkey", numbers(keys.iter().map(|key| key.column))));
             rows.push(row(table, &values));
         }
         for check in &of.checks {
             let mut values = common(check.oid, &check.name, 'c');
-            values.retain(|(name, _)| *name != "convalidated");
+            values.retain(|(name, _)| !matches!(*name, "convalidated" | "connoinherit"));
             values.push(("convalidated", Datum::Bool(check.validated)));
+            values.push(("connoinherit", Datum::Bool(of.has_trait(check.oid, Trait::NoInherit))));
             values.push(("conbin", check.expression.as_str().into()));
             let used = of
                 .live_columns()

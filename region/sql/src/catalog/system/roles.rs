@@ -89,8 +89,17 @@ pub(super) fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot) -> Option
             let with_settings = roles
                 .iter()
                 .filter(|role| !role.settings.is_empty())
-                .map(|role| row(table, &[("setrole", role.oid.into()), ("setconfig", settings(role))]));
-            with_settings.collect()
+                .map(|role| row(table, &[("setrole", role.oid.into()), ("setconfig", settings(&role.settings))]));
+            let in_database = catalog.database.settings.iter().map(|entry| {
+                let database = if entry.here { crate::catalog::POSTGRES_DATABASE } else { trivet_types::Oid(0) };
+                let values = [
+                    ("setdatabase", database.into()),
+                    ("setrole", entry.role.into()),
+                    ("setconfig", settings(&entry.values)),
+                ];
+                row(table, &values)
+            });
+            with_settings.chain(in_database).collect()
         }
         _ => return None,
     })
@@ -116,11 +125,11 @@ fn valid_until(role: &Role) -> Datum {
     role.valid_until.map_or(Datum::Null, Datum::Timestamp)
 }
 
-fn settings(role: &Role) -> Datum {
-    if role.settings.is_empty() {
+fn settings(values: &[(String, String)]) -> Datum {
+    if values.is_empty() {
         return Datum::Null;
     }
-    let shown = role.settings.iter().map(|(name, value)| Datum::from(format!("{name}={value}"))).collect();
+    let shown = values.iter().map(|(name, value)| Datum::from(format!("{name}={value}"))).collect();
     Datum::array(Array::from_values(oid::TEXT, shown))
 }
 
@@ -133,7 +142,7 @@ fn authid(table: &VirtualTable, role: &Role) -> Vec<Datum> {
 fn shown(table: &VirtualTable, role: &Role) -> Vec<Datum> {
     let mut values = attributes(role);
     values.push(("rolpassword", "********".into()));
-    values.push(("rolconfig", settings(role)));
+    values.push(("rolconfig", settings(&role.settings)));
     row(table, &values)
 }
 
@@ -150,7 +159,7 @@ fn user(table: &VirtualTable, role: &Role, with_secret: bool) -> Vec<Datum> {
             ("usebypassrls", Datum::Bool(role.bypass_row_security)),
             ("passwd", secret),
             ("valuntil", valid_until(role)),
-            ("useconfig", settings(role)),
+            ("useconfig", settings(&role.settings)),
         ],
     )
 }

@@ -1,6 +1,6 @@
 //! Rows of the virtual tables.
-use super::{VirtualTable, information, operator_class, relations, roles, statistics};
-use crate::catalog::{BTREE, CatalogSnapshot, DATABASE_NAME, HEAP, PG_CATALOG, POSTGRES_DATABASE, POSTGRES_ROLE};
+use super::{VirtualTable, activity, information, operator_class, relations, roles, statistics};
+use crate::catalog::{BTREE, CatalogSnapshot, DATABASE_NAME, HASH, HEAP, PG_CATALOG, POSTGRES_DATABASE, POSTGRES_ROLE};
 use trivet_types::registry::{
     Body, CASTS, CastContext, CastMethod, OPERATORS, Volatility, procedures as all_procedures,
 };
@@ -13,6 +13,8 @@ pub struct SessionFacts {
     pub process_id: i32,
     pub settings: Vec<SettingRow>,
     pub now: i64,
+    /// What the session runs.
+    pub query: Option<String>,
     /// Records of the session's own views, each beginning with the view's name.
     pub inventory: Vec<Vec<Datum>>,
 }
@@ -45,6 +47,7 @@ impl SessionFacts {
             process_id: environment.system(SystemCall::BackendPid, &[])?.as_i64().unwrap_or(0) as i32,
             settings,
             now: environment.statement_time(),
+            query: environment.system(SystemCall::CurrentQuery, &[])?.as_str().map(str::to_owned),
             inventory,
         })
     }
@@ -120,14 +123,17 @@ pub fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot, facts: &SessionF
         return information::rows_of(table, catalog, facts);
     }
     let found = relations::rows_of(table, catalog, facts).or_else(|| roles::rows_of(table, catalog));
-    if let Some(rows) = found.or_else(|| operator_class::rows_of(table)).or_else(|| statistics::rows_of(table, catalog))
+    if let Some(rows) = found
+        .or_else(|| operator_class::rows_of(table))
+        .or_else(|| statistics::rows_of(table, catalog))
+        .or_else(|| activity::rows_of(table, catalog))
     {
         return rows;
     }
     match table.name {
-        "pg_am" => [(HEAP, "heap", "heap_tableam_handler", 't'), (BTREE, "btree", "bthandler", 'i')]
+        "pg_am" => [(HEAP, "heap", 't'), (BTREE, "btree", 'i'), (HASH, "hash", 'i')]
             .into_iter()
-            .map(|(oid, name, _, kind)| {
+            .map(|(oid, name, kind)| {
                 row(table, &[("oid", oid.into()), ("amname", name.into()), ("amtype", character(kind))])
             })
             .collect(),
@@ -171,7 +177,7 @@ pub fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot, facts: &SessionF
                 row(table, &[("oid", Oid(oid).into()), ("spcname", name.into()), ("spcowner", POSTGRES_ROLE.into())])
             })
             .collect(),
-        "pg_collation" => [(100, "default", 'd'), (950, "C", 'c'), (951, "POSIX", 'c')]
+        "pg_collation" => [(100, "default", 'd'), (950, "C", 'c'), (951, "POSIX", 'c'), (12340, "ucs_basic", 'c')]
             .into_iter()
             .map(|(oid, name, provider)| {
                 row(
@@ -183,7 +189,7 @@ pub fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot, facts: &SessionF
                         ("collowner", POSTGRES_ROLE.into()),
                         ("collprovider", character(provider)),
                         ("collisdeterministic", Datum::Bool(true)),
-                        ("collencoding", Datum::Int4(-1)),
+                        ("collencoding", Datum::Int4(if name == "ucs_basic" { 6 } else { -1 })),
                     ],
                 )
             })
@@ -204,6 +210,7 @@ pub fn rows_of(table: &VirtualTable, catalog: &CatalogSnapshot, facts: &SessionF
                 ("usename", facts.user.as_str().into()),
                 ("application_name", facts.setting("application_name").into()),
                 ("state", "active".into()),
+                ("query", facts.query.as_deref().into()),
                 ("query_start", Datum::Timestamp(facts.now)),
                 ("backend_type", "client backend".into()),
             ],

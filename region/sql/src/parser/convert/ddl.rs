@@ -6,14 +6,24 @@ use trivet_types::{PgError, PgResult};
 
 impl Converter<'_> {
     pub fn create_index(&mut self, mut create: ast::CreateIndex) -> PgResult<Statement> {
-        for column in &mut create.columns {
+        let mut classes = Vec::new();
+        for (at, column) in create.columns.iter_mut().enumerate() {
             if let Some(class) = column.operator_class.take() {
-                check_operator_class(&self.name(class)?)?;
+                let class = self.name(class)?;
+                check_operator_class(&class)?;
+                classes.push((at, class.last().to_owned()));
             }
         }
         let method = create.using.map(|using| using.to_string().to_ascii_lowercase());
-        if let Some(other) = method.as_deref().filter(|method| *method != "btree") {
-            return Err(PgError::unsupported(format!("access method \"{other}\"")));
+        match method.as_deref() {
+            None | Some("btree" | "hash") => {}
+            Some(other @ ("gin" | "gist" | "brin" | "spgist")) => {
+                return Err(PgError::unsupported(format!("access method \"{other}\"")));
+            }
+            Some(other) => {
+                let message = format!("access method \"{other}\" does not exist");
+                return Err(PgError::new(trivet_types::sqlstate::UNDEFINED_OBJECT, message));
+            }
         }
         Ok(Statement::CreateIndex(CreateIndex {
             name: create.name.map(|name| self.single_name(name, "index name")).transpose()?,
@@ -23,6 +33,7 @@ impl Converter<'_> {
             concurrently: create.concurrently,
             method,
             keys: create.columns.into_iter().map(|column| self.sort_key(column.column)).collect::<PgResult<_>>()?,
+            classes,
             include: self.identifiers(create.include),
             filter: self.optional(create.predicate)?,
             nulls_collide: create.nulls_distinct == Some(false),

@@ -139,6 +139,7 @@ impl Converter<'_> {
                 }
             },
             filter: self.optional(update.selection)?,
+            current_of: None,
             returning: self.targets(update.returning.unwrap_or_default())?,
         }))
     }
@@ -163,6 +164,7 @@ impl Converter<'_> {
             alias,
             using: self.from(delete.using.unwrap_or_default())?,
             filter: self.optional(delete.selection)?,
+            current_of: None,
             returning: self.targets(delete.returning.unwrap_or_default())?,
         }))
     }

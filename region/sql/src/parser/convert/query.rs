@@ -1,5 +1,6 @@
 //! SELECT, VALUES, WITH, set operations, FROM.
 use super::super::places::{first_of_query, first_token};
+use super::super::traversal;
 use super::super::tree::*;
 use super::{Converter, refuse};
 use sqlparser::ast;
@@ -92,7 +93,10 @@ impl Converter<'_> {
         let mut tables = Vec::with_capacity(with.cte_tables.len());
         for cte in with.cte_tables {
             let alias = self.alias(Some(cte.alias))?;
+            let (search, cycle) = traversal::of_table(self.source, &cte.closing_paren_token.0);
             tables.push(CommonTable {
+                search,
+                cycle,
                 name: alias.name.expect("a common table expression has a name"),
                 columns: alias.columns,
                 materialized: cte.materialized.map(|word| matches!(word, ast::CteAsMaterialized::Materialized)),

@@ -68,6 +68,7 @@ pub(super) fn first_and_last(query: &Query) -> Option<Query> {
             with_ties: false,
             locks: vec![],
             windows: vec![],
+            row_ids: vec![],
         };
         let subquery = Subquery { query: inner, kind: SubqueryKind::Scalar, shared: None };
         values.push(Expr {

@@ -5,6 +5,7 @@ mod bits;
 mod catalog;
 mod enums;
 mod internal;
+mod io;
 mod json;
 mod math;
 mod system;
@@ -30,4 +31,5 @@ pub(super) static CHAPTERS: &[&[Procedure]] = &[
     bits::PROCEDURES,
     timetz::PROCEDURES,
     internal::PROCEDURES,
+    io::PROCEDURES,
 ];
