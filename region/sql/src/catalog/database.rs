@@ -177,3 +177,31 @@ fn add(acl: &mut Vec<AclItem>, item: AclItem) {
 fn sort(acl: &mut [AclItem]) {
     acl.sort_by_key(|item| (item.grantee, item.grantor, item.privileges.0));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::encode_row;
+
+    #[test]
+    fn an_older_row_has_no_settings() {
+        let row = encode_row(1, &DatabaseRow::default());
+        for missing in 0..=1 {
+            let decoded = DatabaseRow::decode(Some(&row[..row.len() - missing])).expect("it is read");
+            assert_eq!(decoded, DatabaseRow::default());
+        }
+    }
+
+    #[test]
+    fn the_narrower_setting_wins() {
+        let mut role = Role::new(Oid(20_000), "r");
+        role.settings = vec![("work_mem".into(), "of the role".into())];
+        let of =
+            |role, here, value: &str| DatabaseSettings { role, here, values: vec![("work_mem".into(), value.into())] };
+        let settings =
+            vec![of(role.oid, true, "both"), of(Oid(0), true, "of the database"), of(Oid(0), false, "of all")];
+        let row = DatabaseRow { settings, ..DatabaseRow::default() };
+        let values: Vec<String> = row.settings_of(&role).into_iter().map(|(_, value)| value).collect();
+        assert_eq!(values, ["of all", "of the database", "of the role", "both"]);
+    }
+}

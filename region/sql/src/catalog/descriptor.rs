@@ -513,3 +513,57 @@ pub fn encode_name(stamp: u64, kind: RelationKind, table: Oid, own: Oid) -> Byte
 pub fn decode_name(bytes: &[u8]) -> Result<(RelationKind, Oid, Oid), DescriptorError> {
     decode_row(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        Table {
+            stamp: 1,
+            oid: Oid(20_000),
+            schema: Oid(2200),
+            schema_name: "public".into(),
+            name: "t".into(),
+            row_type: Oid(0),
+            owner: Oid(10),
+            acl: None,
+            body: RelationBody::Table,
+            unlogged: false,
+            on_commit: OnCommit::PreserveRows,
+            storage: StorageId(7),
+            columns: vec![],
+            indexes: vec![],
+            constraints: vec![],
+            checks: vec![],
+            foreign_keys: vec![],
+            referenced_by: vec![],
+            options: vec![],
+            row_estimate: -1.0,
+            comments: vec![],
+            domains: vec![],
+            traits: vec![],
+        }
+    }
+
+    #[test]
+    fn older_rows_lack_their_last_lists() {
+        let row = encode_table(&table());
+        for missing in 0..=2 {
+            let older = &row[..row.len() - missing];
+            let decoded = decode_table(older).expect("an older row is read");
+            assert_eq!(Table { stamp: 1, ..decoded }, table(), "without {missing}");
+        }
+    }
+
+    #[test]
+    fn traits_are_kept() {
+        let traits =
+            vec![(Oid(1), Trait::Deferrable(true)), (Oid(1), Trait::Class(2, Oid(4217))), (Oid(2), Trait::Hash)];
+        let table = Table { traits, ..table() };
+        let decoded = decode_table(&encode_table(&table)).expect("it is read");
+        assert_eq!(decoded.traits, table.traits);
+        assert_eq!(decoded.deferrable(Oid(1)), Some(true));
+        assert_eq!(decoded.class_of(Oid(1), 2), Some(Oid(4217)));
+    }
+}

@@ -7,7 +7,7 @@ use super::foreign::alter_constraint;
 use super::index::{contains_nulls, row_values};
 use super::{Definer, already_exists};
 use crate::analyze::{Analyzer, ParameterTypes, Relations};
-use crate::catalog::{Found, Privileges, RelationKind, Table};
+use crate::catalog::{CheckOption, Found, Privileges, RelationBody, RelationKind, Table};
 use crate::layout::table_range;
 use crate::parser::tree::{
     AlterTable, ColumnConstraintKind, ColumnDefinition, Name, ObjectKind, QualifiedName, RoleName, SequenceOption,
@@ -64,6 +64,8 @@ impl Definer<'_> {
         };
         let mut table = self.relation_to_change(name, kind).await?;
         self.check_settled(&table, "ALTER TABLE")?;
+        // A later action may look into an index that an earlier one makes.
+        self.last &= actions.len() == 1;
         for action in actions {
             let done = self.alter(&mut table, action).await;
             // PostgreSQL looks at these expressions when their text is no longer at hand.
@@ -142,6 +144,12 @@ impl Definer<'_> {
             TableAction::ValidateConstraint(name) => self.validate_constraint(table, name).await,
             TableAction::AlterConstraint { name, timing } => alter_constraint(table, name, *timing),
             TableAction::SetSchema(name) => self.set_schema(table, name).await,
+            TableAction::SetOptions(options) if matches!(table.body, RelationBody::View(_)) => {
+                options.iter().try_for_each(|(name, value)| set_view_option(table, name, Some(value)))
+            }
+            TableAction::ResetOptions(names) if matches!(table.body, RelationBody::View(_)) => {
+                names.iter().try_for_each(|name| set_view_option(table, name, None))
+            }
             TableAction::SetOptions(options) => {
                 check_options(options)?;
                 for (name, value) in options {
@@ -489,5 +497,28 @@ fn drop_not_null(table: &mut Table, name: &Name) -> PgResult<()> {
         return Err(PgError::new(sqlstate::INVALID_TABLE_DEFINITION, message));
     }
     table.columns[at].not_null = false;
+    Ok(())
+}
+
+/// ALTER VIEW ... SET (check_option = local).
+fn set_view_option(table: &mut Table, name: &str, value: Option<&String>) -> PgResult<()> {
+    let RelationBody::View(view) = &mut table.body else { return Ok(()) };
+    match (name, value.map(String::as_str)) {
+        ("check_option", None) => view.check_option = None,
+        ("check_option", Some("local")) => view.check_option = Some(CheckOption::Local),
+        ("check_option", Some("cascaded")) => view.check_option = Some(CheckOption::Cascaded),
+        ("check_option", Some(value)) => {
+            let message = format!("invalid value for enum option \"check_option\": {value}");
+            return Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message)
+                .detail("Valid values are \"local\" and \"cascaded\"."));
+        }
+        ("security_barrier" | "security_invoker", _) => {
+            return Err(PgError::unsupported(format!("the view option {name}")));
+        }
+        _ => {
+            let message = format!("unrecognized parameter \"{name}\"");
+            return Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message));
+        }
+    }
     Ok(())
 }

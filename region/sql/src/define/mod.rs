@@ -136,8 +136,17 @@ async fn run_definition(definer: &mut Definer<'_>, definition: &Definition) -> P
             definer.alter_sequence(name, *if_exists, options).await?;
             "ALTER SEQUENCE"
         }
-        Definition::CreateSchema { name, if_not_exists, owner } => {
-            definer.create_schema(name.as_ref(), *if_not_exists, owner.as_ref()).await?;
+        Definition::CreateSchema { name, if_not_exists, owner, elements } => {
+            let made = definer.create_schema(name.as_ref(), *if_not_exists, owner.as_ref()).await?;
+            if !elements.is_empty() {
+                let path: Vec<String> = made.into_iter().chain(definer.search_path.iter().cloned()).collect();
+                let mut inside = definer.within(&path);
+                for element in elements {
+                    Box::pin(run(&mut inside, element)).await?;
+                }
+                let notices = inside.notices;
+                definer.notices.extend(notices);
+            }
             "CREATE SCHEMA"
         }
         Definition::AlterSchema { name, change } => {
@@ -227,6 +236,26 @@ fn placeless(mut error: Box<PgError>) -> Box<PgError> {
 const OID_TRIES: usize = 1024;
 
 impl Definer<'_> {
+    /// The same under another search path, with more to come.
+    fn within<'b>(&'b mut self, search_path: &'b [String]) -> Definer<'b> {
+        Definer {
+            transaction: &mut *self.transaction,
+            database: self.database,
+            cache: self.cache,
+            search_path,
+            environment: self.environment,
+            sequences: self.sequences,
+            user: self.user,
+            session_user: self.session_user,
+            pending: self.pending,
+            last: false,
+            notices: Vec::new(),
+            temporary: false,
+            wants_temporary: false,
+            roles: None,
+        }
+    }
+
     fn notice(&mut self, code: SqlState, message: String) {
         self.notices.push(PgError::new(code, message).severity(Severity::Notice));
     }

@@ -251,7 +251,7 @@ impl<'a> Surroundings<'a> {
 impl Definer<'_> {
     /// Step 1. `None`: there is one of this name, and IF NOT EXISTS was said.
     async fn announce_index(&mut self, create: &CreateIndex) -> PgResult<Option<(Oid, Oid)>> {
-        let mut table = self.table_to_change(&create.table).await?;
+        let mut table = self.indexed_to_change(&create.table).await?;
         if let Some(name) = &create.name {
             let schema = table.schema_name.clone();
             let taken = self.catalog().relation(Some(&schema), &name.text).await?.is_some();

@@ -70,12 +70,13 @@ impl Definer<'_> {
         self.transaction.put(schema_key(&schema.name), encode_schema(self.stamp(), schema), WriteKind::Update);
     }
 
+    /// The name of what was made.
     pub(super) async fn create_schema(
         &mut self,
         name: Option<&Name>,
         if_not_exists: bool,
         owner: Option<&RoleName>,
-    ) -> PgResult<()> {
+    ) -> PgResult<Option<String>> {
         let owner = match owner {
             Some(owner) => self.role_named(owner).await?,
             None => self.current_role().await?,
@@ -91,14 +92,14 @@ impl Definer<'_> {
             let message = format!("schema \"{name}\" already exists");
             if if_not_exists {
                 self.notice(sqlstate::DUPLICATE_SCHEMA, format!("{message}, skipping"));
-                return Ok(());
+                return Ok(None);
             }
             return Err(PgError::new(sqlstate::DUPLICATE_SCHEMA, message));
         }
         let acl = self.new_acl(ObjectClass::Schema, owner.oid, Oid(0)).await?;
-        let schema = Schema { oid: self.new_oid().await?, name, owner: owner.oid, acl, comment: None };
+        let schema = Schema { oid: self.new_oid().await?, name: name.clone(), owner: owner.oid, acl, comment: None };
         self.store_schema(&schema);
-        Ok(())
+        Ok(Some(name))
     }
 
     pub(super) async fn alter_schema(&mut self, name: &Name, change: &SchemaChange) -> PgResult<()> {

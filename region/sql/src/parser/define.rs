@@ -89,8 +89,9 @@ fn create(rest: &mut Cursor<'_, '_>) -> PgResult<Option<Statement>> {
     {
         return Err(rest.error());
     }
-    if rest.is("recursive") {
-        return Err(PgError::unsupported("CREATE RECURSIVE VIEW"));
+    if rest.eat("recursive") {
+        rest.expect("view")?;
+        return create_recursive_view(rest, or_replace, temporary).map(Some);
     }
     if rest.eat("view") {
         return create_view(rest, or_replace, temporary).map(Some);
@@ -208,6 +209,30 @@ fn create_view(rest: &mut Cursor<'_, '_>, or_replace: bool, temporary: bool) -> 
     Ok(Statement::CreateView { name, columns, query, query_text, or_replace, temporary, check_option })
 }
 
+/// `CREATE RECURSIVE VIEW v (a) AS q` is `CREATE VIEW v AS WITH RECURSIVE v (a) AS (q) SELECT a FROM v`.
+fn create_recursive_view(rest: &mut Cursor<'_, '_>, or_replace: bool, temporary: bool) -> PgResult<Statement> {
+    use trivet_types::functions::string::quote_identifier;
+    let view = rest.qualified_name()?;
+    let columns = rest.name_list()?;
+    rest.expect("as")?;
+    let query = rest.remaining();
+    if query.is_empty() {
+        return Err(rest.error());
+    }
+    // So that a mistake in it has its place in the statement.
+    super::parse_query(rest.source, query)?;
+    let names: Vec<String> = columns.iter().map(|column| quote_identifier(&column.text).to_string()).collect();
+    let (name, names) = (quote_identifier(view.last()), names.join(", "));
+    let query_text = format!("WITH RECURSIVE {name} ({names}) AS ({}) SELECT {names} FROM {name}", rest.text_of(query));
+    rest.at = rest.tokens.len();
+    let parsed = super::parse(&query_text)?.pop();
+    let Some(super::Parsed { statement: Statement::Query(query), .. }) = parsed else {
+        return Err(PgError::internal("a recursive view is no query"));
+    };
+    let (query, columns) = (Box::new(query), vec![]);
+    Ok(Statement::CreateView { name: view, columns, query, query_text, or_replace, temporary, check_option: None })
+}
+
 fn create_materialized(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     let if_not_exists = rest.eat_words(&["if", "not", "exists"]);
     let name = rest.qualified_name()?;
@@ -253,10 +278,45 @@ fn create_schema(rest: &mut Cursor<'_, '_>) -> PgResult<Statement> {
     let if_not_exists = rest.eat_words(&["if", "not", "exists"]);
     let name = if rest.is("authorization") { None } else { Some(rest.name()?) };
     let owner = if rest.eat("authorization") { Some(roles::role_name(rest)?) } else { None };
-    if !rest.at_end() && (rest.is("create") || rest.is("grant")) {
-        return Err(PgError::unsupported("CREATE SCHEMA with elements"));
+    let elements = schema_elements(rest)?;
+    if if_not_exists && !elements.is_empty() {
+        let message = "CREATE SCHEMA IF NOT EXISTS cannot include schema elements";
+        return Err(PgError::new(trivet_types::sqlstate::FEATURE_NOT_SUPPORTED, message));
     }
-    Ok(definition(Definition::CreateSchema { name, if_not_exists, owner }))
+    Ok(definition(Definition::CreateSchema { name, if_not_exists, owner, elements }))
+}
+
+/// What is made together with a schema, one statement behind the other, in the order in which PostgreSQL makes it.
+fn schema_elements(rest: &mut Cursor<'_, '_>) -> PgResult<Vec<Statement>> {
+    let mut elements = Vec::new();
+    while rest.is("create") || rest.is("grant") {
+        let mut depth = 0usize;
+        let ends = rest.remaining().iter().skip(1).position(|token| {
+            match token.token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0 && (word_is(Some(token), "create") || word_is(Some(token), "grant"))
+        });
+        let count = ends.map_or(rest.remaining().len(), |ends| ends + 1);
+        let element = super::parse_one(rest.source, &rest.remaining()[..count])?;
+        rest.at += count;
+        let rank = match &element {
+            Statement::Definition(definition) => match **definition {
+                Definition::CreateSequence(_) => 0,
+                Definition::Grant(_) => 4,
+                _ => return Err(PgError::unsupported("this in CREATE SCHEMA")),
+            },
+            Statement::CreateTable(_) => 1,
+            Statement::CreateView { .. } => 2,
+            Statement::CreateIndex(_) => 3,
+            _ => return Err(PgError::unsupported("this in CREATE SCHEMA")),
+        };
+        elements.push((rank, element));
+    }
+    elements.sort_by_key(|(rank, _)| *rank);
+    Ok(elements.into_iter().map(|(_, element)| element).collect())
 }
 
 pub(super) fn sequence_options(rest: &mut Cursor<'_, '_>) -> PgResult<Vec<SequenceOption>> {

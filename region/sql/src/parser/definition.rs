@@ -16,6 +16,8 @@ pub enum Definition {
         name: Option<Name>,
         if_not_exists: bool,
         owner: Option<RoleName>,
+        /// Tables, views and the like that are made in it.
+        elements: Vec<super::tree::Statement>,
     },
     AlterSchema {
         name: Name,

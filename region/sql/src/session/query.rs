@@ -788,14 +788,14 @@ impl SqlSession {
         }
         let active = self.open();
         active.used = true;
-        if let Some(call) = cached.plan.advances {
-            active.check_writable(call)?;
-        }
         if cached.plan.writes {
             active.check_writable(command_word(cached.plan.command))?;
             for key in &cached.guards {
                 active.transaction.guard_schema(key.clone());
             }
+        }
+        if let Some(call) = cached.plan.advances {
+            active.check_writable(call)?;
         }
         if cached.plan.needs_catalog {
             let snapshot = CatalogSnapshot::load(&mut *active.transaction, &engine.descriptors).await?;

@@ -187,6 +187,13 @@ pub fn no_depth(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
 pub fn always_null(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
     Ok(Datum::Null)
 }
+/// `pg_get_viewdef ('name')`
+pub fn view_definition_by_name(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
+    let view = crate::text::input(crate::oid::REGCLASS, -1, text(a, 0)?, environment)?;
+    let mut arguments = a.to_vec();
+    arguments[0] = view;
+    view_definition(environment, &arguments)
+}
 /// The tablespaces that there are have no place of their own.
 pub fn no_location(_: &dyn Environment, _: &[Datum]) -> PgResult<Datum> {
     Ok(Datum::text(""))

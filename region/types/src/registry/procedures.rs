@@ -444,6 +444,8 @@ pub static PROCEDURES: &[Procedure] = &[
     p(1637, "like_escape", &[oid::TEXT, oid::TEXT], oid::TEXT, 0, F(string::like_escape)),
     p(1638, "oidgt", &[oid::OID, oid::OID], oid::BOOL, 0, F(compare::gt)),
     p(1639, "oidge", &[oid::OID, oid::OID], oid::BOOL, 0, F(compare::ge)),
+    p(1640, "pg_get_viewdef", &[oid::TEXT], oid::TEXT, STABLE, F(system::view_definition_by_name)),
+    p(2505, "pg_get_viewdef", &[oid::TEXT, oid::BOOL], oid::TEXT, STABLE, F(system::view_definition_by_name)),
     p(1641, "pg_get_viewdef", &[oid::OID], oid::TEXT, STABLE, F(system::view_definition)),
     p(1642, "pg_get_userbyid", &[oid::OID], oid::NAME, STABLE, F(system::user_by_id)),
     p(1643, "pg_get_indexdef", &[oid::OID], oid::TEXT, STABLE, F(system::index_definition)),

@@ -266,6 +266,16 @@ fn attribute(
 const SEQUENCE_COLUMNS: [(&str, Oid); 3] =
     [("last_value", oid::INT8), ("log_cnt", oid::INT8), ("is_called", oid::BOOL)];
 
+/// What PostgreSQL lists of every table; here only `tableoid` can be asked for.
+const SYSTEM_COLUMNS: &[(i16, &str, Oid)] = &[
+    (-1, "ctid", oid::TID),
+    (-2, "xmin", oid::XID),
+    (-3, "cmin", oid::CID),
+    (-4, "xmax", oid::XID),
+    (-5, "cmax", oid::CID),
+    (-6, "tableoid", oid::OID),
+];
+
 fn attributes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
     let mut rows = Vec::new();
     for of in &catalog.tables {
@@ -274,6 +284,12 @@ fn attributes(table: &VirtualTable, catalog: &CatalogSnapshot) -> Rows {
                 let extra = [("attnotnull", Datum::Bool(true))];
                 rows.push(attribute(table, of.oid, at, name, *type_oid, -1, &extra));
             }
+        }
+        if of.has_rows() {
+            rows.extend(SYSTEM_COLUMNS.iter().map(|(number, name, type_oid)| {
+                let extra = [("attnum", Datum::Int2(*number)), ("attnotnull", Datum::Bool(true))];
+                attribute(table, of.oid, 0, name, *type_oid, -1, &extra)
+            }));
         }
         for (at, column) in of.columns.iter().enumerate() {
             let name =
