@@ -1,0 +1,304 @@
+-- Transactions, cursors, COPY, EXPLAIN, settings and roles, as the command reference shows them.
+create table weather (city varchar(80), temp_lo int, temp_hi int, prcp real, date date);
+create table cities (name varchar(80) primary key, population int, region text);
+copy weather from stdin;
+San Francisco	46	50	0.25	1994-11-27
+San Francisco	43	57	0	1994-11-29
+Hayward	37	54	\N	1994-11-29
+\.
+copy cities (name, population) from stdin with (format csv, header true, null 'NULL');
+name,population
+San Francisco,800000
+"Hayward, CA",NULL
+\.
+copy cities from stdin (format csv, delimiter '|', quote '''', escape '\', force_null (region));
+'Ber\'lin'|3600000|''
+\.
+copy cities from stdin csv header;
+name,population
+Oslo,700000,north,extra
+\.
+copy cities from stdin (format csv, header match);
+name,pop,region
+Rome,1,x
+\.
+copy cities from stdin (format text, where 'x');
+copy cities from stdin where population > 10;
+Small	5	x
+Big	50	y
+\.
+copy cities from stdin;
+Oslo	abc	x
+\.
+copy cities from stdin;
+Oslo	1
+\.
+copy cities from stdin;
+Oslo	1	x	y
+\.
+copy cities to stdout (format csv, header, force_quote *);
+copy (select name, population from cities order by name) to stdout with csv delimiter ';' null 'n/a';
+copy cities (region, name) to stdout (null '');
+copy weather to stdout (delimiter ',', format binary);
+copy cities to stdout (delimiter 'ab');
+copy cities to stdout (quote '"');
+copy cities to stdout (format xml);
+copy cities to stdout (nosuch);
+copy cities to stdout (format csv, format csv);
+copy cities to stdout (header 'perhaps');
+copy cities (nosuch) to stdout;
+copy nosuch to stdout;
+copy (delete from cities where name = 'Big' returning *) to stdout;
+copy (insert into cities values ('x')) to stdout;
+copy cities from stdin (format csv, force_not_null (region), encoding 'utf8');
+Bonn,300000,
+\.
+copy cities from stdin (freeze);
+\.
+copy cities from '/nosuch/file';
+select * from cities order by name;
+begin;
+declare liahona scroll cursor for select city, temp_lo from weather order by temp_lo;
+fetch forward 2 from liahona;
+fetch prior from liahona;
+fetch last in liahona;
+fetch relative -1 from liahona;
+fetch backward all in liahona;
+move absolute 2 in liahona;
+fetch first liahona;
+select name, statement, is_holdable, is_binary, is_scrollable from pg_cursors;
+declare upd cursor for select * from cities where name like 'B%' order by name;
+fetch upd;
+commit;
+begin;
+declare c cursor for select * from cities where population is null or population > 100;
+fetch 1 from c;
+update cities set population = 42 where current of c;
+delete from cities where current of c;
+fetch 1 from c;
+delete from cities where current of c returning name;
+delete from weather where current of c;
+rollback;
+begin;
+declare c cursor for select * from cities order by name for update;
+fetch 1 from c;
+update cities set region = 'first' where current of c returning *;
+fetch 1 from c;
+update cities set region = 'second' where current of c returning name, region;
+close c;
+update cities set region = 'none' where current of c;
+rollback;
+begin;
+declare g cursor for select count(*) from cities group by region;
+fetch g;
+delete from cities where current of g;
+rollback;
+begin;
+declare unmoved cursor for select * from cities;
+delete from cities where current of unmoved;
+rollback;
+begin transaction isolation level serializable, read only, deferrable;
+show transaction_isolation;
+show transaction_read_only;
+insert into cities values ('no', 1);
+rollback;
+start transaction read write isolation level repeatable read;
+select current_setting('transaction_isolation'), current_setting('transaction_deferrable');
+set transaction isolation level serializable;
+select 1;
+set transaction isolation level read committed;
+commit;
+begin;
+savepoint a;
+insert into cities values ('Kyoto', 1);
+savepoint b;
+insert into cities values ('Kyoto', 2);
+rollback to savepoint b;
+release savepoint a;
+rollback to a;
+select 1;
+commit and chain;
+rollback and no chain;
+commit;
+rollback;
+savepoint outside;
+release outside;
+rollback to outside;
+begin;
+begin;
+commit;
+abort;
+end;
+set transaction read only;
+begin read only;
+set transaction read write;
+create table ro (a int);
+commit;
+begin;
+select 1/0;
+select 1;
+savepoint x;
+commit;
+set session characteristics as transaction read only;
+create table ro (a int);
+show default_transaction_read_only;
+set session characteristics as transaction read write isolation level read committed;
+set local work_mem = '8MB';
+begin;
+set local work_mem = '8MB';
+show work_mem;
+commit;
+show work_mem;
+set work_mem to '1.5GB';
+show work_mem;
+set work_mem = '12 parsecs';
+set work_mem = 1;
+set nosuch = 1;
+set my.var = 'hello';
+show my.var;
+select set_config('my.var', 'there', false), current_setting('my.var');
+reset my.var;
+show my.var;
+reset nosuch;
+show nosuch;
+set datestyle to postgres, dmy;
+select date '2024-02-03', timestamp '2024-02-03 04:05:06';
+set datestyle = 'nosuch';
+reset datestyle;
+set timezone to 'America/New_York';
+select timestamptz '2024-07-04 12:00+00';
+set time zone 'Nowhere/City';
+set time zone -3;
+show time zone;
+select timestamptz '2024-07-04 12:00+00';
+set time zone local;
+set extra_float_digits = 0;
+select 0.1::float8 + 0.2;
+set extra_float_digits to default;
+set bytea_output = 'escape';
+select '\x00616263ff'::bytea;
+reset bytea_output;
+set client_min_messages = 'error';
+drop table if exists nosuch;
+reset client_min_messages;
+set client_encoding = 'LATIN1';
+set client_encoding to 'nosuch';
+reset client_encoding;
+set server_version = '9.6';
+set max_connections = 10;
+set statement_timeout = '2s';
+show statement_timeout;
+set statement_timeout = -5;
+set statement_timeout = 0;
+set enable_seqscan = maybe;
+set enable_hashjoin to off;
+show enable_hashjoin;
+reset all;
+set role nosuch;
+create role miriam with login password 'jw8s0F4' valid until '2030-01-01';
+create user admin in role miriam createdb connection limit 5;
+create role miriam;
+create group staff with user admin;
+select rolname, rolcanlogin, rolcreatedb, rolconnlimit, rolvaliduntil at time zone 'utc' from pg_roles where rolname in ('miriam', 'admin', 'staff') order by 1;
+alter role miriam set work_mem = '100MB';
+alter role miriam set nosuch = 'x';
+alter role miriam in database postgres set statement_timeout = 0;
+alter role nosuch set work_mem = '1MB';
+select rolname, rolconfig from pg_roles where rolname = 'miriam';
+select setconfig from pg_db_role_setting order by 1;
+alter role miriam reset work_mem;
+alter role miriam reset all;
+alter role miriam in database postgres reset all;
+alter role all set work_mem = '4MB';
+alter role all reset work_mem;
+alter role miriam rename to mirjam;
+alter role mirjam connection limit 10 nologin;
+alter role mirjam rename to admin;
+grant select, insert on cities to mirjam with grant option;
+grant all privileges on weather to public;
+grant select (city), update (prcp) on weather to mirjam;
+grant admin to mirjam with admin option;
+grant mirjam to admin;
+revoke admin from nosuch;
+revoke admin option for admin from mirjam;
+revoke all on cities from mirjam cascade;
+grant select on all tables in schema public to mirjam;
+grant execute on nosuch to mirjam;
+grant usage on schema nosuch to mirjam;
+grant fly on cities to mirjam;
+grant usage on cities to mirjam;
+select relname, relacl from pg_class where relname in ('cities', 'weather') order by 1;
+select grantee, table_name, column_name, privilege_type from information_schema.column_privileges where grantee = 'mirjam' order by 2, 3, 4;
+set role mirjam;
+select current_user, session_user, current_role;
+select count(*) from cities;
+delete from cities;
+drop table cities;
+create role other;
+alter table cities add column x int;
+set session authorization default;
+reset role;
+select current_user = session_user;
+drop role mirjam;
+drop owned by mirjam;
+drop role if exists nosuch, mirjam;
+drop user admin;
+drop role nosuch;
+explain (costs off) select * from cities where name = 'Bonn';
+explain (costs off, verbose) select name, population from cities order by population limit 3;
+explain (nosuch) select 1;
+explain (format nosuch) select 1;
+explain (timing) select 1;
+explain (wal) select 1;
+explain (analyze, costs off, timing off, summary off) select 1;
+explain (costs off) insert into cities values ('x');
+explain (costs off, format json) select 1;
+explain (costs off) values (1), (2);
+explain (costs off) execute nosuch;
+prepare q (text) as select population from cities where name = $1;
+explain (costs off) execute q ('Bonn');
+explain analyze create table nosuch (a int);
+explain (costs off) create table as_of as select 1 as a;
+explain (costs off) declare c cursor for select 1;
+deallocate q;
+deallocate q;
+discard all;
+begin;
+discard all;
+rollback;
+lock table cities in share mode;
+begin;
+lock table cities, weather in access exclusive mode nowait;
+lock nosuch;
+rollback;
+vacuum (analyze, verbose off) cities;
+vacuum full cities;
+begin;
+vacuum cities;
+rollback;
+analyze cities (name, population);
+analyze cities (nosuch);
+analyze nosuch;
+cluster cities using cities_pkey;
+reindex table cities;
+reindex index nosuch;
+checkpoint;
+listen ch;
+notify ch, 'x';
+prepare transaction 'x';
+alter database postgres set timezone = 'UTC';
+alter database postgres reset timezone;
+alter database nosuch set work_mem = '1MB';
+alter system set work_mem = '1MB';
+alter database postgres connection limit 10;
+create database template1;
+drop database nosuch;
+drop database if exists nosuch;
+create function f() returns int language sql as 'select 1';
+do $$ begin end $$;
+create rule r as on insert to cities do nothing;
+create extension hstore;
+create policy p on cities;
+alter table cities enable row level security;
+create trigger t before insert on cities execute function nosuch();
+create table part (a int) partition by range (a);
