@@ -80,3 +80,5 @@ select max(sum(b)) from few;
 select count(*) from few group by count(*);
 select 1 from few x join few y on count(*) = 1;
 drop table few;
+-- Found by the fuzzer.
+select pg_size_pretty(-9223372036854775807::bigint), pg_size_pretty((-9223372036854775808)::bigint), pg_size_pretty(9223372036854775807), pg_size_pretty(-9223372036854775808);

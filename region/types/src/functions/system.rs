@@ -113,7 +113,8 @@ pub fn format_type(environment: &dyn Environment, a: &[Datum]) -> PgResult<Datum
 }
 
 pub fn size_pretty(_: &dyn Environment, a: &[Datum]) -> PgResult<Datum> {
-    let mut size = int(a, 0)?;
+    // Wider than its argument: the smallest has no absolute value among its own.
+    let mut size = i128::from(int(a, 0)?);
     let mut unit = "bytes";
     for larger in ["kB", "MB", "GB", "TB", "PB"] {
         if size.abs() < 10 * 1024 {
