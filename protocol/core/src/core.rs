@@ -123,7 +123,7 @@ impl Core {
             ack_due: false,
             heartbeat_due: now.boottime,
             beat: true,
-            rotten_up_to,
+            rotten_up_to: rotten_up_to.filter(|_| !config.sabotage.rot_counts),
             whole_at: None,
             stopped: false,
             failed: false,

@@ -20,11 +20,24 @@ pub(crate) fn on_append<M: Machine>(
     fx: &mut Effects<'_, M>,
     from: NodeId,
     previous: Position,
-    entries: Vec<AppendEntry>,
+    mut entries: Vec<AppendEntry>,
 ) {
     if let Some(reason) = malformed(node, previous, &entries) {
         fx.event(Event::Ignored { from, reason });
         return;
+    }
+    let base = node.log.base();
+    let mut previous = previous;
+    if node.is_region() && previous.index < base.index {
+        // our base is committed, so every leader has it; it asks from where it knows us to be, which may be a lost disk's
+        node.matched = node.matched.max(base.index);
+        node.ack_due = true;
+        let known = entries.iter().take_while(|entry| entry_position(entry).index <= base.index).count();
+        entries.drain(..known);
+        if entries.is_empty() {
+            return;
+        }
+        previous = base;
     }
     if node.log.contains(previous) {
         take_in(node, fx, from, previous, entries);

@@ -61,6 +61,10 @@ pub struct Sabotage {
     pub late_completion_counts: bool,
     /// A region relies on promises while its log is rotten.
     pub rot_holds_leases: bool,
+    /// A node whose log is rotten votes and acknowledges.
+    pub rot_counts: bool,
+    /// Any region says what one that lost its disk begins with, whether it leads or not (R1, R2).
+    pub rejoin_from_anyone: bool,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -19,6 +19,7 @@
 //! | `witness` | when the witness keeps the log, and from where |
 //! | `progress` | how far a leader has brought another node |
 //! | `proposals`, `reads` | what this region's sessions wait for |
+//! | `rejoin` | what a region begins with that lost its disk |
 //! | `waits` | what is sent again, and what is given up |
 //! | `contact` | another node's boot, clock readings, round trip |
 //! | `log`, `disk` | the entries in memory; what of them is on disk for sure |
@@ -51,6 +52,7 @@ mod proposals;
 mod random;
 mod reads;
 mod receive;
+mod rejoin;
 mod types;
 mod waits;
 mod witness;
@@ -60,4 +62,5 @@ pub use codec::{DecodeError, decode_entry, decode_message, encode_entry, encode_
 pub use io::*;
 pub use machine::*;
 pub use message::*;
+pub use rejoin::*;
 pub use types::*;

@@ -35,6 +35,7 @@ mod layout;
 mod mark;
 mod reader;
 mod recovery;
+mod seed;
 mod segment;
 mod shape;
 mod state;
@@ -42,6 +43,7 @@ mod state;
 pub use error::JournalError;
 pub use journal::{Journal, JournalConfig, Start};
 pub use reader::JournalReader;
+pub use seed::{Seed, Seedling};
 pub use state::Identity;
 
 pub type Result<T> = std::result::Result<T, JournalError>;

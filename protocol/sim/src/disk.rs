@@ -10,7 +10,7 @@ use crate::random::Random;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use trivet_files::{Fault, FaultKind, FaultyFiles, Files, MemoryFiles, Operation, VolatileFiles, VolatileOptions};
-use trivet_journal::{Identity, Journal, JournalConfig, JournalError, JournalReader, Start};
+use trivet_journal::{Identity, Journal, JournalConfig, JournalError, JournalReader, Seed, Start};
 use trivet_log::*;
 
 /// Why the disk did not do what it was asked for.
@@ -53,6 +53,10 @@ pub struct Disk {
     pub rotten: Vec<Position>,
     /// Until a leader has repaired it.
     pub is_rotten: bool,
+    /// The whole disk was lost, and the node has not begun anew.
+    pub is_lost: bool,
+    /// What it had applied, until it is repaired.
+    pub lost_applied: Index,
     /// Rot came since the last start.
     has_rotted: bool,
     /// At the last start there was more than what was durable for sure.
@@ -81,6 +85,8 @@ impl Disk {
             sync_fails: false,
             rotten: Vec::new(),
             is_rotten: false,
+            is_lost: false,
+            lost_applied: Index(0),
             has_rotted: false,
             has_survivors: false,
         }
@@ -194,6 +200,7 @@ impl Disk {
         if open.journal.rotten_up_to().is_none() {
             self.rotten.clear();
             self.is_rotten = false;
+            self.lost_applied = Index(0);
         }
         Ok(done)
     }
@@ -287,6 +294,40 @@ impl Disk {
         self.has_rotted = true;
         self.memory = damaged;
         Ok(true)
+    }
+}
+
+impl Disk {
+    /// Nothing is left of it. What it had counts as a copy until the node has got it back, as after rot.
+    pub fn lose(&mut self, applied: Index) {
+        self.open = None;
+        self.memory = MemoryFiles::new();
+        self.rotten = self.durable.entries.iter().map(|entry| entry.position).collect();
+        self.lost_applied = applied;
+        (self.durable, self.handed) = (Image::default(), Image::default());
+        self.pending.clear();
+        self.syncing = 0;
+        (self.is_rotten, self.is_lost) = (true, true);
+    }
+
+    /// A new disk, with a journal as a node begins with that lost its own.
+    pub fn begin_anew(&mut self, seed: &Seed, boot: Boot, entries: &[Entry]) -> Result<(), String> {
+        let memory = MemoryFiles::new();
+        let mut journal = Journal::begin_anew(Arc::new(memory.clone()), self.config.clone(), seed)
+            .map_err(|error| error.to_string())?;
+        journal.add(entries).map_err(|error| error.to_string())?;
+        journal.finish(boot).map_err(|error| error.to_string())?;
+        self.memory = memory;
+        self.durable = Image {
+            boot,
+            term: seed.term,
+            voted_for: None,
+            base: seed.base,
+            entries: entries.iter().cloned().collect(),
+        };
+        self.handed = self.durable.clone();
+        self.is_lost = false;
+        Ok(())
     }
 }
 

@@ -223,6 +223,12 @@ fn draw_faults(random: &mut Random, world: &mut World, profile: Profile) {
         }
         at += random.between(mean / 4, mean * 7 / 4);
     }
+    if profile == Profile::Lost {
+        for _ in 0..random.between(1, 4) {
+            let (node, at) = (random.below(2) as usize, random.below(end));
+            world.act_at(at, Action::LoseDisk { node, down_for: random.below(2 * SECOND) });
+        }
+    }
 }
 
 /// Swizzled clogging, as FoundationDB's simulator does it: some directions are clogged, one after the other, and freed in

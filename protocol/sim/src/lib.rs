@@ -17,16 +17,16 @@
 //! | --- | --- |
 //! | links | loss, delay, copies, another order, cuts of one direction or both, flapping, swizzled clogging |
 //! | nodes | crashes in the middle of a step's effects, pauses after any step, clean stops, hand-overs, long absence |
-//! | disks | what was not synced lost or torn, slow syncs, failed ones, rot, no room |
+//! | disks | what was not synced lost or torn, slow syncs, failed ones, rot, no room; in one profile a region's disk is lost |
 //! | clocks | any rate within the bound; in one profile far beyond, and jumps: then only leases and strong reads may be wrong, and that is counted |
 //!
 //! Then all faults end, and within ten seconds every node must agree and both regions serve. A seed that fails says how to
-//! replay it. [`swarm::planted`] plants five bugs and counts the seeds that notice. [`measure`] runs single faults under load
+//! replay it. [`swarm::planted`] plants seven bugs and counts the seeds that notice. [`measure`] runs single faults under load
 //! and says how long what was unavailable. All of it is the same for the same seed, wherever it runs.
 //!
 //! Left out: transactions and MVCC of the region (a toy machine stands for them), the transport (messages are lost and
 //! reordered here as no transport of ours would), rot that the journal cannot tell from a torn tail or that takes what is
-//! applied, and disks that are lost.
+//! applied, a witness's disk that is lost, and both regions' at a time.
 #![forbid(unsafe_code)]
 pub mod check;
 mod clients;
@@ -40,6 +40,7 @@ pub mod measure;
 pub mod mutation;
 pub mod network;
 pub mod random;
+mod rejoin;
 pub mod store;
 pub mod swarm;
 pub mod world;

@@ -36,12 +36,15 @@ pub enum Profile {
     Deposed,
     /// Everything, and disks that rot, fill up, and fail to sync.
     Disks,
+    /// Everything, and regions whose disks are lost, which begin anew with a copy from the other one.
+    Lost,
     /// Everything, and clocks beyond their bound, which jump too: strong reads may be stale, and nothing else may be wrong.
     Clocks,
 }
 
 impl Profile {
-    pub const ALL: [Profile; 5] = [Profile::Any, Profile::Storm, Profile::Deposed, Profile::Disks, Profile::Clocks];
+    pub const ALL: [Profile; 6] =
+        [Profile::Any, Profile::Storm, Profile::Deposed, Profile::Disks, Profile::Lost, Profile::Clocks];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -49,6 +52,7 @@ impl Profile {
             Profile::Storm => "storm",
             Profile::Deposed => "deposed",
             Profile::Disks => "disks",
+            Profile::Lost => "lost",
             Profile::Clocks => "clocks",
         }
     }
@@ -56,6 +60,7 @@ impl Profile {
     /// Where a swarm without a profile runs a seed.
     pub fn of(seed: u64) -> Profile {
         match seed % 10 {
+            9 if seed % 20 == 19 => Profile::Lost,
             0..=3 => Profile::Any,
             4 | 5 => Profile::Storm,
             6 => Profile::Deposed,
@@ -239,7 +244,7 @@ pub struct Planted {
     pub first: Option<Failure>,
 }
 
-/// Plants each of the five bugs of [`mutation::PLANTED`] and counts who of the plan's seeds notices.
+/// Plants each of the bugs of [`mutation::PLANTED`] and counts who of the plan's seeds notices.
 pub fn planted(plan: &Plan) -> Vec<Planted> {
     let bug = |(name, meaning): &(&'static str, &'static str)| {
         let sabotage = mutation::named(name).expect("what is planted has a name");

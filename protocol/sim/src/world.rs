@@ -9,6 +9,7 @@ use crate::disk::{Disk, DiskError};
 use crate::history::Read;
 use crate::network::{NODES, Network};
 use crate::random::Random;
+use crate::rejoin::Checkpoint;
 use crate::store::{AnyMachine, Item, Store};
 use bytes::Bytes;
 use std::cmp::Reverse;
@@ -147,6 +148,11 @@ pub enum Action {
     Rot {
         node: usize,
     },
+    /// A region loses its disk, and begins anew with a copy from the other one (`rejoin`).
+    LoseDisk {
+        node: usize,
+        down_for: u64,
+    },
     /// Files cannot grow any more; or they can again.
     DiskFull {
         node: usize,
@@ -247,6 +253,8 @@ pub(crate) struct Node {
     pub asked: BTreeMap<u64, AskedRead>,
     pub next_read: u64,
     pub stopped: bool,
+    /// What it begins with after its disk was lost.
+    pub copy: Option<Checkpoint>,
     /// Its journal takes nothing more, and it only says goodbye.
     pub disk_is_lost: bool,
 }
@@ -305,6 +313,9 @@ pub struct Counts {
     /// Journals that rotted, and those whose rot a leader repaired.
     pub rots: u64,
     pub repairs: u64,
+    /// Disks that were lost, and regions that began anew for it.
+    pub losses: u64,
+    pub rejoins: u64,
     pub ejections: u64,
     pub readmissions: u64,
     /// Checks that failed as they may under clocks beyond their bound.
@@ -316,7 +327,7 @@ pub struct Counts {
 
 impl Counts {
     pub fn add(&mut self, other: &Counts) {
-        let pairs: [(&mut u64, u64); 26] = [
+        let pairs: [(&mut u64, u64); 28] = [
             (&mut self.steps, other.steps),
             (&mut self.messages, other.messages),
             (&mut self.exposed, other.exposed),
@@ -338,6 +349,8 @@ impl Counts {
             (&mut self.syncs_failed, other.syncs_failed),
             (&mut self.rots, other.rots),
             (&mut self.repairs, other.repairs),
+            (&mut self.losses, other.losses),
+            (&mut self.rejoins, other.rejoins),
             (&mut self.excused, other.excused),
             (&mut self.ejections, other.ejections),
             (&mut self.readmissions, other.readmissions),
@@ -406,6 +419,7 @@ impl World {
             asked: BTreeMap::new(),
             next_read: 0,
             stopped: false,
+            copy: None,
             disk_is_lost: false,
         };
         let mut world = World {
@@ -630,6 +644,7 @@ impl World {
                     }
                 }
             }
+            Action::LoseDisk { node, down_for } => self.lose_disk(node, down_for),
             Action::DiskFull { node, is_full } => self.nodes[node].disk.is_full = is_full,
             Action::FailSync { node } => self.nodes[node].disk.fail_next_sync(),
             Action::Clog { from, to, until } => self.network.link(from, to).clogged_until = until,
@@ -678,9 +693,10 @@ impl World {
 
     fn start(&mut self, place: usize) {
         let node = &mut self.nodes[place];
-        if node.core.is_some() {
+        if node.core.is_some() || (node.disk.is_lost && !self.begin_anew(place)) {
             return;
         }
+        let node = &mut self.nodes[place];
         let journal = match node.disk.start() {
             Ok(journal) => journal,
             Err(DiskError::Broken(what)) => {
@@ -956,7 +972,8 @@ impl World {
 
 fn on_disk(node: &Node) -> OnDisk<'_> {
     let disk = &node.disk;
-    OnDisk { image: &disk.durable, applied: Index(node.applied_durable as u64), rotten: &disk.rotten }
+    let applied = Index(node.applied_durable as u64).max(disk.lost_applied);
+    OnDisk { image: &disk.durable, applied, rotten: &disk.rotten }
 }
 
 fn seen(node: &Node, place: usize) -> Option<Seen<'_>> {

@@ -19,7 +19,7 @@ struct Arguments {
     /// Stop after so many minutes
     #[arg(long)]
     minutes: Option<f64>,
-    /// What to draw from: any, storm, deposed, disks, clocks; without it each seed has its own
+    /// What to draw from: any, storm, deposed, disks, lost, clocks; without it each seed has its own
     #[arg(long)]
     profile: Option<String>,
     /// Go on after a failure
@@ -34,7 +34,7 @@ struct Arguments {
     /// A rule to take away, by its name in `Sabotage`
     #[arg(long)]
     sabotage: Option<String>,
-    /// Plant five bugs, one after the other, and count the seeds that find each
+    /// Plant seven bugs, one after the other, and count the seeds that find each
     #[arg(long)]
     planted: bool,
 }
@@ -137,8 +137,8 @@ fn print(summary: &Summary) {
     );
     println!("regions    {} ejected, {} readmitted", counts.ejections, counts.readmissions);
     println!(
-        "disks      {} rotted, {} repairs, {} full, {} syncs failed",
-        counts.rots, counts.repairs, counts.disks_full, counts.syncs_failed
+        "disks      {} rotted, {} repairs, {} full, {} syncs failed, {} lost, {} begun anew",
+        counts.rots, counts.repairs, counts.disks_full, counts.syncs_failed, counts.losses, counts.rejoins
     );
     if counts.excused > 0 {
         println!(

@@ -54,4 +54,6 @@ mutations! {
     id_taken_twice in Deposed: ["refused", "once", "resolved once"];
     late_completion_counts in Storm: ["I1", "I2", "I3", "I4", "fatal", "apply"];
     rot_holds_leases in Disks: ["I3", "I5", "I5 stale"];
+    rot_counts in Lost: ["I1", "I2", "I3", "I4", "one leader", "refused", "fatal", "prune"];
+    rejoin_from_anyone in Lost: ["I1", "I2", "I3", "I4", "one leader", "fatal", "prune"];
 }

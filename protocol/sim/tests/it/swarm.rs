@@ -62,6 +62,12 @@ fn seeds_of_bad_disks() {
     assert!(total.rots >= 50 && total.disks_full >= 30 && total.syncs_failed >= 100, "disks are bad: {total:?}");
 }
 
+#[test]
+fn seeds_of_lost_disks() {
+    let total = seeds(Some(Profile::Lost), 0, 400).counts;
+    assert!(total.losses >= 400 && total.rejoins >= 400, "disks are lost, and regions come back: {total:?}");
+}
+
 /// Beyond the bound a strong read may be stale, and is; nothing else may be wrong.
 #[test]
 fn seeds_of_wild_clocks() {
