@@ -283,14 +283,53 @@ pub(super) fn least_volatility(expr: &Expr) -> Volatility {
     expr.any(&mut |part| {
         let here = match &part.kind {
             ExprKind::Call { procedure, .. } | ExprKind::Quantified { procedure, .. } => procedure.volatility(),
-            // Reading a literal with the session's settings.
-            ExprKind::Convert(_) => Volatility::Stable,
+            ExprKind::Convert(operand) if !reads_alike(operand, part.type_oid) => Volatility::Stable,
             _ => Volatility::Immutable,
         };
         found = found.max(here);
         false
     });
     found
+}
+
+/// Whether a conversion through the text form gives the same under all settings of a session: neither type's form depends on
+/// them, or it is of a literal that can be read in one way only.
+fn reads_alike(operand: &Expr, type_oid: Oid) -> bool {
+    let plain = |type_oid: Oid| {
+        matches!(
+            type_oid,
+            oid::BOOL
+                | oid::INT2
+                | oid::INT4
+                | oid::INT8
+                | oid::FLOAT4
+                | oid::FLOAT8
+                | oid::NUMERIC
+                | oid::TEXT
+                | oid::VARCHAR
+                | oid::BPCHAR
+                | oid::NAME
+                | oid::CHAR
+                | oid::BYTEA
+                | oid::UUID
+                | oid::JSON
+                | oid::JSONB
+                | oid::BIT
+                | oid::VARBIT
+                | oid::OID
+                | oid::UNKNOWN
+        )
+    };
+    if let ExprKind::Constant(Datum::Text(text)) = &operand.kind {
+        let year_first = text.len() >= 10 && text.bytes().take(4).all(|byte| byte.is_ascii_digit());
+        let only = |others: &str| text.chars().all(|char| char.is_ascii_digit() || others.contains(char));
+        match type_oid {
+            oid::DATE | oid::TIMESTAMP => return year_first && only("-: .T"),
+            oid::TIMESTAMPTZ => return year_first && only("-: .T+Z") && (text.contains('+') || text.ends_with('Z')),
+            _ => {}
+        }
+    }
+    plain(type_oid) && (plain(operand.type_oid) || matches!(operand.type_oid, oid::TIME | oid::TIMETZ))
 }
 
 /// 42701 for the second of two columns with one name; 42701 for a system column's.

@@ -82,3 +82,15 @@ select 1 from few x join few y on count(*) = 1;
 drop table few;
 -- Found by the fuzzer.
 select pg_size_pretty(-9223372036854775807::bigint), pg_size_pretty((-9223372036854775808)::bigint), pg_size_pretty(9223372036854775807), pg_size_pretty(-9223372036854775808);
+-- What a generated column and an index may be computed with.
+create table made (l jsonb, t text, d date, a numeric(10,2) generated always as ((l ->> 'total')::numeric) stored, b int generated always as (t::int) stored, c bool generated always as (d > date '2024-01-01') stored);
+insert into made values ('{"total": 12.345}', '7', '2024-02-02') returning *;
+create index on made (((l ->> 'n')::int));
+create index on made ((d > date '2024-01-01'));
+create index on made ((t::date));
+create index on made ((d::text));
+create table made2 (t text, a date generated always as (t::date) stored);
+create table made2 (d date, a text generated always as (d::text) stored);
+create table made2 (t time, a text generated always as (t::text) stored);
+create table made2 (z timestamptz, a bool generated always as (z > timestamptz '2024-01-01 00:00:00+00') stored);
+drop table made;
