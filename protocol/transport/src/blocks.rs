@@ -206,16 +206,12 @@ mod tests {
 
     fn unpack(bytes: &[u8], cuts: &[usize]) -> Result<Vec<Vec<u8>>, FrameError> {
         let mut decoder = StreamDecoder::new(Class::Append, FRAME_MAX);
-        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).chain([bytes.len()]).collect();
-        cuts.sort_unstable();
-        let (mut frames, mut from) = (Vec::new(), 0);
-        for to in cuts {
-            let mut piece = &bytes[from..to];
+        let mut frames = Vec::new();
+        for mut piece in frame::cut(bytes, cuts) {
             while let Some(frame) = decoder.next(&mut piece)? {
                 frames.push(frame.to_vec());
             }
             assert!(piece.is_empty(), "the decoder left bytes behind");
-            from = to;
         }
         Ok(frames)
     }

@@ -150,6 +150,14 @@ impl FrameDecoder {
     }
 }
 
+/// The bytes in pieces, cut at these places modulo their number.
+#[cfg(test)]
+pub(crate) fn cut<'b>(bytes: &'b [u8], cuts: &[usize]) -> Vec<&'b [u8]> {
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).chain([0, bytes.len()]).collect();
+    cuts.sort_unstable();
+    cuts.windows(2).map(|ends| &bytes[ends[0]..ends[1]]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,17 +170,11 @@ mod tests {
     fn decode(bytes: &[u8], cuts: &[usize], frame_max: usize) -> Result<Vec<Vec<u8>>, FrameError> {
         let mut decoder = FrameDecoder::new(frame_max);
         let mut frames = Vec::new();
-        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
-        cuts.push(bytes.len());
-        cuts.sort_unstable();
-        let mut from = 0;
-        for to in cuts {
-            let mut piece = &bytes[from..to];
+        for mut piece in cut(bytes, cuts) {
             while let Some(frame) = decoder.next(&mut piece)? {
                 frames.push(frame.to_vec());
             }
             assert!(piece.is_empty(), "the decoder left bytes behind");
-            from = to;
         }
         Ok(frames)
     }
