@@ -123,7 +123,7 @@ type Mistake = fn(&Files);
 
 #[test]
 fn each_mistake_is_told_in_a_line_that_says_what_to_do() {
-    let table: [(&str, Mistake, &[&str]); 19] = [
+    let table: [(&str, Mistake, &[&str]); 23] = [
         (
             "no file",
             |files| std::fs::remove_file(files.path("A/node.toml")).expect("removed"),
@@ -198,6 +198,32 @@ fn each_mistake_is_told_in_a_line_that_says_what_to_do() {
             "not a certificate",
             |files| std::fs::write(files.path("A/ca.pem"), "hello").expect("written"),
             &["A/ca.pem: it is not PEM as it should be: no certificate in it"],
+        ),
+        (
+            "an authority that is none",
+            |files| {
+                let text = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+                std::fs::write(files.path("A/ca.pem"), text).expect("written");
+            },
+            &["A/ca.pem: it is not PEM as it should be: not a certificate"],
+        ),
+        (
+            "a certificate for clients without its key",
+            |files| files.change("A/node.toml", "key = \"server.key\"", ""),
+            &["A/node.toml: sql.certificate and sql.key go together: give both, or none"],
+        ),
+        (
+            "TLS for clients without a certificate",
+            |files| {
+                files.change("A/node.toml", "certificate = \"server.pem\"", "");
+                files.change("A/node.toml", "key = \"server.key\"", "");
+            },
+            &["A/node.toml: sql.tls_required needs sql.certificate and sql.key"],
+        ),
+        (
+            "no time to authenticate",
+            |files| files.change("A/node.toml", "[sql]\n", "[sql]\nauthentication_timeout_s = 0\n"),
+            &["A/node.toml: sql.authentication_timeout_s is a number from 1 to 600"],
         ),
         (
             "an expired certificate",
