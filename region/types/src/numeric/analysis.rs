@@ -242,6 +242,10 @@ impl Numeric {
         }
         if exponent < 0 {
             let Finite { unscaled, scale } = &product else { return Ok(product) };
+            // So small that no scale shows it, whose reciprocal PostgreSQL still could.
+            if unscaled.is_zero() {
+                return Err(overflow());
+            }
             let dividend = BigInt::one() * power_of_ten(scale + shown + 1);
             return Ok(unfixed(dividend / unscaled, shown + 1).round(shown as i32));
         }
@@ -284,6 +288,12 @@ mod tests {
 
     fn n(text: &str) -> Numeric {
         Numeric::parse(text).expect("a number").expect("in range")
+    }
+
+    #[test]
+    fn the_reciprocal_of_what_no_scale_shows_is_refused() {
+        let error = n(&format!("-0.{}1", "0".repeat(306))).power(&n("-68")).expect_err("not divided by zero");
+        assert_eq!(error.code, crate::sqlstate::NUMERIC_VALUE_OUT_OF_RANGE);
     }
 
     #[test]
