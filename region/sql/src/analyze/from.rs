@@ -199,15 +199,13 @@ impl Analyzer<'_> {
         let mut columns = function_columns(&value, &name, alias, self.environment)?;
         let is_subquery = &mut |part: &Expr| matches!(part.kind, ExprKind::Subquery(_));
         if value.any(is_subquery) {
-            let ExprKind::Call { arguments, .. } = &value.kind else {
-                return self.call_as_query(call, place, alias, &shown);
-            };
-            if columns.len() == 1 && !ordinality {
-                return self.call_as_query(call, place, alias, &shown);
-            }
-            let subqueries: Vec<bool> = arguments.iter().map(|argument| argument.any(is_subquery)).collect();
-            if subqueries.len() == call.arguments.len() {
-                return self.call_beside_arguments(call, &subqueries, place, alias, ordinality, &shown);
+            match &value.kind {
+                _ if columns.len() == 1 && !ordinality => return self.call_as_query(call, place, alias, &shown),
+                ExprKind::Call { arguments, .. } if arguments.len() == call.arguments.len() => {
+                    let subqueries: Vec<bool> = arguments.iter().map(|argument| argument.any(is_subquery)).collect();
+                    return self.call_beside_arguments(call, &subqueries, place, alias, ordinality, &shown);
+                }
+                _ => {}
             }
         }
         let value = json_record(value, &columns, alias, place)?;

@@ -94,3 +94,5 @@ create table made2 (d date, a text generated always as (d::text) stored);
 create table made2 (t time, a text generated always as (t::text) stored);
 create table made2 (z timestamptz, a bool generated always as (z > timestamptz '2024-01-01 00:00:00+00') stored);
 drop table made;
+select * from coalesce((select array[1, 2])) as t(a);
+select * from coalesce((select array[1, 2])) with ordinality as t(a, n);
