@@ -6,9 +6,9 @@ use crate::parser::tree::{self, ColumnConstraintKind, ColumnDefinition, Name, Se
 use crate::typed::{Expr, ExprKind};
 use std::sync::Arc;
 use trivet_types::functions::string::quote_identifier;
-use trivet_types::registry::Volatility;
+use trivet_types::registry::{Volatility, registry};
 use trivet_types::user::{is_row, is_row_array};
-use trivet_types::{Datum, Environment, Oid, PgError, PgResult, element_of, oid, sqlstate};
+use trivet_types::{Datum, Environment, Oid, PgError, PgResult, element_of, oid, sqlstate, type_info};
 
 /// What a column asks for that takes its table to be there: a sequence.
 #[derive(Clone, Debug)]
@@ -251,7 +251,7 @@ pub(super) fn refuse_pseudo_type(name: &str, type_oid: Oid, environment: &dyn En
     if is_row(row) && environment.user_types().composite(row).is_none() {
         return Err(PgError::unsupported(format!("column \"{name}\", whose type is a relation's row,")));
     }
-    let pseudo = trivet_types::type_info(type_oid).is_some_and(|info| info.kind == 'p');
+    let pseudo = type_info(type_oid).is_some_and(|info| info.kind == 'p');
     if pseudo || type_oid == oid::UNKNOWN {
         let message = format!("column \"{name}\" has pseudo-type {}", trivet_types::display_name(type_oid, -1));
         return Err(PgError::new(sqlstate::INVALID_TABLE_DEFINITION, message));
@@ -295,31 +295,6 @@ pub(super) fn least_volatility(expr: &Expr) -> Volatility {
 /// Whether a conversion through the text form gives the same under all settings of a session: neither type's form depends on
 /// them, or it is of a literal that can be read in one way only.
 fn reads_alike(operand: &Expr, type_oid: Oid) -> bool {
-    let plain = |type_oid: Oid| {
-        matches!(
-            type_oid,
-            oid::BOOL
-                | oid::INT2
-                | oid::INT4
-                | oid::INT8
-                | oid::FLOAT4
-                | oid::FLOAT8
-                | oid::NUMERIC
-                | oid::TEXT
-                | oid::VARCHAR
-                | oid::BPCHAR
-                | oid::NAME
-                | oid::CHAR
-                | oid::BYTEA
-                | oid::UUID
-                | oid::JSON
-                | oid::JSONB
-                | oid::BIT
-                | oid::VARBIT
-                | oid::OID
-                | oid::UNKNOWN
-        )
-    };
     if let ExprKind::Constant(Datum::Text(text)) = &operand.kind {
         let year_first = text.len() >= 10 && text.bytes().take(4).all(|byte| byte.is_ascii_digit());
         let only = |others: &str| text.chars().all(|char| char.is_ascii_digit() || others.contains(char));
@@ -329,7 +304,13 @@ fn reads_alike(operand: &Expr, type_oid: Oid) -> bool {
             _ => {}
         }
     }
-    plain(type_oid) && (plain(operand.type_oid) || matches!(operand.type_oid, oid::TIME | oid::TIMETZ))
+    // As the catalog has it of the functions that read and write the types.
+    let is_immutable = |name: &str| {
+        let found = registry().procedures_named(name).first();
+        found.is_some_and(|procedure| procedure.volatility() == Volatility::Immutable)
+    };
+    let reading = type_info(type_oid).is_some_and(|info| is_immutable(info.input));
+    reading && type_info(operand.type_oid).is_some_and(|info| is_immutable(info.output))
 }
 
 /// 42701 for the second of two columns with one name; 42701 for a system column's.
