@@ -72,12 +72,17 @@ pub struct Twin {
 }
 
 impl Twin {
-    /// Is its row still under this key, and another one beside it? At the statement's snapshot, this transaction's own writes included.
     pub async fn remains(&self, transaction: &mut dyn Transaction) -> PgResult<bool> {
-        let range = KeyRange { start: self.prefix.clone(), end: prefix_end(&self.prefix) };
-        let entries = transaction.scan(&range, false, 2).await?;
-        Ok(entries.len() > 1 && transaction.get(&self.own).await?.is_some())
+        has_twin(&self.prefix, &self.own, transaction).await
     }
+}
+
+/// Is an entry there, and another one beside it under its key? At the statement's snapshot, this transaction's own writes
+/// included.
+pub async fn has_twin(prefix: &Bytes, own: &Bytes, transaction: &mut dyn Transaction) -> PgResult<bool> {
+    let range = KeyRange { start: prefix.clone(), end: prefix_end(prefix) };
+    let entries = transaction.scan(&range, false, 2).await?;
+    Ok(entries.len() > 1 && transaction.get(own).await?.is_some())
 }
 
 impl DeferredCheck {

@@ -3,7 +3,7 @@
 //! A unique entry is locked before it is looked at, and looked at where it is newest (T10): two inserts of one value meet
 //! on one key, here within the region and in certification between regions. Entries that hold their row's id are written
 //! blindly: whoever else writes them writes the row, and meets there.
-use super::deferred::Twin;
+use super::deferred::{Twin, has_twin};
 use super::foreign::{check_references, note_change, note_twin};
 use super::{Context, Row};
 use crate::catalog::{Index, Table};
@@ -165,11 +165,10 @@ async fn put_deferrable(
     context.transaction.delete(prefix.clone());
     // Others committed one until the lock was ours, or this statement wrote one, which it may not see.
     let unseen = matches!(locked, Locked::Newer(_)) || !context.foreign.note_key(&prefix);
-    let error = duplicate(table, index, row, context.environment);
-    let constraint = table.constraint_of(index.oid).map_or(index.oid, |constraint| constraint.oid);
-    let twin = Twin { index: index.oid, prefix, own, error };
-    if unseen || twin.remains(&mut *context.transaction).await? {
-        note_twin(context, table, constraint, deferred, twin);
+    if unseen || has_twin(&prefix, &own, &mut *context.transaction).await? {
+        let error = duplicate(table, index, row, context.environment);
+        let constraint = table.constraint_of(index.oid).map_or(index.oid, |constraint| constraint.oid);
+        note_twin(context, table, constraint, deferred, Twin { index: index.oid, prefix, own, error });
     }
     Ok(())
 }
