@@ -2,7 +2,7 @@
 use super::error::Source;
 use super::places;
 use super::tree::Place;
-use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 use trivet_types::text::unicode::{Mistake, unescape};
 use trivet_types::{PgError, PgResult, sqlstate};
 
@@ -10,26 +10,31 @@ use trivet_types::{PgError, PgResult, sqlstate};
 const PREFIX_CHARACTERS: usize = 3;
 
 pub(super) fn join(source: &Source<'_>, tokens: &mut Vec<TokenWithSpan>) -> PgResult<()> {
-    let mut at = 0;
-    while at + 2 < tokens.len() {
-        if begins(&tokens[at..at + 3]) {
-            let (escape, length) = escape_of(source, &tokens[at + 3..])?;
-            let given = tokens[at + 2].token.clone();
-            let read =
-                |text: &str| unescape(text, escape, false).map_err(|found| told(source, tokens[at].span, text, found));
-            let token = match given {
-                Token::Word(mut word) => {
-                    word.value = read(&word.value)?;
-                    Token::Word(word)
-                }
-                Token::SingleQuotedString(text) => Token::SingleQuotedString(read(&text)?),
-                _ => return Err(PgError::internal("a Unicode string of another kind of token")),
-            };
-            let span = Span::new(tokens[at].span.start, tokens[at + 2 + length].span.end);
-            tokens.splice(at..at + 3 + length, [TokenWithSpan::new(token, span)]);
-        }
-        at += 1;
+    if !tokens.windows(3).any(begins) {
+        return Ok(());
     }
+    // Anew, not in place: a text may be full of them.
+    let mut joined = Vec::with_capacity(tokens.len());
+    let mut at = 0;
+    while at < tokens.len() {
+        if !tokens.get(at..at + 3).is_some_and(begins) {
+            joined.push(tokens[at].clone());
+            at += 1;
+            continue;
+        }
+        let (escape, length) = escape_of(source, &tokens[at + 3..])?;
+        let read =
+            |text: &str| unescape(text, escape, false).map_err(|found| told(source, tokens[at].span, text, found));
+        let token = match &tokens[at + 2].token {
+            Token::Word(word) => Token::Word(Word { value: read(&word.value)?, ..word.clone() }),
+            Token::SingleQuotedString(text) => Token::SingleQuotedString(read(text)?),
+            _ => return Err(PgError::internal("a Unicode string of another kind of token")),
+        };
+        let span = Span::new(tokens[at].span.start, tokens[at + 2 + length].span.end);
+        joined.push(TokenWithSpan::new(token, span));
+        at += 3 + length;
+    }
+    *tokens = joined;
     Ok(())
 }
 
