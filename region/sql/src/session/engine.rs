@@ -98,14 +98,18 @@ impl SqlEngine {
         Ok(role)
     }
 
-    /// What settings are at first for a role, as the catalog has it now.
-    async fn settings_of(&self, role: &Role) -> PgResult<Vec<(String, String)>> {
+    /// A role and what settings are at first for it, as the catalog has them now; `None`: there is no such role.
+    async fn role_with_settings(&self, name: &str) -> PgResult<Option<(Role, Vec<(String, String)>)>> {
         let mut transaction = self.database.begin(Isolation::ReadCommitted, true);
         transaction.statement().await?;
+        let role = find_role(&mut *transaction, name).await?;
         let row = transaction.get(&database_key()).await?;
         transaction.rollback();
         let database = DatabaseRow::decode(row.as_deref()).map_err(|error| damaged(&error))?;
-        Ok(database.settings_of(role))
+        Ok(role.map(|role| {
+            let settings = database.settings_of(&role);
+            (role, settings)
+        }))
     }
 
     /// What of a role concerns logging in; `None`: there is no such role. Needs this region to be able to read strongly.
@@ -153,12 +157,12 @@ impl Engine for SharedEngine {
             let message = format!("database \"{}\" does not exist", startup.database);
             return Err(PgError::fatal(sqlstate::INVALID_CATALOG_NAME, message));
         }
-        // The first role needs no look at the catalog: it connects to a region that cannot read, too.
+        // The first role can do without a look at the catalog: it connects to a region that cannot read, too.
         let mut own_settings = Vec::new();
         if startup.user != crate::catalog::ROLE_NAME {
             let fatal = |error: Box<PgError>| error.severity(trivet_types::Severity::Fatal);
-            let role = self.0.role(&startup.user).await.map_err(fatal)?;
-            let Some(role) = role else {
+            let found = self.0.role_with_settings(&startup.user).await.map_err(fatal)?;
+            let Some((role, settings)) = found else {
                 let message = format!("role \"{}\" does not exist", startup.user);
                 return Err(PgError::fatal(sqlstate::INVALID_AUTHORIZATION_SPECIFICATION, message));
             };
@@ -166,9 +170,11 @@ impl Engine for SharedEngine {
                 let message = format!("role \"{}\" is not permitted to log in", startup.user);
                 return Err(PgError::fatal(sqlstate::INVALID_AUTHORIZATION_SPECIFICATION, message));
             }
-            own_settings = self.0.settings_of(&role).await.map_err(fatal)?;
-        } else if let Ok(Some(role)) = self.0.role(&startup.user).await {
-            own_settings = self.0.settings_of(&role).await.unwrap_or_default();
+            own_settings = settings;
+        } else if self.0.database.ready().is_ok()
+            && let Ok(Some((_, settings))) = self.0.role_with_settings(&startup.user).await
+        {
+            own_settings = settings;
         }
         let mut settings = Settings::at_start(&startup.user, &startup.parameters)
             .map_err(|error| error.severity(trivet_types::Severity::Fatal))?;
