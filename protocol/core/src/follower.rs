@@ -19,7 +19,7 @@ pub(crate) fn on_append<M: Machine>(
     node: &mut Node,
     fx: &mut Effects<'_, M>,
     from: NodeId,
-    previous: Position,
+    mut previous: Position,
     mut entries: Vec<AppendEntry>,
 ) {
     if let Some(reason) = malformed(node, previous, &entries) {
@@ -27,7 +27,6 @@ pub(crate) fn on_append<M: Machine>(
         return;
     }
     let base = node.log.base();
-    let mut previous = previous;
     if node.is_region() && previous.index < base.index {
         // our base is committed, so every leader has it; it asks from where it knows us to be, which may be a lost disk's
         node.matched = node.matched.max(base.index);

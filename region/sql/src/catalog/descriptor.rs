@@ -318,6 +318,41 @@ impl Table {
         self.domains.retain(|(at, _)| *at != column);
         self.domains.extend(domain.map(|domain| (column, domain)));
     }
+    /// One without columns.
+    pub fn new(
+        oid: Oid,
+        (schema, schema_name): (Oid, String),
+        name: String,
+        owner: Oid,
+        row_type: Oid,
+        storage: StorageId,
+    ) -> Table {
+        Table {
+            stamp: 0,
+            oid,
+            schema,
+            schema_name,
+            name,
+            row_type,
+            owner,
+            acl: None,
+            body: RelationBody::Table,
+            unlogged: false,
+            on_commit: OnCommit::PreserveRows,
+            storage,
+            columns: vec![],
+            indexes: vec![],
+            constraints: vec![],
+            checks: vec![],
+            foreign_keys: vec![],
+            referenced_by: vec![],
+            options: vec![],
+            row_estimate: -1.0,
+            comments: vec![],
+            domains: vec![],
+            traits: vec![],
+        }
+    }
     /// The index of a DEFERRABLE key; true: it is INITIALLY DEFERRED.
     pub fn deferrable(&self, index: Oid) -> Option<bool> {
         self.traits.iter().find_map(|(of, found)| match found {
@@ -519,31 +554,8 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        Table {
-            stamp: 1,
-            oid: Oid(20_000),
-            schema: Oid(2200),
-            schema_name: "public".into(),
-            name: "t".into(),
-            row_type: Oid(0),
-            owner: Oid(10),
-            acl: None,
-            body: RelationBody::Table,
-            unlogged: false,
-            on_commit: OnCommit::PreserveRows,
-            storage: StorageId(7),
-            columns: vec![],
-            indexes: vec![],
-            constraints: vec![],
-            checks: vec![],
-            foreign_keys: vec![],
-            referenced_by: vec![],
-            options: vec![],
-            row_estimate: -1.0,
-            comments: vec![],
-            domains: vec![],
-            traits: vec![],
-        }
+        let schema = (Oid(2200), "public".to_owned());
+        Table { stamp: 1, ..Table::new(Oid(20_000), schema, "t".into(), Oid(10), Oid(0), StorageId(7)) }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! CREATE TABLE, and the table that CREATE TABLE AS fills.
 use super::Definer;
 use super::columns::check_names;
-use crate::catalog::{Column, ObjectClass, OnCommit, RelationBody, RelationKind, Table};
+use crate::catalog::{Column, ObjectClass, OnCommit, RelationKind, Table};
 use crate::parser::tree::{
     ColumnConstraint, ColumnConstraintKind, CreateTable, QualifiedName, TableConstraint, TableConstraintKind,
 };
@@ -18,31 +18,8 @@ impl Definer<'_> {
         owner: Oid,
         row_type: Oid,
     ) -> Table {
-        Table {
-            stamp: 0,
-            oid,
-            schema,
-            schema_name,
-            name,
-            row_type,
-            owner,
-            acl: None,
-            body: RelationBody::Table,
-            unlogged: false,
-            on_commit: OnCommit::PreserveRows,
-            storage: self.new_storage(oid),
-            columns: vec![],
-            indexes: vec![],
-            constraints: vec![],
-            checks: vec![],
-            foreign_keys: vec![],
-            referenced_by: vec![],
-            options: vec![],
-            row_estimate: -1.0,
-            comments: vec![],
-            domains: vec![],
-            traits: vec![],
-        }
+        let storage = self.new_storage(oid);
+        Table::new(oid, (schema, schema_name), name, owner, row_type, storage)
     }
 
     /// A new relation's name and OIDs. `None`: there is one, and IF NOT EXISTS was said.

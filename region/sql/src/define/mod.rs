@@ -238,8 +238,7 @@ const OID_TRIES: usize = 1024;
 impl Definer<'_> {
     /// The same under another search path, with more to come.
     fn within<'b>(&'b mut self, search_path: &'b [String]) -> Definer<'b> {
-        Definer {
-            transaction: &mut *self.transaction,
+        let around = Surroundings {
             database: self.database,
             cache: self.cache,
             search_path,
@@ -248,12 +247,8 @@ impl Definer<'_> {
             user: self.user,
             session_user: self.session_user,
             pending: self.pending,
-            last: false,
-            notices: Vec::new(),
-            temporary: false,
-            wants_temporary: false,
-            roles: None,
-        }
+        };
+        around.definer(&mut *self.transaction)
     }
 
     fn notice(&mut self, code: SqlState, message: String) {

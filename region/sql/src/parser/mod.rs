@@ -19,6 +19,7 @@ mod places;
 mod rewrite;
 mod roles;
 mod table;
+mod table_definition;
 mod traversal;
 pub mod tree;
 mod unicode;

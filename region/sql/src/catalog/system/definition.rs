@@ -9,12 +9,11 @@ fn computed(reader: &Reader<'_>, table: &Table, expression: &IndexExpression, pr
 }
 
 fn key_columns(reader: &Reader<'_>, table: &Table, index: &Index, with_order: bool, pretty: bool) -> String {
-    let shown = index.keys.iter().map(|key| {
+    let shown = index.keys.iter().enumerate().map(|(at, key)| {
         let mut text = match &key.expression {
             Some(expression) => computed(reader, table, expression, pretty),
             None => quote_identifier(&table.columns[key.column].name),
         };
-        let at = index.keys.iter().position(|other| std::ptr::eq(other, key)).unwrap_or_default();
         if let Some(class) = table.class_of(index.oid, at).filter(|_| with_order) {
             text.push(' ');
             text.push_str(super::operator_class::name_of(class));
