@@ -111,28 +111,34 @@ async fn greeting(testbed: &Testbed, detached: bool) -> Result<String> {
     }
     lines.push(String::new());
     lines.push(links_line(&state).await);
+    let trivet = called();
     if state.net.has_places() {
-        lines.push(format!("  network  {}: `trivet exec A -- COMMAND` runs a command inside region A", state.net));
+        lines.push(format!("  network  {}: `{trivet} exec A -- COMMAND` runs a command inside region A", state.net));
     }
     lines.push(format!("  data     {}", testbed.directory().root().display()));
     lines.push(String::new());
     lines.push("Try next".into());
     for (command, what) in [
-        ("trivet sql A", "psql in region A; `trivet sql B` is the other end"),
-        ("trivet status", "who leads, who lags, which leases are valid"),
-        ("trivet net cut A-B", "cut the ocean; `trivet net heal` mends it"),
-        ("trivet kill A", "kill a region; `trivet restart A` brings it back"),
-        ("trivet drill all", "all of that under load, with checks"),
-        ("trivet bench", "what commits and strong reads cost"),
+        ("sql A", format!("psql in region A; `{trivet} sql B` is the other end")),
+        ("status", "who leads, who lags, which leases are valid".into()),
+        ("net cut A-B", format!("cut the ocean; `{trivet} net heal` mends it")),
+        ("kill A", format!("kill a region; `{trivet} restart A` brings it back")),
+        ("drill all", "all of that under load, with checks".into()),
+        ("bench", "what commits and strong reads cost".into()),
     ] {
-        lines.push(format!("  {command:<20} {}", tint(Tone::Faint, what)));
+        lines.push(format!("  {trivet} {command:<13} {}", tint(Tone::Faint, &what)));
     }
     lines.push(String::new());
     lines.push(match detached {
-        true => "It runs on; `trivet down` stops it.".into(),
+        true => format!("It runs on; `{trivet} down` stops it."),
         false => "Ctrl-C stops it.".into(),
     });
     Ok(lines.join("\n"))
+}
+
+/// What the user types to call this program: the script beside the sources says so of itself.
+fn called() -> String {
+    std::env::var("TRIVET_COMMAND").unwrap_or_else(|_| "trivet".into())
 }
 
 async fn links_line(state: &State) -> String {
